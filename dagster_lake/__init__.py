@@ -1,0 +1,1 @@
+"""A lakehouse of software-defined assets: contracts make silver, dbt makes everything after it."""

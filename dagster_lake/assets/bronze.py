@@ -1,0 +1,52 @@
+"""Bronze assets: every line of raw as one row of a Delta table, malformed or not."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dagster_lake.assets.keys import bronze_key, common, partitioning, raw_key
+from dagster_lake.assets.metadata import balance_table, definition_metadata, step_metadata
+from dagster_lake.assets.pending import partitions_to_run
+from dagster_lake.compile.columns import bronze_schema
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Step
+from dagster_lake.resources.lake import LakeResource
+
+
+def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The bronze asset of one contract, with its row balance check."""
+    key = bronze_key(contract)
+
+    @dg.asset(
+        key=key,
+        deps=[raw_key(contract)],
+        group_name="bronze",
+        kinds={"delta", "bronze"},
+        description=f"{contract.description} Columns as they came; what the contract does not know is rescued.",
+        metadata=definition_metadata(bronze_schema(contract), contract, f"bronze.{contract.name}"),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "row_balance", asset=key, blocking=True, description="Every line of raw is one row of bronze."
+            )
+        ],
+        **common(contract),
+        **partitioning(contract),
+    )
+    def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        started = time.monotonic()
+        partitions = partitions_to_run(context, lake.lake, contract, "bronze")
+        result = lake.engine.run(Step(contract.name, "bronze", tuple(partitions)))
+        lost = {p: c for p, c in result.counts.items() if not c.balanced}
+        yield dg.MaterializeResult(
+            metadata=step_metadata(result, time.monotonic() - started, lake.engine.name),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="row_balance",
+                    passed=not lost,
+                    metadata={"balance": dg.MetadataValue.md(balance_table(lost or result.counts))},
+                )
+            ],
+        )
+
+    return bronze

@@ -1,0 +1,176 @@
+"""The dbt models as Dagster assets, and the dbt tests as checks of them.
+
+Two multi-assets: the hourly chain, partitioned by lake hour, and the tables that are computed whole. Each runs dbt
+once, in process, for what is selected of it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+
+from dagster_lake.assets.dbt_columns import column_lineage, column_schema
+from dagster_lake.assets.partitions import hourly
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.resources.dbt import NodeResult, build, manifest
+from dagster_lake.resources.lake import LakeResource
+
+HOURLY_TAG = "hourly"
+
+
+class GoldConfig(dg.Config):
+    """``full_refresh`` computes everything anew, whatever hour the run is for."""
+
+    full_refresh: bool = False
+
+
+class LakeTranslator(DagsterDbtTranslator):
+    """A dbt model or source is the asset <schema>/<name>; group and owners come from ``meta.dagster``."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """``gold/engagements``, ``silver/users``."""
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The model's own description; its SQL is in metadata."""
+        return " ".join(dbt_resource_props["description"].split())
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Columns, where each comes from, and the model's SQL."""
+        key = self.get_asset_key(dbt_resource_props)
+        return {
+            **super().get_metadata(dbt_resource_props),
+            "dagster/table_name": ".".join(key.path),
+            "dagster/column_schema": column_schema(dbt_resource_props),
+            **(
+                {"sql": dg.MetadataValue.md(f"```sql\n{dbt_resource_props['raw_code']}\n```")}
+                if dbt_resource_props["resource_type"] == "model"
+                else {}
+            ),
+        }
+
+
+def gold_assets() -> list[dg.AssetsDefinition]:
+    """The hourly chain and the full tables."""
+    found = manifest()
+    models = [node for node in found["nodes"].values() if node["resource_type"] == "model"]
+    hourly_models = [node for node in models if HOURLY_TAG in node["tags"]]
+    full_models = [node for node in models if HOURLY_TAG not in node["tags"]]
+    return [
+        _multi_asset("gold_hourly", found, hourly_models, hourly),
+        _multi_asset("gold_full", found, full_models, None),
+    ]
+
+
+def _multi_asset(
+    name: str,
+    found: Mapping[str, Any],
+    models: Iterable[Mapping[str, Any]],
+    partitions: dg.PartitionsDefinition[str] | None,
+) -> dg.AssetsDefinition:
+    translator = LakeTranslator(DagsterDbtTranslatorSettings(enable_source_metadata=False))
+    specs, nodes_by_key = [], {}
+    for model in models:
+        spec = translator.get_asset_spec(found, model["unique_id"], None)
+        specs.append(
+            spec.replace_attributes(kinds={"dbt", "delta"}, group_name="gold").merge_attributes(
+                metadata={"dagster/column_lineage": column_lineage(found, model, translator)}
+            )
+        )
+        nodes_by_key[spec.key] = model["unique_id"]
+    checks = list(_checks(found, translator, specs))
+    tests_by_key = {check.key: check.metadata["dagster_dbt/unique_id"] for check in checks}
+
+    @dg.multi_asset(
+        name=name,
+        specs=specs,
+        check_specs=checks,
+        can_subset=True,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        pool=name,
+        allow_arbitrary_check_specs=True,
+    )
+    def assets(
+        context: dg.AssetExecutionContext, config: GoldConfig, lake: LakeResource
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        wanted = {nodes_by_key[key]: key for key in context.selected_asset_keys}
+        tests = {tests_by_key[key]: key for key in context.selected_asset_check_keys}
+        hours = _hours(context) if partitions else None
+        results = build([*wanted, *tests], hours, lake.lake, lake.settings, full_refresh=config.full_refresh)
+        for result in results:
+            context.log.info(f"{result.name}: {result.status} {result.message} ({result.seconds:.2f} s)")
+            if result.unique_id in wanted and result.ok:
+                yield _materialized(wanted[result.unique_id], result)
+            elif result.unique_id in tests and result.status != "skipped":
+                yield _checked(tests[result.unique_id], result)
+
+    return assets
+
+
+def _checks(
+    found: Mapping[str, Any], translator: LakeTranslator, specs: Iterable[dg.AssetSpec]
+) -> Iterator[dg.AssetCheckSpec]:
+    """The dbt tests of these models; a test of severity error blocks what is downstream."""
+    tests = [node for node in found["nodes"].values() if node["resource_type"] == "test"]
+    for spec in specs:
+        for test in tests:
+            check = translator.get_asset_check_spec(spec, found, test["unique_id"], None)
+            if check is not None:
+                yield check
+
+
+def _hours(context: dg.AssetExecutionContext) -> HourRange:
+    keys = context.partition_key_range
+    return HourRange.of(keys.start, keys.end)
+
+
+def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=result.status == "pass",
+        severity=severity,
+        description=result.message or None,
+        metadata={
+            "seconds": result.seconds,
+            **({"failing_rows": result.failures} if result.failures is not None else {}),
+            **({"compiled_sql": dg.MetadataValue.path(str(result.sql_file))} if result.sql_file else {}),
+        },
+    )
+
+
+def _materialized(key: dg.AssetKey, result: NodeResult) -> dg.MaterializeResult[None]:
+    from dagster_lake.assets.preview import preview
+
+    written = result.written
+    if written is None:
+        raise RuntimeError(f"dbt reports {result.name} as built, but nothing was stored")
+    table = written.pinned
+    rows: dict[str, Any] = {}
+    if written.partitions is not None:
+        rows = {
+            "dagster/partition_row_count": table.rows(written.partitions),
+            "replaced_partitions": dg.MetadataValue.text(_listed(written.partitions)),
+        }
+    return dg.MaterializeResult(
+        asset_key=key,
+        metadata={
+            "dagster/row_count": table.rows(),
+            **rows,
+            "dagster/uri": str(table.uri),
+            "bytes": table.bytes(),
+            "delta_version": table.version,
+            "seconds": result.seconds,
+            "engine": "duckdb",
+            "preview": dg.MetadataValue.md(preview(table)),
+        },
+    )
+
+
+def _listed(partitions: tuple[str, ...]) -> str:
+    if len(partitions) <= 24:
+        return ", ".join(partitions) or "none"
+    return f"{partitions[0]} to {partitions[-1]} ({len(partitions)})"

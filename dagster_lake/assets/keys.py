@@ -1,0 +1,54 @@
+"""How assets are named and what those of one contract have in common."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from dagster_lake.assets.partitions import hourly
+from dagster_lake.contract import Contract
+from dagster_lake.storage.tables import silver_name
+
+
+def raw_key(contract: Contract) -> dg.AssetKey:
+    """The asset of what landed."""
+    return dg.AssetKey(["raw", contract.name])
+
+
+def bronze_key(contract: Contract) -> dg.AssetKey:
+    """The asset of the bronze table."""
+    return dg.AssetKey(["bronze", contract.name])
+
+
+def silver_key(contract: Contract) -> dg.AssetKey:
+    """The asset of the silver table that bronze gives: rows, changes or snapshots."""
+    return dg.AssetKey(["silver", silver_name(contract)])
+
+
+def quarantine_key(contract: Contract) -> dg.AssetKey:
+    """The asset of the rows kept out of silver."""
+    return dg.AssetKey(["quarantine", contract.name])
+
+
+def newest_key(contract: Contract) -> dg.AssetKey:
+    """The asset of the table people join with: one row a key."""
+    return dg.AssetKey(["silver", contract.name])
+
+
+def partitioning(contract: Contract) -> dict[str, Any]:
+    """How the assets of a contract are partitioned: by lake hour, or not at all for snapshots."""
+    if contract.cadence == "snapshot":
+        return {}
+    return {"partitions_def": hourly, "backfill_policy": dg.BackfillPolicy.single_run()}
+
+
+def common(contract: Contract) -> dict[str, Any]:
+    """Owners, tags and freshness, from the contract."""
+    freshness = None
+    if contract.freshness_minutes:
+        freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=contract.freshness_minutes))
+    return {
+        "owners": [contract.owner],
+        "tags": {"domain": contract.domain, "pii": str(contract.sensitive).lower()},
+        "freshness_policy": freshness,
+    }

@@ -1,0 +1,74 @@
+"""Raw assets: bytes as they arrived, one folder a lake hour or snapshot, with its manifest."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_lake.assets.keys import common, partitioning, raw_key
+from dagster_lake.assets.metadata import bars
+from dagster_lake.contract import Contract, EventHubSource, FileSource
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.resources.lake import LakeResource
+
+if TYPE_CHECKING:
+    from dagster_lake.landing.land import Landed
+
+GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
+
+
+class RawConfig(dg.Config):
+    """``refresh`` lands a complete hour anew: needed when the source holds more than it did."""
+
+    refresh: bool = False
+
+
+def raw_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The raw asset of one contract."""
+
+    @dg.asset(
+        key=raw_key(contract),
+        deps=[dg.AssetKey(["sources", contract.name])] if contract.name in GENERATED else [],
+        group_name="raw",
+        kinds=_kinds(contract),
+        description=f"{contract.description} As it arrived, with a manifest; everything after it is made from it.",
+        metadata={"contract": contract.file},
+        **common(contract),
+        **partitioning(contract),
+    )
+    def raw(context: dg.AssetExecutionContext, config: RawConfig, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.landing.land import land_hours, land_snapshot
+
+        started = time.monotonic()
+        if contract.cadence == "snapshot":
+            landed = [land_snapshot(contract, lake.lake, refresh=config.refresh)]
+        else:
+            hours = HourRange.of(context.partition_key_range.start, context.partition_key_range.end)
+            landed = land_hours(contract, lake.lake, hours, lake.sources, refresh=config.refresh)
+        for one in landed:
+            for skipped in one.skipped:
+                context.log.warning(f"raw/{contract.name}: {skipped}")
+        yield dg.MaterializeResult(metadata=_metadata(landed, time.monotonic() - started))
+
+    return raw
+
+
+def _metadata(landed: "list[Landed]", seconds: float) -> dict[str, dg.MetadataValue]:
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/partition_row_count": dg.MetadataValue.int(sum(one.rows for one in landed)),
+        "bytes": dg.MetadataValue.int(sum(one.bytes for one in landed)),
+        "files": dg.MetadataValue.int(sum(one.files for one in landed)),
+        "partitions_changed": dg.MetadataValue.int(sum(one.changed for one in landed)),
+        "complete": dg.MetadataValue.bool(all(one.complete for one in landed)),
+        "seconds": dg.MetadataValue.float(round(seconds, 3)),
+    }
+    if len(landed) > 1:
+        metadata["rows_by_partition"] = dg.MetadataValue.md(bars({one.partition: one.rows for one in landed}))
+    return metadata
+
+
+def _kinds(contract: Contract) -> set[str]:
+    if isinstance(contract.source, FileSource):
+        return {"json", "file"}
+    return {"eventhub", "parquet"} if isinstance(contract.source, EventHubSource) else {"sql", "parquet"}

@@ -1,0 +1,150 @@
+"""Silver assets: typed, deduplicated, masked rows; the rows kept out; and the newest row of each key."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dagster_lake.assets.keys import bronze_key, common, newest_key, partitioning, quarantine_key, silver_key
+from dagster_lake.assets.metadata import (
+    balance_table,
+    bars,
+    column_lineage,
+    definition_metadata,
+    step_metadata,
+)
+from dagster_lake.assets.pending import partitions_to_run
+from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Step
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.tables import has_newest, silver_name
+
+
+class SilverConfig(dg.Config):
+    """``accept_shrink`` takes a snapshot that is empty or lost more than a fifth of its keys."""
+
+    accept_shrink: bool = False
+
+
+def silver_asset(contract: Contract) -> dg.AssetsDefinition:
+    """Silver and quarantine of one contract, made in one step from bronze, with the checks of that step."""
+    silver, quarantine = silver_key(contract), quarantine_key(contract)
+    # Duplicates are looked for in the 24 hours before as well. That is not said as a partition mapping: an hour whose
+    # predecessors never landed must still run, and a range must stay one run.
+    shared = {"deps": [bronze_key(contract)], **common(contract)}
+
+    @dg.multi_asset(
+        name=f"silver__{silver_name(contract)}",
+        specs=[
+            dg.AssetSpec(
+                silver,
+                group_name="silver",
+                kinds={"delta", "silver"},
+                description=_description(contract),
+                metadata={
+                    **definition_metadata(silver_schema(contract), contract, f"silver.{silver_name(contract)}"),
+                    "dagster/column_lineage": column_lineage(silver_schema(contract), bronze_key(contract), contract),
+                },
+                **shared,
+            ),
+            dg.AssetSpec(
+                quarantine,
+                group_name="quarantine",
+                kinds={"delta"},
+                description=f"Rows of {contract.name} that break a rule of the contract, with all their reasons.",
+                metadata=definition_metadata(quarantine_schema(contract), contract, f"quarantine.{contract.name}"),
+                **shared,
+            ),
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "row_balance",
+                asset=silver,
+                blocking=True,
+                description="Rows in = rows out + duplicates + quarantined, counted each on its own.",
+            ),
+            dg.AssetCheckSpec(
+                "little_quarantined",
+                asset=quarantine,
+                description="At most a fifth of the rows are quarantined; more means that the source has changed.",
+            ),
+        ],
+        **partitioning(contract),
+    )
+    def silver_step(
+        context: dg.AssetExecutionContext, config: SilverConfig, lake: LakeResource
+    ) -> Iterator[dg.MaterializeResult]:
+        started = time.monotonic()
+        partitions = partitions_to_run(context, lake.lake, contract, "silver")
+        step = Step(contract.name, "silver", tuple(partitions), accept_shrink=config.accept_shrink)
+        result = lake.engine.run(step)
+        counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
+        quarantined = sum(c.quarantined for c in counts.values())
+        lost = {p: c for p, c in counts.items() if not c.balanced}
+        yield dg.MaterializeResult(
+            asset_key=silver,
+            metadata={
+                **step_metadata(result, time.monotonic() - started, lake.engine.name),
+                "balance": dg.MetadataValue.md(balance_table(counts)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=silver,
+                    check_name="row_balance",
+                    passed=not lost,
+                    metadata={"balance": dg.MetadataValue.md(balance_table(lost or counts))},
+                )
+            ],
+        )
+        yield dg.MaterializeResult(
+            asset_key=quarantine,
+            metadata={
+                "dagster/partition_row_count": quarantined,
+                "reasons": dg.MetadataValue.md(bars(result.reasons)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=quarantine,
+                    check_name="little_quarantined",
+                    passed=quarantined * 5 <= rows_in,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"quarantined": quarantined, "rows_in": rows_in},
+                )
+            ],
+        )
+
+    return silver_step
+
+
+def newest_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The newest row of each key, merged from the changes or snapshots."""
+    assert has_newest(contract)
+    schema = newest_schema(contract)
+
+    @dg.asset(
+        key=newest_key(contract),
+        deps=[silver_key(contract)],
+        group_name="silver",
+        kinds={"delta", "silver"},
+        description=f"{contract.description} One row a key, the newest.",
+        metadata={
+            **definition_metadata(schema, contract, f"silver.{contract.name}"),
+            "dagster/column_lineage": column_lineage(schema, silver_key(contract), contract),
+        },
+        **common(contract),
+        **partitioning(contract),
+    )
+    def newest(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        started = time.monotonic()
+        partitions = partitions_to_run(context, lake.lake, contract, "newest")
+        result = lake.engine.run(Step(contract.name, "newest", tuple(partitions)))
+        yield dg.MaterializeResult(metadata=step_metadata(result, time.monotonic() - started, lake.engine.name))
+
+    return newest
+
+
+def _description(contract: Contract) -> str:
+    kind = {"snapshot": "Every snapshot in full.", "hourly": "Every version of a row."}
+    suffix = kind[contract.cadence] if has_newest(contract) else "Each event once."
+    return f"{contract.description} {suffix} Typed, trimmed, masked."

@@ -1,0 +1,177 @@
+"""Source assets: they put generated data into the source systems, standing in for the outside world.
+
+Nothing downstream knows them: raw reads the landing folder, the database and the event hub, whoever fills them.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_lake.assets.partitions import hourly
+from dagster_lake.lake_hour import HourRange, hour_key
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.paths import Lake, local_path
+
+if TYPE_CHECKING:
+    from generators.dials import Dirt
+    from generators.world import World
+
+_OWNER = "team:shop"
+
+
+def source_assets() -> list[dg.AssetsDefinition]:
+    """The seven generated data sets: three snapshots dropped as files, one database, two event hubs."""
+    return [
+        _snapshot_source("users", "Customers, one JSON-lines file in the landing folder."),
+        _snapshot_source("vip_users", "VIP customers, one JSON-lines file in the landing folder."),
+        _snapshot_source("products", "Products, one JSON file each in the landing folder."),
+        _database_source(),
+        _hub_source("pageviews", "Pages shown to customers, sent to the event hub."),
+        _hub_source("stars", "Ratings given after a visit, sent to the event hub."),
+    ]
+
+
+def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["sources", data_set],
+        group_name="sources",
+        kinds={"python", "json"},
+        owners=[_OWNER],
+        description=description,
+    )
+    def source(lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from generators import files
+
+        writers: dict[str, Callable[[World, Path, Dirt], int]] = {
+            "users": files.write_users,
+            "vip_users": files.write_vip_users,
+            "products": files.write_products,
+        }
+        started, since = time.monotonic(), time.time()
+        world, dirt = _world(lake)
+        folder = local_path(lake.lake.landing(data_set))
+        rows = _written_before(folder, world, dirt)
+        if rows is None:
+            rows = writers[data_set](world, folder, dirt)
+            _date_back(folder, world, since)
+            _write_dirt(lake.lake, world, data_set, None, dirt)
+            (folder / "_generated").write_text(f"{world!r} {dirt!r}\n{rows}\n")
+        yield dg.MaterializeResult(metadata=_metadata(rows, started))
+
+    return source
+
+
+def _database_source() -> dg.AssetsDefinition:
+    def spec(table: str, description: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            ["sources", table],
+            group_name="sources",
+            kinds={"python", "sql"},
+            owners=[_OWNER],
+            description=description,
+        )
+
+    @dg.multi_asset(
+        name="sources__shop",
+        specs=[
+            spec("orders", "Orders, in the shop's database."),
+            spec("order_items", "Lines of orders, in the shop's database."),
+        ],
+        partitions_def=hourly,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def shop(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from generators.database import table_batches
+
+        started = time.monotonic()
+        world, dirt = _world(lake)
+        for hour in _hours(context):
+            lake.sources.database.upsert(
+                {table: table_batches(world, table, hour, dirt) for table in ("orders", "order_items")}
+            )
+            _write_dirt(lake.lake, world, "order_items", hour, dirt)
+        for table in ("orders", "order_items"):
+            yield dg.MaterializeResult(asset_key=["sources", table], metadata={"seconds": time.monotonic() - started})
+
+    return shop
+
+
+def _hub_source(data_set: str, description: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["sources", data_set],
+        group_name="sources",
+        kinds={"python", "eventhub"},
+        owners=[_OWNER],
+        description=description,
+        partitions_def=hourly,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def source(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+        from generators.events import hub_batches
+
+        started = time.monotonic()
+        world, dirt = _world(lake)
+        hub = lake.sources.event_hub
+        assert isinstance(hub, EmbeddedEventHub)  # no other hub can be back-dated to build past hours
+        rows = 0
+        for hour in _hours(context):
+            # The batch is named after the hour, so that a second run of it sends nothing twice.
+            batches = hub_batches(world, data_set, hour, dirt)
+            rows += hub.append(data_set, f"generated {hour_key(hour)}", batches)
+            _write_dirt(lake.lake, world, data_set, hour, dirt)
+        yield dg.MaterializeResult(metadata=_metadata(rows, started))
+
+    return source
+
+
+def _hours(context: dg.AssetExecutionContext) -> HourRange:
+    return HourRange.of(context.partition_key_range.start, context.partition_key_range.end)
+
+
+def _world(lake: LakeResource) -> "tuple[World, Dirt]":
+    from dagster_lake.resources.world import dirt_of, world_of
+
+    return world_of(lake.settings), dirt_of(lake.settings)
+
+
+def _metadata(rows: int, started: float) -> dict[str, int | float]:
+    return {"dagster/partition_row_count": rows, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _written_before(folder: Path, world: "World", dirt: "Dirt") -> int | None:
+    """The rows of an earlier run that wrote the very same; None when it did not."""
+    note = folder / "_generated"
+    if not note.exists():
+        return None
+    described, rows = note.read_text().splitlines()
+    return int(rows) if described == f"{world!r} {dirt!r}" else None
+
+
+def _date_back(folder: Path, world: "World", since: float) -> None:
+    """Dates what was written since ``since`` to the beginning of the generated world: a snapshot is named after its
+    files' time. Files that somebody else dropped keep theirs."""
+    epoch = world.epoch.timestamp()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if os.stat(path).st_mtime >= since - 1:
+                os.utime(path, (epoch, epoch))
+
+
+def _write_dirt(lake: Lake, world: "World", data_set: str, hour: object, dirt: "Dirt") -> None:
+    """Notes every dirty row in ``sources/dirt/``: the truth that tests compare the lake with."""
+    import pyarrow.parquet as pq
+
+    from generators.dirt import manifest
+
+    folder = local_path(lake.sources) / "dirt" / data_set
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "snapshot" if hour is None else hour_key(hour)  # type: ignore[arg-type]
+    temporary = folder / f".{name}.{os.getpid()}.tmp"
+    pq.write_table(manifest(world, data_set, hour, dirt), temporary)  # type: ignore[arg-type]
+    temporary.replace(folder / f"{name}.parquet")

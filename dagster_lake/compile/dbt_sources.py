@@ -1,0 +1,64 @@
+"""Contracts -> ``dbt/models/sources.yml``: what dbt knows of silver. Run this module to write the file again."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dagster_lake.contract import Contract, contracts
+from dagster_lake.engines.scan import sql_type
+from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.storage.delta import TableSpec
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import has_newest, newest_table, silver_table
+
+SOURCES_FILE = PROJECT_ROOT / "dbt" / "models" / "sources.yml"
+_HEADER = "# Written from the contracts by `python -m dagster_lake.compile.dbt_sources`; do not edit.\n"
+_ADDED = {
+    "_enqueued_time": "When the event reached the hub.",
+    "_partition": "Partition of the hub.",
+    "_sequence_number": "Position in the partition.",
+    "_source_file": "Where the row was landed.",
+    "_source_row": "Position of the row where it was landed.",
+    "_ingested_at": "When the row was landed.",
+    "_lake_hour": "The lake hour, named by its start; the partition.",
+    "_snapshot": "The newest snapshot that held the row.",
+    "_missing_since": "The first snapshot that lacked the row; null while it is there.",
+}
+
+
+def sources_yaml(of: dict[str, Contract]) -> str:
+    """The sources file for these contracts: every silver table with its columns, types and descriptions."""
+    lake = Lake(Path("lake"))  # type: ignore[arg-type]  # only names and schemas are used
+    tables = []
+    for contract in of.values():
+        tables.append(_table(silver_table(lake, contract), contract))
+        if has_newest(contract):
+            tables.append(_table(newest_table(lake, contract), contract))
+    source = {
+        "name": "silver",
+        "schema": "silver",
+        "description": "Typed, deduplicated and masked rows, one contract each.",
+        "tables": sorted(tables, key=lambda table: table["name"]),
+    }
+    return _HEADER + yaml.safe_dump({"version": 2, "sources": [source]}, sort_keys=False, width=120)
+
+
+def _table(spec: TableSpec, contract: Contract) -> dict[str, Any]:
+    described = {p.name: p.description for p in contract.properties} | _ADDED
+    return {
+        "name": spec.uri.name,
+        "description": spec.description,
+        "columns": [
+            {
+                "name": column.name,
+                "data_type": sql_type(column.type).lower(),
+                **({"description": described[column.name]} if column.name in described else {}),
+            }
+            for column in spec.schema
+        ],
+    }
+
+
+if __name__ == "__main__":
+    SOURCES_FILE.write_text(sources_yaml(contracts()), encoding="utf-8")

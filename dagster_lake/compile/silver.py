@@ -1,0 +1,199 @@
+"""Bronze to silver: typed rows, the rules that quarantine, and which of several equal rows wins.
+
+Every SELECT starts from ``_read``: the rows of a relation like bronze with, for each property, its trimmed text and
+its typed value beside it. Duplicates are looked for among valid rows only, so that a bad copy never hides a good
+one; the engine finds them first and offers their positions as the relation ``losers``.
+"""
+
+from dataclasses import dataclass
+
+from dagster_lake.compile.columns import (
+    RESCUED,
+    partition_field,
+    position_fields,
+    quarantine_schema,
+    silver_schema,
+)
+from dagster_lake.compile.derive import derived
+from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, Property
+
+LOOK_BACK_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Dedupe:
+    """Which rows are the same, and which of them wins: the earliest or the latest by position.
+
+    An event may be sent again hours later, so events look back ``look_back`` lake hours; other rows do not.
+    """
+
+    keys: tuple[Property, ...]
+    earliest_wins: bool
+    look_back: int
+
+
+def dedupe_of(contract: Contract) -> Dedupe:
+    """Events: by key, the earliest wins, looking back 24 hours. Changing rows: by key and time of writing, the latest
+    wins. Snapshots: by key, the latest wins."""
+    if isinstance(contract.source, EventHubSource):
+        return Dedupe(contract.keys, True, LOOK_BACK_HOURS)
+    if isinstance(contract.source, DatabaseSource):
+        updated_at = contract.property(contract.source.updated_at)
+        return Dedupe((*contract.keys, updated_at), False, 0)
+    return Dedupe(contract.keys, False, 0)
+
+
+def keys_select(contract: Contract, dialect: DuckDBDialect, relation: str) -> str:
+    """The typed keys and the partition of each row of ``relation``, a relation like ``bronze``."""
+    keys = dedupe_of(contract).keys
+    return (
+        f"SELECT {_named_values(keys, dialect)}, {partition_field(contract).name} "
+        f"FROM {_read(contract, dialect, relation, keys)}"
+    )
+
+
+def losers_select(contract: Contract, dialect: DuckDBDialect) -> str:
+    """The position and partition of each valid row that loses to another row of the same key.
+
+    A row loses to the row next to it in position: the previous one where the earliest wins, the next one where the
+    latest does. Where rows look back, that row must be of an hour within the look-back; elsewhere, of the same
+    partition. Reads ``reach`` (rows like ``bronze``'s, the look-back included) and ``suspects`` (keys).
+    """
+    dedupe = dedupe_of(contract)
+    partition = partition_field(contract).name
+    position = [f.name for f in position_fields(contract)]
+    keys = [dialect.identifier(p.name) for p in dedupe.keys]
+    within = keys if dedupe.look_back else [partition, *keys]
+    order = ", ".join(c if dedupe.earliest_wins else f"{c} DESC" for c in position)
+    near = f"{dialect.hours_between('rival', partition)} <= {dedupe.look_back}" if dedupe.look_back else "true"
+    others = ", ".join(c for c in [*position, partition] if c not in {p.name for p in dedupe.keys})
+    valid = (
+        f"SELECT {_named_values(dedupe.keys, dialect)}, {others} "
+        f"FROM {_read(contract, dialect, 'reach')} WHERE NOT ({_broken(contract, dialect)})"
+    )
+    return (
+        f"SELECT {', '.join(position)}, {partition} FROM ("
+        f"SELECT *, lag({partition}) OVER (PARTITION BY {', '.join(within)} ORDER BY {order}) AS rival "
+        f"FROM ({valid}) SEMI JOIN suspects USING ({', '.join(keys)})"
+        f") WHERE rival IS NOT NULL AND {near}"
+    )
+
+
+def silver_select(contract: Contract, dialect: DuckDBDialect) -> str:
+    """The silver rows: valid, typed, masked, and not among ``losers``."""
+    values = {p.name: _published(p, contract, dialect) for p in contract.properties}
+    columns = [f"{values[n]} AS {dialect.identifier(n)}" if n in values else n for n in silver_schema(contract).names]
+    position = ", ".join(f.name for f in position_fields(contract))
+    return (
+        f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} "
+        f"ANTI JOIN losers USING ({position}) WHERE NOT ({_broken(contract, dialect)})"
+    )
+
+
+def quarantine_select(contract: Contract, dialect: DuckDBDialect) -> str:
+    """The rows that break a rule, as bronze holds them, with all their reasons."""
+    reasons = [
+        f"CASE WHEN {condition} THEN {dialect.literal(code)} END" for code, condition in _rules(contract, dialect)
+    ]
+    columns = [
+        f"{dialect.list_of(reasons)} AS _reasons" if n == "_reasons" else dialect.identifier(n)
+        for n in quarantine_schema(contract).names
+    ]
+    return f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} WHERE {_broken(contract, dialect)}"
+
+
+def reason_codes(contract: Contract, dialect: DuckDBDialect) -> list[str]:
+    """Every reason a row of this data set can be quarantined for."""
+    return [code for code, _ in _rules(contract, dialect)]
+
+
+def uses_masking_key(contract: Contract) -> bool:
+    """Whether silver's SELECT binds the masking key's pads and id."""
+    return any(p.masking == "hmac" for p in contract.properties)
+
+
+def _read(
+    contract: Contract, dialect: DuckDBDialect, relation: str, properties: tuple[Property, ...] | None = None
+) -> str:
+    """``relation`` with ``text of x`` and ``value of x`` beside each property x (all that the source delivers)."""
+    texts, values = [], []
+    for prop in properties or contract.source_properties:
+        column = dialect.identifier(prop.name)
+        if not contract.typed_source:
+            texts.append(f"{dialect.trimmed(column)} AS {_text(prop, dialect)}")
+            values.append(f"{dialect.try_cast(_text(prop, dialect), prop)} AS {_value(prop, dialect)}")
+        else:
+            text = dialect.trimmed(column) if prop.logical_type == "string" else column
+            texts.append(f"{text} AS {_text(prop, dialect)}")
+            values.append(f"{_text(prop, dialect)} AS {_value(prop, dialect)}")
+    return f"(SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(texts)} FROM {relation}))"
+
+
+def _broken(contract: Contract, dialect: DuckDBDialect) -> str:
+    return " OR ".join(f"coalesce({condition}, false)" for _, condition in _rules(contract, dialect)) or "false"
+
+
+def _rules(contract: Contract, dialect: DuckDBDialect) -> list[tuple[str, str]]:
+    """(reason code, condition) of every rule; a condition that is null does not hold."""
+    if contract.typed_source:
+        well_formed, rules = "true", []
+    else:
+        malformed = f"({RESCUED.name} IS NOT NULL AND NOT ({dialect.is_json_object(RESCUED.name)}))"
+        well_formed, rules = f"NOT {malformed}", [("malformed", malformed)]
+    for prop in contract.source_properties:
+        for rule, condition in _property_rules(prop, well_formed, contract, dialect):
+            rules.append((f"{prop.name}:{rule}", condition))
+    return rules
+
+
+def _property_rules(
+    prop: Property, well_formed: str, contract: Contract, dialect: DuckDBDialect
+) -> list[tuple[str, str]]:
+    text, value = _text(prop, dialect), _value(prop, dialect)
+    rules = []
+    if prop.required:
+        # A malformed line has no fields at all: that they are missing would only repeat it.
+        rules.append(("required", f"{text} IS NULL AND {well_formed}"))
+    if not contract.typed_source and prop.logical_type != "string":
+        rules.append(("type", f"{text} IS NOT NULL AND {value} IS NULL"))
+    if prop.minimum is not None:
+        rules.append(("minimum", f"{value} < {dialect.literal(prop.minimum)}"))
+    if prop.maximum is not None:
+        rules.append(("maximum", f"{value} > {dialect.literal(prop.maximum)}"))
+    if prop.min_length is not None:
+        rules.append(("minLength", f"length({value}) < {prop.min_length}"))
+    if prop.max_length is not None:
+        rules.append(("maxLength", f"length({value}) > {prop.max_length}"))
+    if prop.pattern is not None:
+        rules.append(("pattern", f"NOT {dialect.contains(value, prop.pattern)}"))
+    if prop.allowed:
+        rules.append(("enum", f"{value} NOT IN ({dialect.texts(prop.allowed)})"))
+    return rules
+
+
+def _published(prop: Property, contract: Contract, dialect: DuckDBDialect) -> str:
+    """What silver holds: derived from the clear value, or masked, or the typed value itself."""
+    if prop.derivation is not None and prop.derived_from is not None:
+        origin = _value(contract.property(prop.derived_from), dialect)
+        return derived(prop.derivation, origin, partition_field(contract).name, dialect)
+    value = _value(prop, dialect)
+    if prop.masking == "hmac":
+        return f"$key_id || ':' || {dialect.hmac_sha256(value)}"
+    if prop.masking == "redact":
+        return f"CASE WHEN {value} IS NOT NULL THEN '***' END"
+    if prop.masking == "partial":
+        return f"left({value}, 1) || '***'"
+    return value
+
+
+def _text(prop: Property, dialect: DuckDBDialect) -> str:
+    return dialect.identifier(f"text of {prop.name}")
+
+
+def _value(prop: Property, dialect: DuckDBDialect) -> str:
+    return dialect.identifier(f"value of {prop.name}")
+
+
+def _named_values(properties: tuple[Property, ...], dialect: DuckDBDialect) -> str:
+    return ", ".join(f"{_value(p, dialect)} AS {dialect.identifier(p.name)}" for p in properties)

@@ -1,0 +1,438 @@
+"""Data contracts: Open Data Contract Standard 3.1 YAML, read into small frozen dataclasses.
+
+A contract is the only file a new data set needs. What the standard has a field for is said in that field; what it
+has none for (where the data comes from, how a field is masked or derived) is said in ``customProperties``. Every
+error names the file, the field and the remedy.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from open_data_contract_standard.model import (
+    DataQuality,
+    OpenDataContractStandard,
+    SchemaProperty,
+    ServiceLevelAgreementProperty,
+    Team,
+)
+from pydantic import ValidationError
+
+CONTRACTS_FOLDER = Path(__file__).parent / "contracts"
+
+LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp", "array"]
+Masking = Literal["hmac", "redact", "partial"]
+DERIVATIONS = ("sex_of_birth_number", "age_band_of_birth_number")
+_TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "array")
+_MASKINGS = ("hmac", "redact", "partial")
+_SENSITIVE = ("restricted", "confidential")
+
+
+class ContractError(Exception):
+    """A contract that cannot be used: the message names the file, the field and the remedy."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files dropped into ``landing/<data set>``: JSON lines, or one JSON document a file."""
+
+    format: Literal["json_lines", "json_document"]
+    kind: Literal["files"] = "files"
+
+
+@dataclass(frozen=True)
+class EventHubSource:
+    """Events of one hub, taken by arrival time."""
+
+    hub: str
+    kind: Literal["event_hub"] = "event_hub"
+
+
+@dataclass(frozen=True)
+class DatabaseSource:
+    """Rows of one table, taken by the column that says when a row was last written."""
+
+    table: str
+    updated_at: str
+    kind: Literal["database"] = "database"
+
+
+Source = FileSource | EventHubSource | DatabaseSource
+
+
+@dataclass(frozen=True)
+class Property:
+    """One column of silver, and how it is made from the source's field of the same name.
+
+    ``precision`` and ``scale`` are set for exact decimals; ``pattern``, ``minimum``, ``maximum``, ``min_length``,
+    ``max_length`` and ``allowed`` are rules that send a row to quarantine. ``references`` is ``(data set, field)``.
+    """
+
+    name: str
+    logical_type: LogicalType
+    description: str
+    required: bool = False
+    key: bool = False
+    precision: int | None = None
+    scale: int | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str, ...] = ()
+    masking: Masking | None = None
+    derivation: str | None = None
+    derived_from: str | None = None
+    references: tuple[str, str] | None = None
+    classification: str = "public"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One data set: where it comes from, what its rows must be, who owns it and how fresh it is kept.
+
+    ``cadence`` is ``hourly`` (partitioned by lake hour) or ``snapshot`` (the whole set each time). ``changing`` marks
+    an hourly set whose rows are updated in place at the source, so that silver keeps every change and the newest.
+    """
+
+    name: str
+    version: str
+    description: str
+    domain: str
+    owner: str
+    source: Source
+    cadence: Literal["hourly", "snapshot"]
+    properties: tuple[Property, ...]
+    tags: tuple[str, ...] = ()
+    freshness_minutes: int | None = None
+    retention_days: int | None = None
+    file: str = ""
+    notify: tuple[str, ...] = field(default=())
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether raw, bronze and quarantine hold PII in clear, and so live in the sensitive zone."""
+        return any(p.masking or p.classification in _SENSITIVE for p in self.properties)
+
+    @property
+    def changing(self) -> bool:
+        """Whether a row may be written again under the same key (database tables)."""
+        return isinstance(self.source, DatabaseSource)
+
+    @property
+    def typed_source(self) -> bool:
+        """Whether the source delivers typed columns rather than text."""
+        return isinstance(self.source, DatabaseSource)
+
+    @property
+    def keys(self) -> tuple[Property, ...]:
+        """The properties that identify a row, in key order."""
+        return tuple(p for p in self.properties if p.key)
+
+    @property
+    def source_properties(self) -> tuple[Property, ...]:
+        """The properties that the source delivers; the others are derived."""
+        return tuple(p for p in self.properties if p.derivation is None)
+
+    def property(self, name: str) -> Property:
+        """The property of that name; KeyError when there is none."""
+        for candidate in self.properties:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(f"contract {self.name} has no property {name!r}")
+
+
+def load_contracts(folder: Path = CONTRACTS_FOLDER) -> dict[str, Contract]:
+    """Every ``*.odcs.yaml`` in ``folder``, by data set name.
+
+    Raises ContractError for a bad file, a name used twice, or a reference to an unknown data set or field.
+    """
+    contracts: dict[str, Contract] = {}
+    for file in sorted(folder.glob("*.odcs.yaml")):
+        contract = load_contract(file)
+        if contract.name in contracts:
+            raise ContractError(
+                f"{file.name}: name: {contract.name!r} is already the name of {contracts[contract.name].file}; "
+                "give each contract a name of its own"
+            )
+        contracts[contract.name] = contract
+    _check_references(contracts)
+    return contracts
+
+
+@cache
+def contracts() -> dict[str, Contract]:
+    """The project's own contracts, read once per process."""
+    return load_contracts()
+
+
+def load_contract(file: Path) -> Contract:
+    """The contract in ``file``. Raises ContractError when it is not one that dagster_lake can use."""
+    document = _parse(file)
+    return _Reader(file.name, document).contract()
+
+
+def _parse(file: Path) -> OpenDataContractStandard:
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{file.name}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ContractError(f"{file.name}: is empty or not a mapping; start from another contract in {file.parent}")
+    try:
+        return OpenDataContractStandard(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ContractError(
+            f"{file.name}: {where}: {first['msg']}; see the Open Data Contract Standard 3.1 for this field"
+        ) from None
+
+
+def _check_references(contracts: dict[str, Contract]) -> None:
+    for contract in contracts.values():
+        for prop in contract.properties:
+            if prop.references is None:
+                continue
+            data_set, target = prop.references
+            if data_set not in contracts or target not in [p.name for p in contracts[data_set].properties]:
+                raise ContractError(
+                    f"{contract.file}: {prop.name}.relationships: {data_set}.{target} does not exist; "
+                    f"name a property of one of: {', '.join(sorted(contracts))}"
+                )
+
+
+class _Reader:
+    """Reads one parsed document, remembering the file name for the errors."""
+
+    def __init__(self, file: str, document: OpenDataContractStandard) -> None:
+        self.file = file
+        self.document = document
+
+    def fail(self, where: str, problem: str, remedy: str) -> ContractError:
+        return ContractError(f"{self.file}: {where}: {problem}; {remedy}")
+
+    def contract(self) -> Contract:
+        document = self.document
+        if not (document.apiVersion or "").startswith("v3.1"):
+            raise self.fail("apiVersion", f"is {document.apiVersion!r}", "write apiVersion: v3.1.0")
+        if document.kind != "DataContract":
+            raise self.fail("kind", f"is {document.kind!r}", "write kind: DataContract")
+        if not document.schema_ or len(document.schema_) != 1:
+            raise self.fail("schema", "must hold exactly one object", "split the contract, one file per data set")
+        schema = document.schema_[0]
+        name = schema.name or ""
+        if name != document.name or self.file != f"{name}.odcs.yaml":
+            raise self.fail(
+                "name",
+                f"{document.name!r}, schema name {name!r} and the file's name differ",
+                f"use one name everywhere: name: {name}, schema: - name: {name}, file {name}.odcs.yaml",
+            )
+        properties = tuple(self.property(p) for p in schema.properties or [])
+        if not any(p.key for p in properties):
+            raise self.fail("schema.properties", "no property is the key", "mark one or more with primaryKey: true")
+        source = self.source()
+        self.check_source(source, properties)
+        self.check_derived(properties)
+        description = document.description.purpose if document.description else None
+        if not description:
+            raise self.fail("description.purpose", "is missing", "say in a sentence what a row is")
+        return Contract(
+            name=name,
+            version=document.version or "",
+            description=description.strip(),
+            domain=document.domain or "",
+            owner=self.owner(),
+            source=source,
+            cadence="snapshot" if isinstance(source, FileSource) else "hourly",
+            properties=self.in_key_order(properties, schema.properties or []),
+            tags=tuple(document.tags or ()),
+            freshness_minutes=self.sla_minutes("latency"),
+            retention_days=self.sla_days("retention"),
+            notify=tuple(s.url or s.channel or "" for s in document.support or []),
+            file=self.file,
+        )
+
+    def in_key_order(self, properties: tuple[Property, ...], raw: list[SchemaProperty]) -> tuple[Property, ...]:
+        positions = [p.primaryKeyPosition or 1 for p in raw if p.primaryKey]
+        if positions != sorted(positions):
+            raise self.fail("primaryKeyPosition", "key properties are not listed in key order", "reorder them")
+        return properties
+
+    def owner(self) -> str:
+        team = self.document.team
+        members = team.members if isinstance(team, Team) else team
+        for member in members or []:
+            if member.role == "owner" and member.username:
+                return member.username
+        raise self.fail("team", "no member has role: owner", "add team.members: - username: team:shop, role: owner")
+
+    def source(self) -> Source:
+        for custom in self.document.customProperties or []:
+            if custom.property == "source":
+                return self.source_of(custom.value)
+        raise self.fail(
+            "customProperties",
+            "no property: source",
+            "add - property: source, value: {kind: files, format: json_lines}",
+        )
+
+    def source_of(self, value: Any) -> Source:
+        kinds: dict[str, type[FileSource] | type[EventHubSource] | type[DatabaseSource]] = {
+            "files": FileSource,
+            "event_hub": EventHubSource,
+            "database": DatabaseSource,
+        }
+        where = "customProperties.source"
+        if not isinstance(value, dict) or value.get("kind") not in kinds:
+            raise self.fail(where, f"{value!r} has no known kind", f"use kind: {', '.join(kinds)}")
+        arguments = {k: v for k, v in value.items() if k != "kind"}
+        try:
+            source = kinds[value["kind"]](**arguments)
+        except TypeError:
+            fields = ", ".join(f for f in kinds[value["kind"]].__dataclass_fields__ if f != "kind")
+            raise self.fail(
+                where, f"{sorted(arguments)} does not fit kind: {value['kind']}", f"give {fields}"
+            ) from None
+        if isinstance(source, FileSource) and source.format not in ("json_lines", "json_document"):
+            raise self.fail(f"{where}.format", f"{source.format!r} is unknown", "use json_lines or json_document")
+        return source
+
+    def check_source(self, source: Source, properties: tuple[Property, ...]) -> None:
+        if isinstance(source, DatabaseSource):
+            column = next((p for p in properties if p.name == source.updated_at), None)
+            if column is None or column.logical_type != "timestamp":
+                raise self.fail(
+                    "customProperties.source.updated_at",
+                    f"{source.updated_at!r} is not a timestamp property of this contract",
+                    "name the column that holds when a row was last written",
+                )
+
+    def check_derived(self, properties: tuple[Property, ...]) -> None:
+        names = {p.name for p in properties if p.derivation is None}
+        for prop in properties:
+            if prop.derivation and prop.derived_from not in names:
+                raise self.fail(
+                    f"{prop.name}.transformSourceObjects",
+                    f"{prop.derived_from!r} is not a property the source delivers",
+                    "name the property it is derived from",
+                )
+
+    def property(self, raw: SchemaProperty) -> Property:
+        name = raw.name or ""
+        if not name.isidentifier() or name != name.lower() or name.startswith("_"):
+            raise self.fail(f"schema.properties.{name or '?'}", "is not a usable name", "use lower_snake_case")
+        if raw.logicalType not in _TYPES:
+            raise self.fail(f"{name}.logicalType", f"{raw.logicalType!r} is unknown", f"use one of {', '.join(_TYPES)}")
+        options = dict(raw.logicalTypeOptions or {})
+        precision, scale = self.decimal(name, raw)
+        derivation = raw.transformLogic
+        if derivation is not None and derivation not in DERIVATIONS:
+            raise self.fail(
+                f"{name}.transformLogic", f"{derivation!r} is unknown", f"use one of {', '.join(DERIVATIONS)}"
+            )
+        prop = Property(
+            name=name,
+            logical_type=raw.logicalType,  # type: ignore[arg-type]
+            description=(raw.description or "").strip(),
+            required=bool(raw.required or raw.primaryKey),
+            key=bool(raw.primaryKey),
+            precision=precision,
+            scale=scale,
+            minimum=options.pop("minimum", None),
+            maximum=options.pop("maximum", None),
+            min_length=options.pop("minLength", None),
+            max_length=options.pop("maxLength", None),
+            pattern=options.pop("pattern", None),
+            allowed=self.allowed(name, raw.quality or []),
+            masking=self.masking(name, raw),
+            derivation=derivation,
+            derived_from=raw.transformSourceObjects[0] if raw.transformSourceObjects else None,
+            references=self.references(name, raw),
+            classification=raw.classification or "public",
+        )
+        if options:
+            raise self.fail(
+                f"{name}.logicalTypeOptions",
+                f"{sorted(options)} is not supported",
+                "use minimum, maximum, minLength, maxLength, pattern",
+            )
+        if not prop.description:
+            raise self.fail(f"{name}.description", "is missing", "say what the field means and its unit")
+        if prop.logical_type == "array" and (raw.items is None or raw.items.logicalType != "string"):
+            raise self.fail(f"{name}.items", "only arrays of strings are supported", "add items: {logicalType: string}")
+        if prop.classification in _SENSITIVE and not prop.masking:
+            raise self.fail(
+                f"{name}.classification",
+                f"is {prop.classification} but nothing masks the field",
+                "add customProperties: - property: masking, value: hmac, redact or partial",
+            )
+        return prop
+
+    def decimal(self, name: str, raw: SchemaProperty) -> tuple[int | None, int | None]:
+        physical = (raw.physicalType or "").replace(" ", "").lower()
+        if not physical.startswith("decimal"):
+            return None, None
+        try:
+            precision, scale = (int(n) for n in physical.removeprefix("decimal(").removesuffix(")").split(","))
+        except ValueError:
+            precision, scale = 0, 0
+        if not 0 <= scale <= precision <= 38 or precision == 0:
+            raise self.fail(f"{name}.physicalType", f"{raw.physicalType!r}", "write decimal(12,2), at most 38 digits")
+        return precision, scale
+
+    def allowed(self, name: str, quality: list[DataQuality]) -> tuple[str, ...]:
+        for rule in quality:
+            values = (rule.arguments or {}).get("validValues")
+            if rule.metric != "invalidValues" or not values or rule.mustBe != 0:
+                raise self.fail(
+                    f"{name}.quality",
+                    f"metric {rule.metric!r} is not supported on a property",
+                    "use metric: invalidValues with arguments.validValues and mustBe: 0, or logicalTypeOptions",
+                )
+            return tuple(str(v) for v in values)
+        return ()
+
+    def masking(self, name: str, raw: SchemaProperty) -> Masking | None:
+        for custom in raw.customProperties or []:
+            if custom.property != "masking":
+                raise self.fail(f"{name}.customProperties", f"{custom.property!r} is unknown", "use masking")
+            if custom.value not in _MASKINGS:
+                raise self.fail(f"{name}.masking", f"{custom.value!r}", f"use one of {', '.join(_MASKINGS)}")
+            if raw.logicalType != "string" or raw.primaryKey:
+                raise self.fail(f"{name}.masking", "only a string that is not the key can be masked", "remove it")
+            return custom.value
+        return None
+
+    def references(self, name: str, raw: SchemaProperty) -> tuple[str, str] | None:
+        for relationship in raw.relationships or []:
+            target = relationship.to if isinstance(relationship.to, str) else ""
+            data_set, _, column = target.partition(".")
+            if not column:
+                raise self.fail(f"{name}.relationships", f"to: {relationship.to!r}", "write to: users.id")
+            return data_set, column
+        return None
+
+    def sla(self, name: str) -> ServiceLevelAgreementProperty | None:
+        return next((s for s in self.document.slaProperties or [] if s.property == name), None)
+
+    def sla_minutes(self, name: str) -> int | None:
+        return self.sla_in(name, {"m": 1, "min": 1, "h": 60, "d": 24 * 60})
+
+    def sla_days(self, name: str) -> int | None:
+        return self.sla_in(name, {"d": 1, "m": 30, "y": 365})
+
+    def sla_in(self, name: str, factors: dict[str, int]) -> int | None:
+        sla = self.sla(name)
+        if sla is None:
+            return None
+        if sla.unit not in factors or not isinstance(sla.value, int) or sla.value <= 0:
+            raise self.fail(
+                f"slaProperties.{name}",
+                f"value {sla.value!r} unit {sla.unit!r}",
+                f"give a whole number above 0 and a unit of {', '.join(factors)}",
+            )
+        return sla.value * factors[sla.unit]

@@ -1,0 +1,20 @@
+"""The table of contents: everything Dagster knows of the lake."""
+
+import dagster as dg
+
+from dagster_lake.assets.contracts import contract_assets
+from dagster_lake.assets.dbt import gold_assets
+from dagster_lake.assets.sources import source_assets
+from dagster_lake.automation import jobs, schedules, sensors
+from dagster_lake.checks import contract_checks
+from dagster_lake.resources.lake import LakeResource
+
+defs = dg.Definitions(
+    assets=[*source_assets(), *contract_assets(), *gold_assets()],
+    asset_checks=contract_checks(),
+    jobs=jobs,
+    schedules=schedules,
+    sensors=sensors,
+    resources={"lake": LakeResource()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,60 @@
+"""What an engine does: it runs steps. A step is plain data, so that it can travel to where the engine is."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of one data set for some of its partitions.
+
+    ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions. ``newest`` merges the
+    named partitions of silver into the table that holds one row a key. ``accept_shrink`` lets silver take a snapshot
+    that is empty or lost more than a fifth of its keys.
+    """
+
+    data_set: str
+    layer: Literal["bronze", "silver", "newest"]
+    partitions: tuple[str, ...]
+    accept_shrink: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of one partition: what came in, and what became of it."""
+
+    rows_in: int
+    rows_out: int
+    duplicates: int = 0
+    quarantined: int = 0
+    rescued: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row that came in is accounted for."""
+        return self.rows_in == self.rows_out + self.duplicates + self.quarantined
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did: the table's version and size after it, and the rows by partition.
+
+    ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both.
+    """
+
+    table: str
+    version: int
+    table_rows: int
+    table_bytes: int
+    counts: dict[str, Counts] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Runs steps; the same step gives the same table on every engine."""
+
+    name: str
+
+    def run(self, step: Step) -> StepResult:
+        """Runs ``step`` and says what it did."""
+        ...

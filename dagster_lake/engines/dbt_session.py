@@ -1,0 +1,236 @@
+"""One dbt run's view of the lake: the version it reads of each table, and what it writes.
+
+dbt sees silver and gold as views over pinned Delta versions. A model is written through ``storage.delta``, and the
+view of a written table moves to the new version, so that later models of the run read it.
+"""
+
+import threading
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+from upath import UPath
+
+from dagster_lake.engines.scan import files_sql, quoted, scan_sql, sql_type
+from dagster_lake.settings import Settings
+from dagster_lake.storage import delta
+from dagster_lake.storage.delta import Merge, Pinned, TableSpec, pin
+from dagster_lake.storage.paths import Lake
+
+BATCH_ROWS = 100_000
+READ = "lake.read."
+LAYERS = ("gold", "silver")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A model's rows, as SQL, and how they go into its table. ``inputs`` are the tables it reads."""
+
+    table: str
+    sql: str
+    mode: Literal["overwrite", "replace_partitions", "merge"]
+    schema: pa.Schema
+    inputs: tuple[str, ...]
+    description: str = ""
+    partition_by: str | None = None
+    partitions: tuple[str, ...] = ()
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What storing one model left: the table's new version, and the partitions that were replaced, if not all."""
+
+    pinned: Pinned
+    partitions: tuple[str, ...] | None
+
+
+@dataclass
+class DbtSession:
+    """The tables of one dbt run.
+
+    Gold is pinned before silver: whoever writes gold between our pins read silver no older than we do, and whoever
+    writes it later is noticed when we store.
+    """
+
+    lake: Lake
+    settings: Settings
+    pinned: dict[str, Pinned] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
+    orders_of_recomputed_hours: pa.Array | None = None
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._reads: dict[str, tuple[int, dict[str, int]]] = {}
+        for layer in LAYERS:
+            self._pin(f"{layer}.{uri.name}" for uri in _tables(self.lake, layer))
+
+    def open(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Gives ``connection`` a view of each pinned table."""
+        self._connection = connection
+        for schema in (*LAYERS, "lake"):
+            connection.execute(f"CREATE SCHEMA {schema}")
+        connection.execute("CREATE TABLE lake.unread (reader VARCHAR, feed VARCHAR, select_sql VARCHAR)")
+        for table in self.pinned:
+            self._show(connection, table)
+        self._show_unread(connection)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of its own on the opened connection, in UTC."""
+        assert self._connection is not None, "open() gives the session its connection"
+        cursor = self._connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
+    def close(self) -> None:
+        """Ends the connection given to ``open``."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def store(self, store: Store) -> None:
+        """Computes the model's rows and writes them; nothing is committed when there is nothing to change."""
+        layer, name = store.table.split(".")
+        spec = TableSpec(
+            self.lake.table(layer, name), store.schema, store.partition_by, description=store.description
+        )
+        before = _version_of(self.pinned.get(store.table))
+        # What `unread` was computed from; a later attempt may read newer rows, and must not claim to have caught up.
+        reads = {READ + table: str(self.pinned[table].version) for table in store.inputs if table in self.pinned}
+        with self.cursor() as cursor:
+
+            def rows() -> pa.RecordBatchReader:
+                nonlocal before
+                now = _version_of(pin(spec.uri))
+                if now != before:  # someone else wrote since we pinned: what we read may be older than theirs
+                    self._pin_again(cursor, store.inputs)
+                    before = now
+                reader = cursor.sql(store.sql).to_arrow_reader(BATCH_ROWS)
+                _refuse_other_columns(store, reader.schema)
+                return reader
+
+            if store.mode == "merge":
+                written = delta.merge(spec, lambda _: _merge_of(rows(), store.key or ""), reads)
+            elif store.mode == "overwrite":
+                written = delta.overwrite(spec, rows, reads)
+            elif store.partitions:
+                written = delta.replace_partitions(spec, list(store.partitions), rows, reads)
+            else:
+                written = self.pinned[store.table]  # no partition is stale
+            replaced = store.partitions if store.mode == "replace_partitions" else None
+            with self._lock:
+                self.pinned[store.table] = written
+                self.written[store.table] = Written(written, replaced)
+                self._show(cursor, store.table)
+                self._show_unread(cursor)
+
+    def _pin(self, tables: Iterator[str]) -> None:
+        names = list(tables)
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda table: pin(self.lake.table(*table.split("."))), names))
+        self.pinned.update({name: pinned for name, pinned in zip(names, found, strict=True) if pinned is not None})
+
+    def _pin_again(self, cursor: duckdb.DuckDBPyConnection, tables: Collection[str]) -> None:
+        with self._lock:
+            self.orders_of_recomputed_hours = None  # newer orders may have other items
+            self._pin(iter(tables))
+            for table in tables:
+                if table in self.pinned:
+                    self._show(cursor, table)
+
+    def _show(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
+        pinned = self.pinned[table]
+        layer, name = table.split(".")
+        cursor.execute(f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS {scan_sql(pinned)}")
+        if table == "silver.order_items":
+            cursor.execute(
+                "CREATE OR REPLACE VIEW lake.order_items_of_recomputed_orders AS "
+                + files_sql(pinned, files_of_orders(pinned, self.orders_of_recomputed_hours))
+            )
+
+    def _show_unread(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Says, for each gold table that another was computed from, how to read what changed in it since."""
+        cursor.execute("DELETE FROM lake.unread")
+        for reader, pinned in self.pinned.items():
+            if not reader.startswith("gold."):
+                continue
+            for feed, version in self._last_reads(reader, pinned).items():
+                sql = _unread_sql(self.pinned[feed], version) if feed in self.pinned else None
+                if sql is not None:
+                    cursor.execute("INSERT INTO lake.unread VALUES (?, ?, ?)", [reader[5:], feed[5:], sql])
+
+    def _last_reads(self, table: str, pinned: Pinned) -> dict[str, int]:
+        """The version of each gold table that ``table`` was last computed from."""
+        known = self._reads.get(table)
+        if known is None or known[0] != pinned.version:
+            known = self._reads[table] = (pinned.version, _last_reads(pinned))
+        return known[1]
+
+
+def files_of_orders(pinned: Pinned, orders: pa.Array | None) -> list[str]:
+    """The files of ``pinned`` whose statistics allow a row of one of the ``orders``; None means all files."""
+    if orders is None or "min.order_id" not in pinned.actions.column_names:
+        return pinned.files()
+    wanted = np.sort(orders.to_numpy())
+    low = pinned.actions["min.order_id"].fill_null(np.iinfo(np.int64).min).to_numpy()
+    high = pinned.actions["max.order_id"].fill_null(np.iinfo(np.int64).max).to_numpy()
+    holds = np.searchsorted(wanted, low, side="left") < np.searchsorted(wanted, high, side="right")
+    return [str(pinned.uri / path) for path in pinned.actions["path"].filter(pa.array(holds)).to_pylist()]
+
+
+def _tables(lake: Lake, layer: str) -> list[UPath]:
+    folder = lake.table(layer, "any").parent
+    return sorted(uri for uri in folder.iterdir() if uri.is_dir()) if folder.exists() else []
+
+
+def _version_of(pinned: Pinned | None) -> int:
+    return 0 if pinned is None else pinned.version  # a table just created is as empty as none
+
+
+def _last_reads(pinned: Pinned) -> dict[str, int]:
+    # The newest commit may be housekeeping; further back than these, reading everything again is right too.
+    for entry in pinned.table.history(10):
+        reads = {key.removeprefix(READ): value for key, value in entry.items() if key.startswith(READ)}
+        if reads:
+            return {table: int(version) for table, version in reads.items() if table.startswith("gold.")}
+    return {}
+
+
+def _unread_sql(feed: Pinned, since: int) -> str | None:
+    """The rows of ``feed`` that came, changed or went after version ``since``; None when that cannot be told."""
+    try:
+        old = pin(feed.uri, since)
+    except DeltaError:
+        return None  # the log does not reach back that far
+    if old is None or old.schema != feed.schema:
+        return None
+    now, then = set(feed.files()), set(old.files())
+    gone = sorted(then - now)
+    if not all(UPath(file).exists() for file in gone):
+        return None  # vacuumed
+    added, removed = files_sql(feed, sorted(now - then)), files_sql(old, gone)
+    return f"({added} EXCEPT ALL {removed}) UNION ALL ({removed} EXCEPT ALL {added})"
+
+
+def _merge_of(reader: pa.RecordBatchReader, key: str) -> Merge | None:
+    first = next((batch for batch in reader if batch.num_rows), None)
+    if first is None:
+        return None
+    source = pa.RecordBatchReader.from_batches(reader.schema, chain([first], reader))
+    return Merge(source, (key,))
+
+
+def _refuse_other_columns(store: Store, found: pa.Schema) -> None:
+    wanted = {column.name: sql_type(column.type) for column in store.schema}
+    actual = {column.name: sql_type(column.type) for column in found}
+    if wanted != actual:
+        differing = sorted(n for n in {*wanted, *actual} if wanted.get(n) != actual.get(n))
+        told = "; ".join(f"{n}: declared {wanted.get(n, 'not')}, selected {actual.get(n, 'not')}" for n in differing)
+        raise delta.DeltaWriteError(f"{store.table} differs from the columns declared in its YAML: {told}")

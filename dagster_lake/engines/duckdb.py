@@ -1,0 +1,221 @@
+"""The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from dagster_lake.compile.bronze import bronze_select
+from dagster_lake.compile.columns import partition_field
+from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.silver import (
+    dedupe_of,
+    keys_select,
+    losers_select,
+    quarantine_select,
+    silver_select,
+    uses_masking_key,
+)
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Counts, Step, StepResult
+from dagster_lake.engines.newest import merge_newest
+from dagster_lake.engines.raw_lines import offer_lines
+from dagster_lake.engines.scan import scan_sql
+from dagster_lake.engines.snapshot_guard import SnapshotRefused, refuse_shrunken
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.landing.land import manifests
+from dagster_lake.masking import masking_key
+from dagster_lake.settings import Settings
+from dagster_lake.storage import delta
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
+
+BATCH_ROWS = 100_000
+
+
+class DuckDBEngine:
+    """Runs steps in this process, within ``settings.memory_limit``; what is larger spills to disk."""
+
+    name = "duckdb"
+
+    def __init__(self, lake: Lake, contracts: dict[str, Contract], settings: Settings) -> None:
+        self.lake = lake
+        self.contracts = contracts
+        self.settings = settings
+        self.dialect = DuckDBDialect()
+
+    def run(self, step: Step) -> StepResult:
+        """Runs ``step``; see Step for what each layer does."""
+        contract = self.contracts[step.data_set]
+        partitions = sorted(step.partitions)
+        if step.layer == "bronze":
+            return self._bronze(contract, partitions)
+        if step.layer == "silver":
+            return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
+        return self._newest(contract, partitions)
+
+    def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
+        landed = manifests(self.lake, contract, partitions)
+        with connection(self.settings) as con:
+
+            def compute() -> pa.RecordBatchReader:
+                offer_lines(con, self.lake, contract, landed)
+                return con.execute(bronze_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
+
+            written = delta.replace_partitions(
+                bronze_table(self.lake, contract), partitions, compute, {"contract": _named(contract)}
+            )
+            rescued = self._rescued(con, contract, written, partitions)
+        counts = {
+            m.partition: Counts(m.rows, written.rows([m.partition]), rescued=rescued.get(m.partition, 0))
+            for m in landed
+        }
+        return _result(written, counts)
+
+    def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
+        bronze = _existing(bronze_table(self.lake, contract))
+        reads = {"contract": _named(contract), "bronze_version": str(bronze.version)}
+        with connection(self.settings) as con:
+            if contract.cadence == "snapshot" and not accept_shrink:
+                partitions = self._without_refused(con, contract, bronze, partitions)
+            con.execute(f"CREATE VIEW bronze AS {scan_sql(bronze, partitions)}")
+            self._find_losers(con, contract, bronze, partitions)
+            duplicates = dict(
+                con.execute(f"SELECT {partition_field(contract).name}, count(*) FROM losers GROUP BY 1").fetchall()
+            )
+            quarantine = delta.replace_partitions(
+                quarantine_table(self.lake, contract),
+                partitions,
+                lambda: con.execute(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS),
+                reads,
+            )
+            silver = delta.replace_partitions(
+                silver_table(self.lake, contract),
+                partitions,
+                lambda: con.execute(silver_select(contract, self.dialect), self._key(contract)).to_arrow_reader(
+                    BATCH_ROWS
+                ),
+                reads,
+            )
+            reasons = con.execute(
+                f"SELECT unnest(_reasons) AS reason, count(*) FROM ({scan_sql(quarantine, partitions)}) GROUP BY 1"
+            ).fetchall()
+        counts = {
+            p: Counts(
+                rows_in=bronze.rows([p]),
+                rows_out=silver.rows([p]),
+                duplicates=duplicates.get(p, 0),
+                quarantined=quarantine.rows([p]),
+            )
+            for p in partitions
+        }
+        return _result(silver, counts, dict(sorted(reasons)))
+
+    def _without_refused(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
+    ) -> list[str]:
+        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises."""
+        silver = delta.pin(silver_table(self.lake, contract).uri)
+        taken = []
+        for snapshot in partitions:
+            try:
+                refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect)
+            except SnapshotRefused:
+                if snapshot == partitions[-1]:
+                    raise
+            else:
+                taken.append(snapshot)
+        return taken
+
+    def _find_losers(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
+    ) -> None:
+        """Creates ``losers``: the duplicates among the rows of ``partitions``.
+
+        Only keys are read at first, and of the hours looked back on only those where such a key occurs are read whole:
+        duplicates are few, and the hours before are many.
+        """
+        partition = partition_field(contract).name
+        before = _look_back(contract, partitions)
+        con.execute(f"CREATE VIEW look_back AS {scan_sql(bronze, before)}")
+        keys = ", ".join(self.dialect.identifier(p.name) for p in dedupe_of(contract).keys)
+        con.execute(f"CREATE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
+        con.execute(
+            f"CREATE TEMP TABLE keys_before AS SELECT * FROM ({keys_select(contract, self.dialect, 'look_back')}) "
+            f"SEMI JOIN keys_here USING ({keys})"
+        )
+        con.execute(
+            "CREATE TEMP TABLE suspects AS "
+            f"SELECT {keys} FROM (SELECT {keys} FROM keys_here UNION ALL SELECT {keys} FROM keys_before) "
+            "GROUP BY ALL HAVING count(*) > 1"
+        )
+        hours = con.execute(
+            f"SELECT DISTINCT {partition} FROM (SELECT * FROM keys_here UNION ALL SELECT * FROM keys_before) "
+            f"SEMI JOIN suspects USING ({keys})"
+        ).fetchall()
+        con.execute(f"CREATE VIEW reach AS {scan_sql(bronze, [hour for (hour,) in hours])}")
+        con.execute(
+            f"CREATE TEMP TABLE losers AS SELECT * FROM ({losers_select(contract, self.dialect)}) "
+            f"WHERE {partition} IN (SELECT unnest($partitions))",
+            {"partitions": partitions},
+        )
+
+    def _newest(self, contract: Contract, partitions: list[str]) -> StepResult:
+        with connection(self.settings) as con:
+            return _result(merge_newest(con, self.lake, contract, partitions, self.dialect), {})
+
+    def _rescued(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
+    ) -> dict[str, int]:
+        """Rows with unknown fields by partition; a malformed line is not counted here but quarantined later."""
+        rows = con.execute(
+            f"SELECT {partition_field(contract).name}, count(*) FROM ({scan_sql(bronze, partitions)}) "
+            f"WHERE _rescued_data IS NOT NULL AND {self.dialect.is_json_object('_rescued_data')} GROUP BY 1"
+        ).fetchall()
+        return dict(rows)
+
+    def _key(self, contract: Contract) -> dict[str, str | bytes]:
+        if not uses_masking_key(contract):
+            return {}
+        key = masking_key(self.settings, self.lake)
+        return {"key_id": key.id, "inner_pad": key.inner_pad, "outer_pad": key.outer_pad}
+
+
+@contextmanager
+def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB with the lake's limits, in UTC."""
+    con = duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        if settings.threads:
+            con.execute(f"SET threads = {settings.threads:d}")
+        yield con
+    finally:
+        con.close()
+
+
+def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
+    """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
+    hours = dedupe_of(contract).look_back
+    if not hours:
+        return []
+    wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
+    return sorted(wanted - set(partitions))
+
+
+def _existing(spec: delta.TableSpec) -> delta.Pinned:
+    pinned = delta.pin(spec.uri)
+    if pinned is None:
+        raise delta.DeltaWriteError(f"{spec.name} does not exist yet; materialise it first")
+    return pinned
+
+
+def _result(pinned: delta.Pinned, counts: dict[str, Counts], reasons: dict[str, int] | None = None) -> StepResult:
+    table = f"{pinned.uri.parent.name}.{pinned.uri.name}"
+    return StepResult(table, pinned.version, pinned.rows(), pinned.bytes(), counts, reasons or {})
+
+
+def _named(contract: Contract) -> str:
+    return json.dumps({"name": contract.name, "version": contract.version})

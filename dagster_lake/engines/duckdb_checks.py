@@ -1,0 +1,49 @@
+"""Runs the contract's checks over silver with DuckDB."""
+
+from collections.abc import Collection
+
+from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
+from dagster_lake.compile.columns import newest_schema
+from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.contract import Contract
+from dagster_lake.engines.duckdb import connection
+from dagster_lake.engines.scan import empty_sql, scan_sql
+from dagster_lake.settings import Settings
+from dagster_lake.storage import delta
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import newest_table, silver_table
+
+
+def broken_rows(
+    settings: Settings,
+    lake: Lake,
+    contracts: dict[str, Contract],
+    contract: Contract,
+    hours: list[str] | None,
+    checks: Collection[str],
+) -> dict[str, int]:
+    """How many rows of silver break each of the named checks; in the given hours, or in the newest snapshot."""
+    dialect = DuckDBDialect()
+    silver = delta.pin(silver_table(lake, contract).uri)
+    if silver is None:
+        raise delta.DeltaWriteError(f"silver of {contract.name} does not exist yet; materialise it first")
+    partitions = hours if contract.cadence == "hourly" else silver.partitions()[-1:]
+    found = {}
+    with connection(settings) as con:
+        con.execute(f"CREATE VIEW silver AS {scan_sql(silver, partitions)}")
+        statements = {
+            "keys_unique": duplicate_keys_select(contract, dialect),
+            "rules_hold": broken_rows_select(contract, dialect),
+        }
+        for name, statement in statements.items():
+            if name in checks:
+                found[name] = con.execute(statement).fetchall()[0][0]
+        for prop in contract.properties:
+            if prop.references and f"{prop.name}_exists" in checks:
+                referenced = contracts[prop.references[0]]
+                target = delta.pin(newest_table(lake, referenced).uri)
+                # A view over the whole of it: a reference may be to a row of any age.
+                source = scan_sql(target) if target else empty_sql(newest_schema(referenced))
+                con.execute(f"CREATE OR REPLACE VIEW referenced AS {source}")
+                found[f"{prop.name}_exists"] = con.execute(orphans_select(prop, dialect)).fetchall()[0][0]
+    return found

@@ -1,0 +1,104 @@
+"""Raw as DuckDB sees it: the relation ``lines`` that bronze's SELECT reads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+from upath import UPath
+
+from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
+from dagster_lake.contract import Contract, EventHubSource, FileSource
+from dagster_lake.engines.scan import empty_sql, literal, quoted
+from dagster_lake.storage.lines import line_batches
+from dagster_lake.storage.manifest import Manifest, landed_files
+from dagster_lake.storage.paths import Lake
+
+
+@dataclass(frozen=True)
+class _File:
+    """One raw file: where it is, and what its rows are to know of it."""
+
+    place: UPath
+    partition: str
+    landed_at: datetime
+    label: str
+    modified: datetime | None
+
+
+def offer_lines(con: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, landed: list[Manifest]) -> None:
+    """Creates ``lines``, every row of the landed partitions; it can be read once.
+
+    ``_source_file`` says the same however often raw was landed: the dropped file's own name, or the data set with the
+    number of the attempt and file.
+    """
+    files = [file for manifest in landed for file in _files(lake, contract, manifest)]
+    if isinstance(contract.source, FileSource) and contract.source.format == "json_lines":
+        con.register("lines", pa.RecordBatchReader.from_batches(_line_schema(contract), _lines(contract, files)))
+        return
+    con.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {_select(con, contract, files)}")
+
+
+def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[_File]) -> str:
+    partition = partition_field(contract).name
+    if not files:
+        return f"SELECT * FROM ({empty_sql(_empty_schema(contract))})"
+    described = pa.table(
+        {
+            "filename": [str(f.place) for f in files],
+            partition: [f.partition for f in files],
+            INGESTED_AT.name: pa.array([f.landed_at for f in files], INGESTED_AT.type),
+            "label": [f.label for f in files],
+        }
+    )
+    con.register("raw_files", described)
+    paths = ", ".join(literal(str(f.place)) for f in files)
+    read = f"read_parquet([{paths}], filename = true, file_row_number = true) JOIN raw_files USING (filename)"
+    if isinstance(contract.source, EventHubSource):
+        position = (
+            "enqueued_time AS _enqueued_time, partition AS _partition, sequence_number AS _sequence_number, "
+            "label AS _source_file, sequence_number AS _source_row"
+        )
+        return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+    if isinstance(contract.source, FileSource):
+        position = "modified AS _source_modified, source_file AS _source_file, 1::BIGINT AS _source_row"
+        return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+    own = ", ".join(quoted(p.name) for p in contract.source_properties)
+    position = "label AS _source_file, file_row_number + 1 AS _source_row"
+    return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+
+
+def _files(lake: Lake, contract: Contract, manifest: Manifest) -> Iterator[_File]:
+    folder = lake.raw_partition(contract.name, manifest.partition, sensitive=contract.sensitive)
+    numbers: dict[int, int] = {}
+    for attempt, file, place in landed_files(folder, manifest):
+        number = numbers[attempt.number] = numbers.get(attempt.number, 0) + 1
+        label = file.source or f"{contract.name}/{manifest.partition}/{attempt.number}-{number}"
+        yield _File(place, manifest.partition, attempt.landed_at, label, file.modified)
+
+
+def _lines(contract: Contract, files: list[_File]) -> Iterator[pa.RecordBatch]:
+    schema = _line_schema(contract)
+    for file in files:
+        for batch in line_batches(file.place):
+            same = [
+                pa.repeat(pa.scalar(v, f.type), len(batch)) for v, f in zip(_of(file), list(schema)[2:], strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays([batch["body"], batch["row"], *same], schema=schema)
+
+
+def _of(file: _File) -> tuple[object, ...]:
+    return file.modified, file.label, file.landed_at, file.partition
+
+
+def _line_schema(contract: Contract) -> pa.Schema:
+    body = pa.field("body", pa.binary(), nullable=False)
+    return pa.schema([body, SOURCE_ROW, SOURCE_MODIFIED, SOURCE_FILE, INGESTED_AT, partition_field(contract)])
+
+
+def _empty_schema(contract: Contract) -> pa.Schema:
+    from dagster_lake.compile.columns import bronze_schema
+
+    schema = bronze_schema(contract)
+    return schema if contract.typed_source else schema.append(pa.field("body", pa.binary()))

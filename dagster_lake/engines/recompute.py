@@ -1,0 +1,54 @@
+"""Which hours a run of engagement_hourly recomputes, found without reading the hours before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from dagster_lake.engines.dbt_session import files_of_orders
+from dagster_lake.engines.scan import files_sql, scan_sql
+from dagster_lake.storage.delta import Pinned
+
+
+@dataclass(frozen=True)
+class Recomputation:
+    """The hours to recompute, and the orders that count in them."""
+
+    hours: list[str]
+    orders: pa.Array
+
+
+def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputation:
+    """The run's ``hours``, and every hour that held a version of an order written in them.
+
+    An order counts in the hour of its newest version, so a new version (or a new version of one of its items) takes it
+    out of the hour where it counted before. ``silver`` are the pinned tables by name; one may be missing. Only files
+    that may hold one of these orders are opened, so that the cost follows the run and not the history.
+    """
+    with duckdb.connect(":memory:") as con:
+        written = [
+            f"SELECT order_id FROM ({scan_sql(silver[table], hours)})"
+            for table in ("orders_changes", "order_items_changes")
+            if table in silver
+        ]
+        touched = _orders(con, " UNION ".join(written))
+        earlier: set[str] = set()
+        if "orders_changes" in silver and len(touched):
+            changes = silver["orders_changes"]
+            con.register("touched", pa.table({"order_id": touched}))
+            versions = files_sql(changes, files_of_orders(changes, touched))
+            rows = con.execute(
+                f"SELECT DISTINCT _lake_hour FROM ({versions}) WHERE order_id IN (SELECT order_id FROM touched)"
+            )
+            earlier = {hour for (hour,) in rows.fetchall()}
+        recomputed = sorted({*hours, *earlier})
+        newest = f"SELECT order_id FROM ({scan_sql(silver['orders'], recomputed)})" if "orders" in silver else ""
+        return Recomputation(recomputed, _orders(con, newest))
+
+
+def _orders(con: duckdb.DuckDBPyConnection, select: str) -> pa.Array:
+    if not select:
+        return pa.array([], pa.int64())
+    ids = con.sql(f"SELECT DISTINCT order_id FROM ({select})").to_arrow_table()["order_id"]
+    return ids.combine_chunks()

@@ -1,0 +1,100 @@
+"""SQL that reads one pinned version of one Delta table with DuckDB, straight from its Parquet files.
+
+The files come from the Delta log, so that a reader sees one version whatever is written beside it, and only the
+files that may hold wanted rows are listed. The partition column comes from the folder names: a constant condition
+on it skips whole files without opening them.
+"""
+
+from collections.abc import Collection
+
+import pyarrow as pa
+
+from dagster_lake.storage.delta import Pinned
+
+
+def scan_sql(
+    pinned: Pinned,
+    partitions: Collection[str] | None = None,
+    overlapping: tuple[str, object, object] | None = None,
+) -> str:
+    """A SELECT of every column, in schema order, from the files of ``pinned``.
+
+    ``partitions`` and ``overlapping`` narrow the files as in ``Pinned.files``; rows of the remaining files are not
+    filtered. No files gives a typed SELECT without rows.
+    """
+    return files_sql(pinned, pinned.files(partitions, overlapping))
+
+
+def files_sql(pinned: Pinned, files: Collection[str]) -> str:
+    """A SELECT of every column of ``pinned`` from the given ones of its files."""
+    if not files:
+        return empty_sql(pinned.schema)
+    columns = ", ".join(quoted(name) for name in pinned.schema.names)
+    options = ["hive_partitioning = false"]
+    if pinned.partition_column is not None:
+        options = ["hive_partitioning = true", f"hive_types = {{{literal(pinned.partition_column)}: VARCHAR}}"]
+    if not pinned.evolved:
+        return f"SELECT {columns} FROM {_read(files, options)}"
+    # Older files lack the added columns, and perhaps all of these files do.
+    read = f"SELECT * FROM {_read(files, [*options, 'union_by_name = true'])}"
+    return f"SELECT {columns} FROM ({read} UNION ALL BY NAME {empty_sql(pinned.schema)})"
+
+
+def empty_sql(schema: pa.Schema) -> str:
+    """A SELECT with the columns and types of ``schema`` and no rows."""
+    columns = ", ".join(f"CAST(NULL AS {sql_type(column.type)}) AS {quoted(column.name)}" for column in schema)
+    return f"SELECT {columns} WHERE false"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The DuckDB type of an Arrow type. Raises ValueError for a type that no lake table has."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{quoted(field.name)} {sql_type(field.type)}' for field in kind)})"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP" if kind.tz is None else "TIMESTAMP WITH TIME ZONE"
+    try:
+        return _SQL_TYPES[str(kind)]
+    except KeyError:
+        raise ValueError(f"{kind} has no DuckDB type here; the lake's types are {', '.join(_SQL_TYPES)}") from None
+
+
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "large_string": "VARCHAR",
+    "string_view": "VARCHAR",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "date32[day]": "DATE",
+    "binary": "BLOB",
+    "large_binary": "BLOB",
+    "binary_view": "BLOB",
+}
+
+
+def quoted(name: str) -> str:
+    """``name`` as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """``text`` as a SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _read(files: Collection[str], options: list[str]) -> str:
+    paths = ", ".join(literal(_without_wildcards(file)) for file in files)
+    return f"read_parquet([{paths}], {', '.join(options)})"
+
+
+def _without_wildcards(path: str) -> str:
+    """The path with the characters that read_parquet would expand taken literally."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)

@@ -1,0 +1,63 @@
+"""The masking key: where it comes from, and the two pads of HMAC-SHA-256 that SQL gets instead of it."""
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass
+
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake, local_path
+
+_BLOCK = 64
+_SHORTEST = 32
+
+
+class MaskingKeyError(Exception):
+    """The masking key is missing or too short; the message says what to set."""
+
+
+@dataclass(frozen=True, repr=False)
+class MaskingKey:
+    """A key by its id, as the pads that RFC 2104 derives from it; neither shows in a repr."""
+
+    id: str
+    inner_pad: bytes
+    outer_pad: bytes
+
+    def __repr__(self) -> str:
+        return f"MaskingKey(id={self.id!r})"
+
+    @classmethod
+    def of(cls, key_id: str, key: bytes) -> "MaskingKey":
+        """The pads of ``key``. Raises MaskingKeyError when it is shorter than 32 bytes or longer than 64."""
+        if not _SHORTEST <= len(key) <= _BLOCK:
+            raise MaskingKeyError(
+                f"the masking key has {len(key)} bytes; LAKE_PII_KEY must have {_SHORTEST} to {_BLOCK}"
+            )
+        padded = key.ljust(_BLOCK, b"\0")
+        return cls(key_id, bytes(b ^ 0x36 for b in padded), bytes(b ^ 0x5C for b in padded))
+
+
+def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
+    """The key from ``LAKE_PII_KEY``; without one, a key made once and kept at ``<lake>/sources/pii.key``, mode 0600.
+
+    That file is for the embedded default only: a remote lake must be given its key.
+    """
+    if settings.pii_key is not None:
+        return MaskingKey.of(settings.pii_key_id, settings.pii_key.get_secret_value().encode())
+    file = lake.sources / "pii.key"
+    if file.protocol not in ("", "file"):
+        raise MaskingKeyError(
+            "a remote lake needs its masking key: set LAKE_PII_KEY (32 to 64 bytes) and LAKE_PII_KEY_ID"
+        )
+    path = str(local_path(file))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{secrets.token_hex(8)}"
+    if not os.path.exists(path):
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(secrets.token_hex(_SHORTEST))
+        with contextlib.suppress(FileExistsError):  # the first of two processes wins; both then read the same key
+            os.link(temporary, path)
+        os.unlink(temporary)
+    with open(path, "rb") as handle:
+        return MaskingKey.of(settings.pii_key_id, handle.read())

@@ -1,0 +1,324 @@
+"""Every Delta write of the lake, and the pinned reads that writers compute from.
+
+A write first pins the version it builds on. If another writer touches the same partition in between, delta-rs
+refuses the commit and the whole of read, compute and write runs again: a blind retry would publish stale rows.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from upath import UPath
+
+from dagster_lake.commit import commit
+
+ATTEMPTS = 8
+EVOLVED = "lake.evolved"
+_UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
+
+
+class DeltaWriteError(Exception):
+    """A write that was refused, or that lost to other writers too many times in a row."""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table must look like: its folder, schema, partition column, and the columns whose minimum and maximum
+    must not stand in the log because they are PII in clear."""
+
+    uri: UPath
+    schema: pa.Schema
+    partition_by: str | None = None
+    without_statistics: frozenset[str] = frozenset()
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """``layer.table``, as people and commits name it."""
+        return f"{self.uri.parent.name}.{self.uri.name}"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One version of one table; everything read through it sees that version only."""
+
+    uri: UPath
+    table: DeltaTable
+
+    @property
+    def version(self) -> int:
+        """The Delta version that was pinned."""
+        return self.table.version()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The table's columns, as Arrow."""
+        return pa.schema(self.table.schema().to_arrow())
+
+    @cached_property
+    def evolved(self) -> bool:
+        """Whether a column was added after the first write, so that older files lack it."""
+        return self.table.metadata().configuration.get(EVOLVED) == "true"
+
+    @property
+    def partition_column(self) -> str | None:
+        """The column the table is partitioned by, if any."""
+        columns = self.table.metadata().partition_columns
+        return columns[0] if columns else None
+
+    @cached_property
+    def actions(self) -> pa.Table:
+        """The files of this version with partition values, row counts and statistics; see delta-rs' add actions."""
+        return pa.table(self.table.get_add_actions(flatten=True))
+
+    def files(
+        self, partitions: Collection[str] | None = None, overlapping: tuple[str, object, object] | None = None
+    ) -> list[str]:
+        """Absolute paths of the files, only those of the named ``partitions``, and only those whose statistics
+        allow a value of column ``overlapping[0]`` between the other two. A file without statistics is kept."""
+        actions = self._select(partitions)
+        if overlapping is not None:
+            column, low, high = overlapping
+            if f"min.{column}" in actions.column_names:
+                low_enough = pc.fill_null(pc.less_equal(actions[f"min.{column}"], pa.scalar(high)), True)
+                high_enough = pc.fill_null(pc.greater_equal(actions[f"max.{column}"], pa.scalar(low)), True)
+                actions = actions.filter(pc.and_(low_enough, high_enough))
+        return [str(self.uri / path) for path in actions["path"].to_pylist()]
+
+    def rows(self, partitions: Collection[str] | None = None) -> int:
+        """Rows in the table, or in the named partitions, from the log alone."""
+        return pc.sum(self._select(partitions)["num_records"]).as_py() or 0
+
+    def bytes(self, partitions: Collection[str] | None = None) -> int:
+        """Bytes of the table's files, or of those in the named partitions."""
+        return pc.sum(self._select(partitions)["size_bytes"]).as_py() or 0
+
+    def partitions(self) -> list[str]:
+        """The partition values that hold files, in order; empty when the table is not partitioned."""
+        if self.partition_column is None:
+            return []
+        return sorted(pc.unique(self.actions[f"partition.{self.partition_column}"]).to_pylist())
+
+    def bounds(self, column: str, partitions: Collection[str] | None = None) -> tuple[object, object] | None:
+        """The least and greatest value of ``column`` by the log's statistics; None when there are none."""
+        actions = self._select(partitions)
+        if f"min.{column}" not in actions.column_names or actions.num_rows == 0:
+            return None
+        low = pc.min(actions[f"min.{column}"]).as_py()
+        high = pc.max(actions[f"max.{column}"]).as_py()
+        return None if low is None or high is None else (low, high)
+
+    def _select(self, partitions: Collection[str] | None) -> pa.Table:
+        if partitions is None:
+            return self.actions
+        values = pa.array(list(partitions), pa.string())
+        return self.actions.filter(pc.is_in(self.actions[f"partition.{self.partition_column}"], value_set=values))
+
+
+def pin(uri: UPath, version: int | None = None) -> Pinned | None:
+    """The newest (or the given) version of the table at ``uri``; None when there is no table.
+
+    Raises DeltaWriteError for a table that uses deletion vectors or column mapping: its files alone do not tell
+    its rows.
+    """
+    try:
+        table = DeltaTable(str(uri), version=version)
+    except TableNotFoundError:
+        return None
+    unreadable = _UNREADABLE_FEATURES & set(table.protocol().reader_features or ())
+    if unreadable:
+        raise DeltaWriteError(
+            f"{uri} uses {', '.join(sorted(unreadable))}, which the embedded engine cannot read; "
+            "rewrite it without (ALTER TABLE ... DROP FEATURE) or read it with Spark"
+        )
+    return Pinned(uri, table)
+
+
+def replace_partitions(
+    spec: TableSpec, partitions: list[str], compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str]
+) -> Pinned:
+    """Replaces exactly the named partitions by the rows of ``compute()``; no rows empties them.
+
+    A row of another partition fails the write before anything is committed. ``metadata`` goes into the commit.
+    """
+    column = spec.partition_by
+    if column is None:
+        raise ValueError(f"{spec.name} is not partitioned")
+    if not partitions:
+        return _ensure(spec)
+    predicate = f"{_identifier(column)} IN ({', '.join(_literal(p) for p in sorted(partitions))})"
+
+    def write(base: Pinned) -> None:
+        rows = _conforming(compute(), base.schema)
+        write_deltalake(
+            base.table, rows, mode="overwrite", predicate=predicate, commit_properties=_properties(metadata)
+        )
+
+    return _attempt(spec, write)
+
+
+def overwrite(spec: TableSpec, compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str]) -> Pinned:
+    """Replaces the whole table. ``metadata`` records the input versions that ``compute`` saw."""
+
+    def write(base: Pinned) -> None:
+        rows = _conforming(compute(), base.schema)
+        write_deltalake(base.table, rows, mode="overwrite", commit_properties=_properties(metadata))
+
+    return _attempt(spec, write)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One merge: every source row replaces the target row of the same keys, or is inserted.
+
+    ``compute`` has left out the source rows that must not win. ``within`` is SQL over ``t`` (the target) that narrows
+    the rows that can match, so that files outside are not read. ``mark_missing`` sets columns of the target rows
+    that have no source row, where ``mark_missing_when`` holds; all values are SQL.
+    """
+
+    source: pa.RecordBatchReader
+    keys: tuple[str, ...]
+    within: str | None = None
+    mark_missing: Mapping[str, str] | None = None
+    mark_missing_when: str | None = None
+
+
+def merge(spec: TableSpec, compute: Callable[[Pinned], Merge | None], metadata: Mapping[str, str]) -> Pinned:
+    """Merges what ``compute`` returns for the pinned target; None means there is nothing to do."""
+
+    def write(base: Pinned) -> None:
+        step = compute(base)
+        if step is None:
+            return
+        match = [f"t.{_identifier(k)} = s.{_identifier(k)}" for k in step.keys]
+        merger = base.table.merge(
+            _conforming(step.source, base.schema),
+            " AND ".join([*match, *([step.within] if step.within else [])]),
+            source_alias="s",
+            target_alias="t",
+            commit_properties=_properties(metadata),
+        )
+        merger = merger.when_matched_update_all().when_not_matched_insert_all()
+        if step.mark_missing:
+            merger = merger.when_not_matched_by_source_update(
+                updates=dict(step.mark_missing), predicate=step.mark_missing_when
+            )
+        merger.execute()
+
+    return _attempt(spec, write)
+
+
+def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
+    """Deletes files that no version of the last ``keep_hours`` needs, and returns their paths.
+
+    Raises ValueError below seven days: a reader that pinned a version may still be at work.
+    """
+    if keep_hours < 7 * 24:
+        raise ValueError(f"keep_hours={keep_hours} could break a running reader; keep at least {7 * 24} hours")
+    with commit(f"vacuum.{uri.name}"):
+        return DeltaTable(str(uri)).vacuum(retention_hours=keep_hours, dry_run=False)
+
+
+def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
+    for _ in range(ATTEMPTS):
+        base = _ensure(spec)
+        try:
+            with commit(spec.name):
+                write(base)
+        except CommitFailedError:
+            continue
+        written = pin(spec.uri)
+        assert written is not None
+        return written
+    raise DeltaWriteError(
+        f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
+    )
+
+
+def _ensure(spec: TableSpec) -> Pinned:
+    """The table as it stands, created or widened to the schema of ``spec`` when need be."""
+    existing = pin(spec.uri)
+    if existing is None:
+        return _create(spec)
+    wanted, found = spec.schema, existing.schema
+    for column in found:
+        if column.name in wanted.names and wanted.field(column.name).type != column.type:
+            raise DeltaWriteError(
+                f"{spec.name}.{column.name} is {column.type} in the lake and {wanted.field(column.name).type} in the "
+                f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"
+            )
+    added = [column for column in wanted if column.name not in found.names]
+    if not added:
+        return existing
+    with commit(f"{spec.name}.columns"):
+        existing.table.alter.add_columns(_delta_fields(added))
+        DeltaTable(str(spec.uri)).alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
+    widened = pin(spec.uri)
+    assert widened is not None
+    return widened
+
+
+def _create(spec: TableSpec) -> Pinned:
+    statistics = [c.name for c in spec.schema if c.name not in spec.without_statistics and _has_statistics(c.type)]
+    if isinstance(spec.uri, Path):
+        spec.uri.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with commit(f"{spec.name}.create"):
+            DeltaTable.create(
+                str(spec.uri),
+                spec.schema,
+                partition_by=spec.partition_by,
+                description=spec.description or None,
+                configuration={"delta.dataSkippingStatsColumns": ",".join(statistics)},
+            )
+    except (CommitFailedError, DeltaError):
+        if pin(spec.uri) is None:
+            raise  # not a race with another creator
+    created = pin(spec.uri)
+    assert created is not None
+    return created
+
+
+def _delta_fields(columns: list[pa.Field]) -> list:
+    from deltalake.schema import Schema
+
+    # Columns added later are nullable whatever the contract says: the rows before them have no value.
+    return list(Schema.from_arrow(pa.schema([c.with_nullable(True) for c in columns])).fields)
+
+
+def _has_statistics(kind: pa.DataType) -> bool:
+    return not pa.types.is_nested(kind)
+
+
+def _conforming(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBatchReader:
+    """The same rows with exactly the table's columns, order and types; a missing column is null."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in reader:
+            columns = [
+                batch.column(f.name).cast(f.type) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type)
+                for f in schema
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    unknown = set(reader.schema.names) - set(schema.names)
+    if unknown:
+        raise DeltaWriteError(f"columns {sorted(unknown)} are not in the table's schema")
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _properties(metadata: Mapping[str, str]) -> CommitProperties:
+    return CommitProperties(custom_metadata=dict(metadata))
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,76 @@
+"""The Delta tables that a contract gives rise to."""
+
+from dagster_lake.compile.columns import (
+    bronze_schema,
+    newest_schema,
+    partition_field,
+    quarantine_schema,
+    silver_schema,
+)
+from dagster_lake.contract import Contract
+from dagster_lake.storage.delta import TableSpec
+from dagster_lake.storage.paths import Lake
+
+
+def bronze_table(lake: Lake, contract: Contract) -> TableSpec:
+    """What arrived, by lake hour or snapshot."""
+    return TableSpec(
+        lake.table("bronze", contract.name, sensitive=contract.sensitive),
+        bronze_schema(contract),
+        partition_field(contract).name,
+        _in_clear(contract),
+        contract.description,
+    )
+
+
+def quarantine_table(lake: Lake, contract: Contract) -> TableSpec:
+    """Rows that break a rule, with their reasons, by lake hour or snapshot."""
+    return TableSpec(
+        lake.table("quarantine", contract.name, sensitive=contract.sensitive),
+        quarantine_schema(contract),
+        partition_field(contract).name,
+        _in_clear(contract),
+        f"Rows kept out of silver. {contract.description}",
+    )
+
+
+def silver_table(lake: Lake, contract: Contract) -> TableSpec:
+    """Valid rows by lake hour or snapshot: events as they are, every change of a row, or whole snapshots."""
+    return TableSpec(
+        lake.table("silver", silver_name(contract)),
+        silver_schema(contract),
+        partition_field(contract).name,
+        frozenset(p.name for p in contract.properties if p.masking),
+        contract.description,
+    )
+
+
+def newest_table(lake: Lake, contract: Contract) -> TableSpec:
+    """The newest row of each key, for changing rows (by lake hour) and snapshots (unpartitioned)."""
+    return TableSpec(
+        lake.table("silver", contract.name),
+        newest_schema(contract),
+        None if contract.cadence == "snapshot" else partition_field(contract).name,
+        frozenset(p.name for p in contract.properties if p.masking),
+        contract.description,
+    )
+
+
+def silver_name(contract: Contract) -> str:
+    """``orders_changes``, ``users_snapshots``, or the data set's own name where a row never changes."""
+    if contract.cadence == "snapshot":
+        return f"{contract.name}_snapshots"
+    return f"{contract.name}_changes" if contract.changing else contract.name
+
+
+def has_newest(contract: Contract) -> bool:
+    """Whether a key may have several rows, so that a table of the newest ones is kept."""
+    return silver_name(contract) != contract.name
+
+
+def _in_clear(contract: Contract) -> frozenset[str]:
+    """Columns that may hold PII in clear before silver; a rescued line may hold any field."""
+    if not contract.sensitive:
+        return frozenset()
+    own = {p.name for p in contract.source_properties if p.masking}
+    return frozenset(own | {"_rescued_data"})
