@@ -1,0 +1,5 @@
+"""Run with `python -m generators`."""
+
+from generators.cli import app
+
+app(prog_name="python -m generators")
