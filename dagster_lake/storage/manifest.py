@@ -17,7 +17,7 @@ from typing import Any
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.local import local
+from dagster_lake.storage.paths import local_path
 
 VERSION = 1
 MANIFEST_NAME = "_manifest.json"
@@ -32,7 +32,8 @@ class RawFile:
     """One landed file. ``path`` is relative to the partition's folder.
 
     ``source`` and ``modified`` are the name below the landing folder and the modification time of the one file this
-    is a byte-identical copy of; None otherwise. ``rows`` counts events, rows or documents; of a text copy, lines.
+    is a byte-identical copy of; None otherwise. ``rows`` counts events, rows or documents; of a text copy, the lines
+    that are not empty.
     """
 
     path: str
@@ -121,7 +122,7 @@ def write_manifest(folder: UPath, manifest: Manifest, *, replacing: Manifest | N
     """
     if read_manifest(folder) != replacing:
         raise ManifestError(f"{folder / MANIFEST_NAME} was replaced by another landing meanwhile; run this one again")
-    place = local(folder) / MANIFEST_NAME
+    place = local_path(folder) / MANIFEST_NAME
     temporary = place.with_name(f"{MANIFEST_NAME}.{uuid.uuid4().hex}.tmp")
     with commit(f"raw.{manifest.data_set}"):
         with open(temporary, "w", encoding="utf-8") as file:
@@ -152,7 +153,7 @@ def verify(folder: UPath, manifest: Manifest) -> list[str]:
         if not place.exists():
             problems.append(_differs(place, file, "is missing"))
             continue
-        with open(local(place), "rb") as opened:
+        with open(local_path(place), "rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
         if found != file.sha256:
             problems.append(_differs(place, file, f"has sha256 {found}"))

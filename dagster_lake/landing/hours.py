@@ -1,0 +1,106 @@
+"""Landing lake hours. Raw of an hour only grows: an attempt holds what the attempts before it do not."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from upath import UPath
+
+from dagster_lake import clock
+from dagster_lake.contract import Contract, DatabaseSource, EventHubSource
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key
+from dagster_lake.landing import events, rows
+from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers
+from dagster_lake.landing.result import Landed, LandingError, Sources
+from dagster_lake.storage.manifest import Attempt, Manifest, read_manifest, write_manifest
+from dagster_lake.storage.paths import Lake
+
+
+def land_hours(
+    contract: Contract, lake: Lake, hours: HourRange, sources: Sources, *, refresh: bool = False
+) -> list[Landed]:
+    """Lands each hour, in order, and gives one result an hour. An hour without data is landed too, with 0 rows.
+
+    A complete hour is left as it is, unless its database rows no longer look as they did (a late commit), or
+    ``refresh`` asks for another read. Either way raw keeps all it had: a refresh adds what is new. An hour still
+    open is landed with ``complete=False`` and must be landed again. Raises LandingError for an hour that has not
+    begun, and for one of which the hub may have forgotten events before they were landed; ``refresh`` accepts that.
+    """
+    return [_land_hour(contract, lake, hour, sources, refresh) for hour in hours]
+
+
+def late_commits(contract: Contract, lake: Lake, hours: HourRange, sources: Sources) -> list[datetime]:
+    """The starts of those complete hours whose database rows no longer look as they did at the last look.
+
+    Give the three hours before the one that is being landed, rather than before now: then an outage cannot hide a
+    late commit. Landing the returned hours again adds the missing rows, if any. Events have no late commits.
+    """
+    if not isinstance(contract.source, DatabaseSource):
+        return []
+    late = []
+    for hour in hours:
+        manifest = read_manifest(_folder(contract, lake, hour))
+        if manifest and manifest.complete and rows.look(contract, sources.database, hour) != manifest.source_state:
+            late.append(hour)
+    return late
+
+
+def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources, refresh: bool) -> Landed:
+    now = clock.utc_now()
+    if now <= hour:
+        raise LandingError(f"{contract.name}, hour {hour_key(hour)}: has not begun; land it when it has")
+    folder = _folder(contract, lake, hour)
+    with locked(folder, f"{contract.name}, hour {hour_key(hour)}"):
+        before = read_manifest(folder)
+        if (
+            before
+            and before.complete
+            and not refresh
+            and not late_commits(contract, lake, HourRange(hour, hour), sources)
+        ):
+            return Landed.of(before, changed=False)
+        remove_leftovers(folder, before)
+        attempt = AttemptFolder(folder, len(before.attempts) + 1 if before else 1)
+        after = _read_source(contract, hour, sources, before or _empty(contract, hour, now), attempt, refresh)
+        return _publish(folder, before, after, attempt, now)
+
+
+def _folder(contract: Contract, lake: Lake, hour: datetime) -> UPath:
+    return lake.raw_partition(contract.name, hour_key(hour), sensitive=contract.sensitive)
+
+
+def _empty(contract: Contract, hour: datetime, now: datetime) -> Manifest:
+    return Manifest(
+        data_set=contract.name,
+        partition=hour_key(hour),
+        kind=contract.source.kind,
+        attempts=(),
+        complete=False,
+        landed_at=now,
+        start=hour,
+        end=hour + HOUR,
+    )
+
+
+def _read_source(
+    contract: Contract, hour: datetime, sources: Sources, before: Manifest, attempt: AttemptFolder, refresh: bool
+) -> Manifest:
+    """Fills ``attempt`` with what the source has and ``before`` has not; gives the manifest without the attempt."""
+    if isinstance(contract.source, EventHubSource):
+        return events.land(contract, hour, sources.event_hub, before, attempt, refresh)
+    if isinstance(contract.source, DatabaseSource):
+        return rows.land(contract, hour, sources.database, before, attempt)
+    raise LandingError(f"{contract.name}: arrives as files, which are landed as snapshots and not by hour")
+
+
+def _publish(folder: UPath, before: Manifest | None, after: Manifest, attempt: AttemptFolder, now: datetime) -> Landed:
+    if attempt.files or before is None:
+        landed = Attempt(len(after.attempts) + 1, now, tuple(attempt.files))
+        after = replace(after, attempts=(*after.attempts, landed))
+    assert after.end is not None
+    after = replace(after, complete=after.complete or now >= after.end)
+    changed = before is None or (after.attempts, after.complete) != (before.attempts, before.complete)
+    if changed:
+        after = replace(after, landed_at=now)
+    if after != before:
+        write_manifest(folder, after, replacing=before)
+    return Landed.of(after, changed=changed)

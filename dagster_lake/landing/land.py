@@ -1,0 +1,44 @@
+"""Landing: what the rest of the lake uses to bring sources into raw and to find what was landed."""
+
+from collections.abc import Iterable
+
+from dagster_lake.contract import Contract
+from dagster_lake.landing.hours import land_hours, late_commits
+from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources
+from dagster_lake.landing.snapshot import land_snapshot
+from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dagster_lake.storage.paths import Lake
+
+__all__ = [
+    "Landed",
+    "LandingError",
+    "Skipped",
+    "Sources",
+    "land_hours",
+    "land_snapshot",
+    "late_commits",
+    "manifests",
+    "partitions",
+]
+
+
+def manifests(lake: Lake, contract: Contract, partitions: Iterable[str]) -> list[Manifest]:
+    """The manifest of each partition (hour or snapshot key), in the order given.
+
+    Raises LandingError for a partition that is not landed.
+    """
+    found = []
+    for partition in partitions:
+        manifest = read_manifest(lake.raw_partition(contract.name, partition, sensitive=contract.sensitive))
+        if manifest is None:
+            raise LandingError(f"{contract.name}, {partition}: is not landed; materialise its raw asset first")
+        found.append(manifest)
+    return found
+
+
+def partitions(lake: Lake, contract: Contract) -> list[str]:
+    """The keys of every landed partition, oldest first."""
+    raw = lake.raw(contract.name, sensitive=contract.sensitive)
+    if not raw.exists():
+        return []
+    return sorted(entry.name for entry in raw.iterdir() if (entry / MANIFEST_NAME).exists())

@@ -1,0 +1,62 @@
+"""What a landing needs and what it gives back."""
+
+from dataclasses import dataclass
+
+from dagster_lake.resources.database import Database
+from dagster_lake.resources.event_hub import EventHub
+from dagster_lake.storage.manifest import Manifest
+
+
+class LandingError(Exception):
+    """Data that cannot be landed: the message names the data set, the partition and the remedy."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The source systems that hourly data sets are landed from."""
+
+    event_hub: EventHub
+    database: Database
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file in the landing folder that was not landed, and why."""
+
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source} was skipped: it {self.reason}"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One landed partition as it now stands.
+
+    ``rows``, ``bytes`` and ``files`` count all its attempts; ``attempt`` is the newest one's number. ``changed`` says
+    whether this landing added anything or closed an open hour.
+    """
+
+    partition: str
+    rows: int
+    bytes: int
+    files: int
+    attempt: int
+    changed: bool
+    complete: bool
+    skipped: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, changed: bool, skipped: tuple[Skipped, ...] = ()) -> "Landed":
+        """The result that ``manifest`` stands for."""
+        return cls(
+            partition=manifest.partition,
+            rows=manifest.rows,
+            bytes=manifest.bytes,
+            files=len(manifest.files),
+            attempt=len(manifest.attempts),
+            changed=changed,
+            complete=manifest.complete,
+            skipped=skipped,
+        )

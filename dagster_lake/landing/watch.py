@@ -1,0 +1,29 @@
+"""What a landing folder looks like from outside: enough to notice that it changed, and that nobody is writing."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from dagster_lake.landing.dropped import dropped_files
+
+
+@dataclass(frozen=True)
+class LandingState:
+    """``fingerprint`` of the files' names, sizes and times (empty without files), and how long ago one was written."""
+
+    fingerprint: str
+    age: timedelta
+
+
+def landing_state(folder: Path, file_format: str) -> LandingState:
+    """The state of ``folder`` as it stands; only names and times are read."""
+    files, _ = dropped_files(folder, file_format)
+    if not files:
+        return LandingState("", timedelta.max)
+    listing = hashlib.sha256()
+    for file in files:
+        listing.update(f"{file.source}\0{file.stamp.size}\0{file.stamp.modified_ns}\n".encode())
+    newest = max(file.stamp.modified_ns for file in files)
+    return LandingState(listing.hexdigest(), timedelta(microseconds=max(0, time.time_ns() - newest) // 1000))

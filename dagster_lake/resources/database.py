@@ -1,0 +1,220 @@
+"""The SQL source: SQLAlchemy for addresses and DDL, ADBC (Arrow in, Arrow out) for volume."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+import sqlalchemy
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from dagster_lake.commit import commit
+from dagster_lake.resources.database_tables import METADATA
+
+
+class DatabaseError(Exception):
+    """The database cannot do what was asked; the message names the table and the remedy."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a range of rows looks like: equal for equal rows in any order, and for practical purposes only then."""
+
+    rows: int
+    checksum: str
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.checksum}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """The rows with start < updated_at <= end of one table, in a stable order."""
+
+    table: str
+    columns: pa.Schema
+    updated_at: str
+    order: tuple[str, ...]
+    start: datetime
+    end: datetime
+
+    @property
+    def order_by(self) -> str:
+        """The order as SQL. Qualified, since a bare name would mean the selected text and put 10 before 9."""
+        return ", ".join(f"{quoted(self.table)}.{quoted(name)}" for name in self.order)
+
+
+class Dialect(Protocol):
+    """What differs between database systems. Each call uses a connection of its own."""
+
+    def upsert(self, table: sqlalchemy.Table, batches: Iterator[pa.RecordBatch], cursor: Any) -> None:
+        """Writes rows by primary key; an existing row yields only to one at least as new."""
+        ...
+
+    def transaction(self) -> Any:
+        """A context manager giving an ADBC cursor; commits at its end, rolls back on an error."""
+        ...
+
+    def read(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """The rows, in batches of exactly ``query.columns``."""
+        ...
+
+    def fingerprint(self, query: Query) -> Fingerprint:
+        """The fingerprint of the rows; computed by the database, so no row travels."""
+        ...
+
+
+class Database:
+    """One database, by SQLAlchemy URL: ``sqlite:///path`` or ``postgresql://user@host/name``.
+
+    Raises DatabaseError for any other system.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = make_url(url)
+        self.dialect = _dialect(self.url)
+        self._found: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
+
+    def create_tables(self) -> None:
+        """Creates the shop's tables where they are absent."""
+        with self._engine() as engine, commit("database.create_tables"):
+            if engine.dialect.name == "sqlite":
+                with engine.connect() as connection:  # so that a long read does not hold up writers
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            METADATA.create_all(engine)
+
+    def upsert(self, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
+        """Writes rows of the shop's tables by primary key, all tables in one transaction, parents first.
+
+        The same rows again change nothing: an existing row is replaced only by one with a newer or equal
+        ``updated_at``. Raises DatabaseError for an unknown table, a missing column or a broken constraint; then
+        nothing is written.
+        """
+        unknown = sorted(set(tables) - set(METADATA.tables))
+        if unknown:
+            raise DatabaseError(f"no table {', '.join(unknown)}; the shop has {', '.join(METADATA.tables)}")
+        with commit(f"database.{'+'.join(sorted(tables))}"), self.dialect.transaction() as cursor:
+            for table in METADATA.sorted_tables:
+                if table.name in tables:
+                    with _teaching(table.name):
+                        self.dialect.upsert(table, _checked(table, tables[table.name]), cursor)
+
+    def read(
+        self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
+    ) -> pa.RecordBatchReader:
+        """The rows with start < ``updated_at`` <= end, as exactly ``columns``, by (updated_at, primary key).
+
+        Raises DatabaseError when the table or a column does not exist, or when a value does not fit its type.
+        """
+        query = self._query(table, columns, updated_at, start, end)
+        return pa.RecordBatchReader.from_batches(columns, self._read(query))
+
+    def fingerprint(
+        self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
+    ) -> Fingerprint:
+        """Count and checksum of what ``read`` would give: it changes when a row comes, goes or changes."""
+        query = self._query(table, columns, updated_at, start, end)
+        with _teaching(table):
+            return self.dialect.fingerprint(query)
+
+    def _read(self, query: Query) -> Iterator[pa.RecordBatch]:
+        with _teaching(query.table):
+            yield from self.dialect.read(query)
+
+    def _query(self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime) -> Query:
+        existing, primary_key = self._table(table)
+        missing = [name for name in [*columns.names, updated_at] if name not in existing]
+        if missing:
+            raise DatabaseError(
+                f"table {table} has no column {', '.join(missing)}; it has {', '.join(sorted(existing))}. "
+                "Correct the contract's properties, or add the column"
+            )
+        order = tuple(dict.fromkeys((updated_at, *(primary_key or columns.names))))
+        return Query(table, columns, updated_at, order, start, end)
+
+    def _table(self, table: str) -> tuple[frozenset[str], tuple[str, ...]]:
+        """The table's columns and its primary key, asked once."""
+        if table not in self._found:
+            with _teaching(table), self._engine() as engine:
+                inspector = sqlalchemy.inspect(engine)
+                names = inspector.get_table_names() + inspector.get_view_names()
+                if table not in names:
+                    raise DatabaseError(
+                        f"there is no table {table!r} in {self.url.render_as_string()}; it has "
+                        f"{', '.join(sorted(names)) or 'no tables'}. Create it, or correct the contract's "
+                        "customProperties.source.table"
+                    )
+                columns = frozenset(column["name"] for column in inspector.get_columns(table))
+                primary_key = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
+                self._found[table] = (columns, primary_key)
+        return self._found[table]
+
+    @contextmanager
+    def _engine(self) -> Iterator[sqlalchemy.Engine]:
+        url = self.url.set(drivername="postgresql+psycopg") if self.url.drivername == "postgresql" else self.url
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _dialect(url: URL) -> Dialect:
+    # Imported here because the other system's driver need not be installed.
+    if url.get_backend_name() == "sqlite":
+        from dagster_lake.resources.database_sqlite import SqliteDialect
+
+        if not url.database or url.database == ":memory:":
+            raise DatabaseError("an in-memory SQLite database lasts one connection; use sqlite:///path/to/file")
+        return SqliteDialect(url.database)
+    if url.get_backend_name() == "postgresql":
+        from dagster_lake.resources.database_postgres import PostgresDialect
+
+        return PostgresDialect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    raise DatabaseError(f"{url.get_backend_name()!r} is not supported; use a sqlite:/// or postgresql:// URL")
+
+
+def quoted(identifier: str) -> str:
+    """``identifier`` as SQL, whatever characters it has."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def listed(identifiers: Iterable[str]) -> str:
+    """``identifiers`` as a SQL list."""
+    return ", ".join(quoted(name) for name in identifiers)
+
+
+def newer_wins(table: sqlalchemy.Table) -> str:
+    """The end of an INSERT: an existing row yields only to one with a newer or equal ``updated_at``."""
+    keys = [column.name for column in table.primary_key]
+    others = [column.name for column in table.columns if column.name not in keys]
+    replaced = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+    return (
+        f"ON CONFLICT ({listed(keys)}) DO UPDATE SET {replaced} "
+        f"WHERE excluded.updated_at >= {quoted(table.name)}.updated_at"
+    )
+
+
+def _checked(table: sqlalchemy.Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with the table's columns, in its order."""
+    names = [column.name for column in table.columns]
+    for batch in batches:
+        missing = [name for name in names if name not in batch.schema.names]
+        if missing:
+            raise DatabaseError(f"{table.name}: the rows lack {', '.join(missing)}; give {', '.join(names)}")
+        yield batch.select(names)
+
+
+@contextmanager
+def _teaching(table: str) -> Iterator[None]:
+    """Turns a driver's or Arrow's error into one that names the table."""
+    from adbc_driver_manager import Error as AdbcError
+
+    try:
+        yield
+    except (AdbcError, SQLAlchemyError, pa.ArrowInvalid) as error:
+        remedy = "check the database's address, the contract's types and the keys that rows refer to"
+        raise DatabaseError(f"table {table}: {str(error).strip()}; {remedy}") from error

@@ -1,0 +1,134 @@
+"""SQLite through ADBC. Every value is read as text and parsed by Arrow.
+
+SQLite has no column types, so its driver guesses one from the first rows and fails on a later row that differs
+(a NUMERIC column holds 5 as an integer and 5.5 as a double). Text is the one type every value has.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy
+from adbc_driver_sqlite import dbapi
+
+from dagster_lake.resources.database import Fingerprint, Query, listed, newer_wins, quoted
+
+BATCH_ROWS = 65_536
+_NULL = "\x00"  # A first batch of only nulls would make the driver guess integers, so nulls travel as this text.
+
+
+class SqliteDialect:
+    """One SQLite file, created when absent."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """An ADBC cursor in a transaction with foreign keys enforced."""
+        with self._cursor() as cursor:
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    def upsert(self, table: sqlalchemy.Table, batches: Iterator[pa.RecordBatch], cursor: Any) -> None:
+        """Writes rows by primary key; an existing row yields only to one at least as new."""
+        columns = [column.name for column in table.columns]
+        sql = (
+            f"INSERT INTO {quoted(table.name)} ({listed(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+            f"{newer_wins(table)}"
+        )
+        for batch in batches:
+            if len(batch):
+                cursor.executemany(sql, _storable(batch))
+
+    def read(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """The rows, in batches of exactly ``query.columns``."""
+        values = ", ".join(f"coalesce({_as_text(field)}, char(0)) AS {quoted(field.name)}" for field in query.columns)
+        sql = f"SELECT {values} FROM {quoted(query.table)} {_where(query)} ORDER BY {query.order_by}"
+        with self._cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+            cursor.execute(sql, _range(query))
+            for batch in cursor.fetch_record_batch():
+                if len(batch):
+                    yield pa.RecordBatch.from_arrays(
+                        [_parsed(batch.column(i), field) for i, field in enumerate(query.columns)], schema=query.columns
+                    )
+
+    def fingerprint(self, query: Query) -> Fingerprint:
+        """Count and checksum of the rows, by an aggregate that SQLite calls."""
+        with closing(sqlite3.connect(self.file, timeout=60)) as connection:
+            connection.create_aggregate("checksum", -1, _Checksum)  # type: ignore[arg-type]  # typed for one argument
+            sql = f"SELECT count(*), checksum({listed(query.columns.names)}) FROM {quoted(query.table)} {_where(query)}"
+            rows, checksum = connection.execute(sql, _range(query)).fetchone()
+        return Fingerprint(rows, checksum)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        Path(self.file).parent.mkdir(parents=True, exist_ok=True)
+        with dbapi.connect(self.file, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 60000")
+            yield cursor
+
+
+class _Checksum:
+    """The sum of the rows' hashes, which no order of rows changes. A Python call a row; only late checks pay it."""
+
+    def __init__(self) -> None:
+        self.sum = 0
+
+    def step(self, *values: object) -> None:
+        digest = hashlib.blake2b(repr(values).encode(), digest_size=8).digest()
+        self.sum = (self.sum + int.from_bytes(digest, "big")) % 2**64
+
+    def finalize(self) -> str:
+        return f"{self.sum:016x}"
+
+
+def _storable(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as SQLite takes it: times as UTC text with microseconds, decimals as text.
+
+    A NUMERIC column turns the text into the nearest double; Arrow's own cast to double is often one bit off.
+    """
+
+    def stored(array: pa.Array) -> pa.Array:
+        if pa.types.is_timestamp(array.type):
+            return array.cast(pa.timestamp("us", "UTC")).cast(pa.string())
+        return array.cast(pa.string()) if pa.types.is_decimal(array.type) else array
+
+    return pa.RecordBatch.from_arrays([stored(column) for column in batch.columns], names=batch.schema.names)
+
+
+def _as_text(field: pa.Field) -> str:
+    # A cast to text keeps 15 digits, which is exact for the decimals SQLite can hold; a double needs 17.
+    name = quoted(field.name)
+    if pa.types.is_floating(field.type):
+        return f"iif({name} IS NULL, NULL, printf('%!.17g', {name}))"
+    return f"CAST({name} AS TEXT)"
+
+
+def _parsed(text: pa.Array, field: pa.Field) -> pa.Array:
+    value = pc.if_else(pc.equal(text, pa.scalar(_NULL)), pa.scalar(None, pa.string()), text)
+    try:
+        return value.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise pa.ArrowInvalid(f"column {field.name} cannot be read as {field.type}: {error}") from None
+
+
+def _where(query: Query) -> str:
+    return f"WHERE {quoted(query.updated_at)} > ? AND {quoted(query.updated_at)} <= ?"
+
+
+def _range(query: Query) -> tuple[str, str]:
+    bounds = pa.array([query.start, query.end], pa.timestamp("us", "UTC")).cast(pa.string())
+    return bounds[0].as_py(), bounds[1].as_py()

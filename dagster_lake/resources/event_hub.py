@@ -1,0 +1,60 @@
+"""What the lake asks of an event hub: little enough that a local log and Azure Event Hubs can both answer."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+_FIELDS: list[pa.Field] = [
+    pa.field("partition", pa.string(), nullable=False),
+    pa.field("sequence_number", pa.int64(), nullable=False),
+    pa.field("enqueued_time", pa.timestamp("us", "UTC"), nullable=False),
+    pa.field("partition_key", pa.string()),
+    pa.field("body", pa.binary(), nullable=False),
+]
+EVENT_SCHEMA = pa.schema(_FIELDS)
+"""The columns of ``EventHub.read``."""
+
+
+class EventHubError(Exception):
+    """The hub cannot do what was asked; the message names the hub and the remedy."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in one partition of a hub."""
+
+    sequence_number: int
+    enqueued_time: datetime
+
+
+class EventHub(Protocol):
+    """A set of named hubs, each a partitioned log of events that forgets what is older than its retention.
+
+    An event's sequence number grows by one within its partition and is never used again.
+    """
+
+    def send(self, hub: str, batches: Iterable[pa.RecordBatch]) -> int:
+        """Enqueues events now; returns how many.
+
+        ``batches`` have ``partition_key`` (text, may be null) and ``body`` (binary). Events of one key keep
+        their order.
+        """
+        ...
+
+    def read(self, hub: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
+        """The events with start < enqueued_time <= end that the hub still holds, in batches of ``EVENT_SCHEMA``.
+
+        Each partition comes in sequence order. Raises EventHubError for an unknown hub.
+        """
+        ...
+
+    def held_since(self, hub: str) -> datetime | None:
+        """Every event enqueued after this instant is still held; None when the hub never forgot one."""
+        ...
+
+    def newest(self, hub: str) -> dict[str, Position]:
+        """Per partition that ever had an event: the newest sequence number and the newest enqueued time."""
+        ...

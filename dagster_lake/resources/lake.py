@@ -1,0 +1,47 @@
+"""What assets need to do their work, made from the settings when a run starts."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_lake.contract import Contract, contracts
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+
+if TYPE_CHECKING:
+    from dagster_lake.engines.base import Engine
+    from dagster_lake.landing.result import Sources
+
+
+class LakeResource(dg.ConfigurableResource):
+    """The lake, its engine and its sources. Everything is read from ``LAKE_*`` when first asked for."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return Settings()
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake's layout; the folder is created when absent."""
+        return Lake.at(self.settings.root)
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        """Every contract, by data set."""
+        return contracts()
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """The engine that runs steps."""
+        from dagster_lake.engines.duckdb import DuckDBEngine
+
+        return DuckDBEngine(self.lake, self.contracts, self.settings)
+
+    @cached_property
+    def sources(self) -> "Sources":
+        """The event hub and the database that raw is landed from."""
+        from dagster_lake.resources.sources import open_sources
+
+        return open_sources(self.settings, self.lake)
