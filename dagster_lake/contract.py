@@ -5,6 +5,8 @@ has none for (where the data comes from, how a field is masked or derived) is sa
 error names the file, the field and the remedy.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,7 +14,6 @@ from typing import Any, Literal
 
 import yaml
 from open_data_contract_standard.model import (
-    DataQuality,
     OpenDataContractStandard,
     SchemaProperty,
     ServiceLevelAgreementProperty,
@@ -28,6 +29,34 @@ DERIVATIONS = ("sex_of_birth_number", "age_band_of_birth_number")
 _TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "array")
 _MASKINGS = ("hmac", "redact", "partial")
 _SENSITIVE = ("restricted", "confidential")
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _is_pattern(value: Any) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.match_substring_regex(pa.array([""]), value)  # RE2, as in the engine
+    except (pa.ArrowException, TypeError):
+        return False
+    return True
+
+
+_RULES: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
+    "minimum": (("number", "integer"), "a number", _is_finite),
+    "maximum": (("number", "integer"), "a number", _is_finite),
+    "minLength": (("string",), "a whole number, 0 or more", _is_length),
+    "maxLength": (("string",), "a whole number, 0 or more", _is_length),
+    "pattern": (("string",), "a regular expression, without look-around and back references", _is_pattern),
+}
 
 
 class ContractError(Exception):
@@ -232,6 +261,9 @@ class _Reader:
                 f"use one name everywhere: name: {name}, schema: - name: {name}, file {name}.odcs.yaml",
             )
         properties = tuple(self.property(p) for p in schema.properties or [])
+        names = [p.name for p in properties]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise self.fail(f"schema.properties.{twice}", "is there twice", "give each property a name of its own")
         if not any(p.key for p in properties):
             raise self.fail("schema.properties", "no property is the key", "mark one or more with primaryKey: true")
         source = self.source()
@@ -287,7 +319,7 @@ class _Reader:
             "database": DatabaseSource,
         }
         where = "customProperties.source"
-        if not isinstance(value, dict) or value.get("kind") not in kinds:
+        if not isinstance(value, dict) or str(value.get("kind")) not in kinds:
             raise self.fail(where, f"{value!r} has no known kind", f"use kind: {', '.join(kinds)}")
         arguments = {k: v for k, v in value.items() if k != "kind"}
         try:
@@ -297,6 +329,9 @@ class _Reader:
             raise self.fail(
                 where, f"{sorted(arguments)} does not fit kind: {value['kind']}", f"give {fields}"
             ) from None
+        for field_name, given in arguments.items():
+            if not isinstance(given, str) or not given:
+                raise self.fail(f"{where}.{field_name}", f"is {given!r}", "give a name")
         if isinstance(source, FileSource) and source.format not in ("json_lines", "json_document"):
             raise self.fail(f"{where}.format", f"{source.format!r} is unknown", "use json_lines or json_document")
         return source
@@ -327,7 +362,7 @@ class _Reader:
             raise self.fail(f"schema.properties.{name or '?'}", "is not a usable name", "use lower_snake_case")
         if raw.logicalType not in _TYPES:
             raise self.fail(f"{name}.logicalType", f"{raw.logicalType!r} is unknown", f"use one of {', '.join(_TYPES)}")
-        options = dict(raw.logicalTypeOptions or {})
+        rules = self.rules(name, raw)
         precision, scale = self.decimal(name, raw)
         derivation = raw.transformLogic
         if derivation is not None and derivation not in DERIVATIONS:
@@ -342,24 +377,18 @@ class _Reader:
             key=bool(raw.primaryKey),
             precision=precision,
             scale=scale,
-            minimum=options.pop("minimum", None),
-            maximum=options.pop("maximum", None),
-            min_length=options.pop("minLength", None),
-            max_length=options.pop("maxLength", None),
-            pattern=options.pop("pattern", None),
-            allowed=self.allowed(name, raw.quality or []),
+            minimum=rules.get("minimum"),
+            maximum=rules.get("maximum"),
+            min_length=rules.get("minLength"),
+            max_length=rules.get("maxLength"),
+            pattern=rules.get("pattern"),
+            allowed=self.allowed(name, raw),
             masking=self.masking(name, raw),
             derivation=derivation,
             derived_from=raw.transformSourceObjects[0] if raw.transformSourceObjects else None,
             references=self.references(name, raw),
             classification=raw.classification or "public",
         )
-        if options:
-            raise self.fail(
-                f"{name}.logicalTypeOptions",
-                f"{sorted(options)} is not supported",
-                "use minimum, maximum, minLength, maxLength, pattern",
-            )
         if not prop.description:
             raise self.fail(f"{name}.description", "is missing", "say what the field means and its unit")
         if prop.logical_type == "array" and (raw.items is None or raw.items.logicalType != "string"):
@@ -371,6 +400,20 @@ class _Reader:
                 "add customProperties: - property: masking, value: hmac, redact or partial",
             )
         return prop
+
+    def rules(self, name: str, raw: SchemaProperty) -> dict[str, Any]:
+        """The options, each of a kind that fits the type, so that no rule can fail while it is applied to a row."""
+        rules = {option: value for option, value in (raw.logicalTypeOptions or {}).items() if value is not None}
+        for option, value in rules.items():
+            where, known = f"{name}.logicalTypeOptions", _RULES.get(option)
+            if known is None:
+                raise self.fail(where, f"{[option]} is not supported", f"use {', '.join(_RULES)}")
+            types, wanted, fits = known
+            if raw.logicalType not in types:
+                raise self.fail(f"{where}.{option}", f"does not apply to {raw.logicalType}", f"use it on {types[0]}")
+            if isinstance(value, bool) or not fits(value):
+                raise self.fail(f"{where}.{option}", f"is {value!r}", f"give {wanted}")
+        return rules
 
     def decimal(self, name: str, raw: SchemaProperty) -> tuple[int | None, int | None]:
         physical = (raw.physicalType or "").replace(" ", "").lower()
@@ -384,8 +427,8 @@ class _Reader:
             raise self.fail(f"{name}.physicalType", f"{raw.physicalType!r}", "write decimal(12,2), at most 38 digits")
         return precision, scale
 
-    def allowed(self, name: str, quality: list[DataQuality]) -> tuple[str, ...]:
-        for rule in quality:
+    def allowed(self, name: str, raw: SchemaProperty) -> tuple[str, ...]:
+        for rule in raw.quality or []:
             values = (rule.arguments or {}).get("validValues")
             if rule.metric != "invalidValues" or not values or rule.mustBe != 0:
                 raise self.fail(
@@ -393,6 +436,8 @@ class _Reader:
                     f"metric {rule.metric!r} is not supported on a property",
                     "use metric: invalidValues with arguments.validValues and mustBe: 0, or logicalTypeOptions",
                 )
+            if raw.logicalType != "string":
+                raise self.fail(f"{name}.quality", "validValues apply to strings only", "use minimum and maximum")
             return tuple(str(v) for v in values)
         return ()
 

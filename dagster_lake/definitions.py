@@ -4,13 +4,14 @@ import dagster as dg
 
 from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.dbt import gold_assets
+from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
 from dagster_lake.resources.lake import LakeResource
 
 defs = dg.Definitions(
-    assets=[*source_assets(), *contract_assets(), *gold_assets()],
+    assets=[*source_assets(), *contract_assets(), *gold_assets(), engagement_report],
     asset_checks=contract_checks(),
     jobs=jobs,
     schedules=schedules,

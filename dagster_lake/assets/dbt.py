@@ -13,10 +13,8 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources.dbt import NodeResult, build, manifest
+from dagster_lake.resources.dbt import HOURLY_TAG, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
-
-HOURLY_TAG = "hourly"
 
 
 class GoldConfig(dg.Config):
@@ -88,7 +86,7 @@ def _multi_asset(
         check_specs=checks,
         can_subset=True,
         partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         pool=name,
         allow_arbitrary_check_specs=True,
     )

@@ -37,9 +37,10 @@ def newest_key(contract: Contract) -> dg.AssetKey:
 
 def partitioning(contract: Contract) -> dict[str, Any]:
     """How the assets of a contract are partitioned: by lake hour, or not at all for snapshots."""
-    if contract.cadence == "snapshot":
-        return {}
-    return {"partitions_def": hourly, "backfill_policy": dg.BackfillPolicy.single_run()}
+    # Snapshots have no partitions, and the policy all the same: the command line takes a range of hours only when
+    # everything selected can do it in one run.
+    partitions_def = None if contract.cadence == "snapshot" else hourly
+    return {"partitions_def": partitions_def, "backfill_policy": dg.BackfillPolicy.single_run()}
 
 
 def common(contract: Contract) -> dict[str, Any]:

@@ -21,17 +21,22 @@ def pending_snapshots(lake: Lake, contract: Contract, layer: str) -> list[str]:
 
     ``layer`` is ``bronze``, ``silver`` (the snapshots in full) or ``newest``, which knows itself what it has merged.
     """
+    from dagster_lake.landing.land import partitions
+
+    landed, bronze, silver = partitions(lake, contract), bronze_table(lake, contract), silver_table(lake, contract)
     if layer == "newest":
-        return _present(silver_table(lake, contract))
-    if layer == "bronze":
-        from dagster_lake.landing.land import partitions
-
-        upstream, done = partitions(lake, contract), _present(bronze_table(lake, contract))
-    else:
-        upstream, done = _present(bronze_table(lake, contract)), _present(silver_table(lake, contract))
-    return [snapshot for snapshot in upstream if snapshot not in done or snapshot == upstream[-1]]
+        return _written(silver, landed)
+    upstream, done = landed, bronze
+    if layer == "silver":
+        upstream, done = _written(bronze, landed), silver
+    finished = _written(done, upstream)
+    return [snapshot for snapshot in upstream if snapshot not in finished or snapshot == upstream[-1]]
 
 
-def _present(spec: delta.TableSpec) -> list[str]:
+def _written(spec: delta.TableSpec, landed: list[str]) -> list[str]:
+    """The snapshots that a table has taken: those it holds rows of, and of the landed ones those that had none."""
     pinned = delta.pin(spec.uri)
-    return pinned.partitions() if pinned else []
+    if pinned is None:
+        return []
+    held = pinned.partitions()
+    return sorted({*held, *(snapshot for snapshot in landed if snapshot not in held and pinned.written(snapshot))})

@@ -42,6 +42,7 @@ def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
         kinds={"python", "json"},
         owners=[_OWNER],
         description=description,
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def source(lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from generators import files

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dagster_lake.compile.columns import (
     RESCUED,
+    bronze_schema,
     partition_field,
     position_fields,
     quarantine_schema,
@@ -68,14 +69,19 @@ def losers_select(contract: Contract, dialect: DuckDBDialect) -> str:
     order = ", ".join(c if dedupe.earliest_wins else f"{c} DESC" for c in position)
     near = f"{dialect.hours_between('rival', partition)} <= {dedupe.look_back}" if dedupe.look_back else "true"
     others = ", ".join(c for c in [*position, partition] if c not in {p.name for p in dedupe.keys})
+    # Suspects are few: they are picked first, so that the rules are tried on them alone.
+    suspected = (
+        f"(SELECT {', '.join(dialect.identifier(n) for n in bronze_schema(contract).names)} "
+        f"FROM {_read(contract, dialect, 'reach', dedupe.keys)} SEMI JOIN suspects s ON "
+        f"{' AND '.join(f'{_value(p, dialect)} = s.{dialect.identifier(p.name)}' for p in dedupe.keys)})"
+    )
     valid = (
         f"SELECT {_named_values(dedupe.keys, dialect)}, {others} "
-        f"FROM {_read(contract, dialect, 'reach')} WHERE NOT ({_broken(contract, dialect)})"
+        f"FROM {_read(contract, dialect, suspected)} WHERE NOT ({_broken(contract, dialect)})"
     )
     return (
         f"SELECT {', '.join(position)}, {partition} FROM ("
-        f"SELECT *, lag({partition}) OVER (PARTITION BY {', '.join(within)} ORDER BY {order}) AS rival "
-        f"FROM ({valid}) SEMI JOIN suspects USING ({', '.join(keys)})"
+        f"SELECT *, lag({partition}) OVER (PARTITION BY {', '.join(within)} ORDER BY {order}) AS rival FROM ({valid})"
         f") WHERE rival IS NOT NULL AND {near}"
     )
 

@@ -39,20 +39,23 @@ class Plugin(BasePlugin):
         """Writes one model; ``config`` comes from the macro ``store_in_lake``."""
         config = target_config.config
         relation = target_config.relation
-        columns = config["columns"]
-        self.session.store(
-            Store(
-                table=f"{relation.schema}.{relation.identifier}",
-                sql=config["sql"],
-                mode=config["mode"],
-                schema=self._schema(columns),
-                inputs=tuple(config["inputs"]),
-                description=" ".join(config["description"].split()),
-                partition_by=config["partition_by"],
-                partitions=tuple(config["partitions"] or ()),
-                key=config["unique_key"],
-            )
+        store = Store(
+            table=f"{relation.schema}.{relation.identifier}",
+            sql=config["sql"],
+            mode=config["mode"],
+            schema=self._schema(config["columns"]),
+            inputs=tuple(config["inputs"]),
+            description=" ".join(config["description"].split()),
+            partition_by=config["partition_by"],
+            partitions=tuple(config["partitions"] or ()),
+            key=config["unique_key"],
         )
+        try:
+            self.session.store(store)
+        except Exception:
+            raise
+        except BaseException as error:  # such as a panic in delta-rs: dbt would lose the thread and wait for ever
+            raise RuntimeError(f"{store.table}: {type(error).__name__}: {error}") from error
 
     def _schema(self, columns: list[dict[str, Any]]) -> pa.Schema:
         """The declared columns as Arrow: DuckDB knows what its types are there."""

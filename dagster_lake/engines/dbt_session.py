@@ -7,17 +7,17 @@ view of a written table moves to the new version, so that later models of the ru
 import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Literal
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from upath import UPath
 
-from dagster_lake.engines.scan import files_sql, quoted, scan_sql, sql_type
+from dagster_lake.engines.recompute import Recomputation
+from dagster_lake.engines.scan import files_holding, files_sql, quoted, sql_type
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.delta import Merge, Pinned, TableSpec, pin
@@ -55,6 +55,9 @@ class Written:
 class DbtSession:
     """The tables of one dbt run.
 
+    When ``recomputed`` is set, the hourly tables of silver show what those hours need, and nothing else: listing every
+    file of a long history costs more than reading an hour.
+
     Gold is pinned before silver: whoever writes gold between our pins read silver no older than we do, and whoever
     writes it later is noticed when we store.
     """
@@ -63,7 +66,7 @@ class DbtSession:
     settings: Settings
     pinned: dict[str, Pinned] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
-    orders_of_recomputed_hours: pa.Array | None = None
+    recomputed: Recomputation | None = None
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -139,21 +142,26 @@ class DbtSession:
 
     def _pin_again(self, cursor: duckdb.DuckDBPyConnection, tables: Collection[str]) -> None:
         with self._lock:
-            self.orders_of_recomputed_hours = None  # newer orders may have other items
+            if self.recomputed is not None:
+                self.recomputed = replace(self.recomputed, orders=None)  # the orders may be others by now
             self._pin(iter(tables))
             for table in tables:
                 if table in self.pinned:
                     self._show(cursor, table)
 
     def _show(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
-        pinned = self.pinned[table]
         layer, name = table.split(".")
-        cursor.execute(f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS {scan_sql(pinned)}")
-        if table == "silver.order_items":
-            cursor.execute(
-                "CREATE OR REPLACE VIEW lake.order_items_of_recomputed_orders AS "
-                + files_sql(pinned, files_of_orders(pinned, self.orders_of_recomputed_hours))
-            )
+        sql = files_sql(self.pinned[table], self._files(table))
+        cursor.execute(f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS {sql}")
+
+    def _files(self, table: str) -> list[str]:
+        pinned = self.pinned[table]
+        if self.recomputed is None or not table.startswith("silver.") or pinned.partition_column != "_lake_hour":
+            return pinned.files()
+        if table == "silver.order_items":  # an order's items may be of other hours than the order
+            orders = self.recomputed.orders
+            return pinned.files() if orders is None else files_holding(pinned, "order_id", orders)
+        return pinned.files(self.recomputed.hours)
 
     def _show_unread(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Says, for each gold table that another was computed from, how to read what changed in it since."""
@@ -172,17 +180,6 @@ class DbtSession:
         if known is None or known[0] != pinned.version:
             known = self._reads[table] = (pinned.version, _last_reads(pinned))
         return known[1]
-
-
-def files_of_orders(pinned: Pinned, orders: pa.Array | None) -> list[str]:
-    """The files of ``pinned`` whose statistics allow a row of one of the ``orders``; None means all files."""
-    if orders is None or "min.order_id" not in pinned.actions.column_names:
-        return pinned.files()
-    wanted = np.sort(orders.to_numpy())
-    low = pinned.actions["min.order_id"].fill_null(np.iinfo(np.int64).min).to_numpy()
-    high = pinned.actions["max.order_id"].fill_null(np.iinfo(np.int64).max).to_numpy()
-    holds = np.searchsorted(wanted, low, side="left") < np.searchsorted(wanted, high, side="right")
-    return [str(pinned.uri / path) for path in pinned.actions["path"].filter(pa.array(holds)).to_pylist()]
 
 
 def _tables(lake: Lake, layer: str) -> list[UPath]:

@@ -62,10 +62,14 @@ class DuckDBEngine:
 
             def compute() -> pa.RecordBatchReader:
                 offer_lines(con, self.lake, contract, landed)
-                return con.execute(bronze_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
+                return con.sql(bronze_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
 
             written = delta.replace_partitions(
-                bronze_table(self.lake, contract), partitions, compute, {"contract": _named(contract)}
+                bronze_table(self.lake, contract),
+                partitions,
+                compute,
+                {"contract": _named(contract)},
+                remember=contract.cadence == "snapshot",
             )
             rescued = self._rescued(con, contract, written, partitions)
         counts = {
@@ -78,8 +82,8 @@ class DuckDBEngine:
         bronze = _existing(bronze_table(self.lake, contract))
         reads = {"contract": _named(contract), "bronze_version": str(bronze.version)}
         with connection(self.settings) as con:
-            if contract.cadence == "snapshot" and not accept_shrink:
-                partitions = self._without_refused(con, contract, bronze, partitions)
+            if contract.cadence == "snapshot":
+                partitions = self._without_refused(con, contract, bronze, partitions, accept_shrink)
             con.execute(f"CREATE VIEW bronze AS {scan_sql(bronze, partitions)}")
             self._find_losers(con, contract, bronze, partitions)
             duplicates = dict(
@@ -88,16 +92,17 @@ class DuckDBEngine:
             quarantine = delta.replace_partitions(
                 quarantine_table(self.lake, contract),
                 partitions,
-                lambda: con.execute(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS),
+                lambda: con.sql(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS),
                 reads,
             )
             silver = delta.replace_partitions(
                 silver_table(self.lake, contract),
                 partitions,
-                lambda: con.execute(silver_select(contract, self.dialect), self._key(contract)).to_arrow_reader(
+                lambda: con.sql(silver_select(contract, self.dialect), params=self._key(contract)).to_arrow_reader(
                     BATCH_ROWS
                 ),
                 reads,
+                remember=contract.cadence == "snapshot",
             )
             reasons = con.execute(
                 f"SELECT unnest(_reasons) AS reason, count(*) FROM ({scan_sql(quarantine, partitions)}) GROUP BY 1"
@@ -114,16 +119,24 @@ class DuckDBEngine:
         return _result(silver, counts, dict(sorted(reasons)))
 
     def _without_refused(
-        self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
+        self,
+        con: duckdb.DuckDBPyConnection,
+        contract: Contract,
+        bronze: delta.Pinned,
+        partitions: list[str],
+        accept_newest: bool,
     ) -> list[str]:
-        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises."""
+        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises, unless
+        it is to be accepted. What silver took once is not asked about again."""
         silver = delta.pin(silver_table(self.lake, contract).uri)
         taken = []
         for snapshot in partitions:
+            newest = snapshot == partitions[-1]
             try:
-                refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect)
+                if not (newest and accept_newest) and not (silver and silver.written(snapshot)):
+                    refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect)
             except SnapshotRefused:
-                if snapshot == partitions[-1]:
+                if newest:
                     raise
             else:
                 taken.append(snapshot)

@@ -21,7 +21,7 @@ def merge_newest(
     Raises DeltaWriteError when silver does not exist yet.
     """
     source = delta.pin(silver_table(lake, contract).uri)
-    if source is None:
+    if source is None or not partitions:
         raise delta.DeltaWriteError(f"silver of {contract.name} does not exist yet; materialise it first")
     if contract.cadence == "hourly":
         return _merge_changes(con, lake, contract, source, partitions, dialect)
@@ -60,7 +60,7 @@ def _merge_changes(
         )
         if not con.execute("SELECT count(*) FROM winners").fetchall()[0][0]:
             return None
-        reader = con.execute("SELECT * FROM winners").to_arrow_reader(BATCH_ROWS)
+        reader = con.sql("SELECT * FROM winners").to_arrow_reader(BATCH_ROWS)
         within = None
         if isinstance(low, int) and isinstance(high, int):
             within = f"t.{dialect.identifier(keys[0])} BETWEEN {low} AND {high}"
@@ -92,7 +92,7 @@ def _merge_snapshot(
         news = "SELECT *, CAST(NULL AS VARCHAR) AS _missing_since FROM snapshot"
         if merged == snapshot and not con.execute(f"{news} EXCEPT SELECT * FROM target LIMIT 1").fetchall():
             return None
-        reader = con.execute(news).to_arrow_reader(BATCH_ROWS)
+        reader = con.sql(news).to_arrow_reader(BATCH_ROWS)
         return delta.Merge(
             reader,
             tuple(keys),

@@ -15,6 +15,8 @@ from dagster_lake.storage.lines import line_batches
 from dagster_lake.storage.manifest import Manifest, landed_files
 from dagster_lake.storage.paths import Lake
 
+_BYTE_ORDER_MARK = "'\\xEF\\xBB\\xBF'::BLOB"
+
 
 @dataclass(frozen=True)
 class _File:
@@ -63,7 +65,9 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[_Fil
         return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
     if isinstance(contract.source, FileSource):
         position = "modified AS _source_modified, source_file AS _source_file, 1::BIGINT AS _source_row"
-        return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+        # A byte order mark at the start is dropped, as it is from files of lines.
+        body = f"CASE WHEN body[1:3] = {_BYTE_ORDER_MARK} THEN body[4:] ELSE body END AS body"
+        return f"SELECT {body}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
     own = ", ".join(quoted(p.name) for p in contract.source_properties)
     position = "label AS _source_file, file_row_number + 1 AS _source_row"
     return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from dagster_lake.engines.dbt_session import files_of_orders
-from dagster_lake.engines.scan import files_sql, scan_sql
+from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
 from dagster_lake.storage.delta import Pinned
 
 
 @dataclass(frozen=True)
 class Recomputation:
-    """The hours to recompute, and the orders that count in them."""
+    """The hours to recompute, and the orders that count in them, where known."""
 
     hours: list[str]
-    orders: pa.Array
+    orders: pa.Array | None
 
 
 def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputation:
@@ -37,7 +36,7 @@ def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputati
         if "orders_changes" in silver and len(touched):
             changes = silver["orders_changes"]
             con.register("touched", pa.table({"order_id": touched}))
-            versions = files_sql(changes, files_of_orders(changes, touched))
+            versions = files_sql(changes, files_holding(changes, "order_id", touched))
             rows = con.execute(
                 f"SELECT DISTINCT _lake_hour FROM ({versions}) WHERE order_id IN (SELECT order_id FROM touched)"
             )

@@ -7,6 +7,7 @@ on it skips whole files without opening them.
 
 from collections.abc import Collection
 
+import numpy as np
 import pyarrow as pa
 
 from dagster_lake.storage.delta import Pinned
@@ -38,6 +39,18 @@ def files_sql(pinned: Pinned, files: Collection[str]) -> str:
     # Older files lack the added columns, and perhaps all of these files do.
     read = f"SELECT * FROM {_read(files, [*options, 'union_by_name = true'])}"
     return f"SELECT {columns} FROM ({read} UNION ALL BY NAME {empty_sql(pinned.schema)})"
+
+
+def files_holding(pinned: Pinned, column: str, values: pa.Array) -> list[str]:
+    """The files of ``pinned`` whose statistics allow a row with one of these integers in ``column``."""
+    actions = pinned.actions
+    if f"min.{column}" not in actions.column_names:
+        return pinned.files()
+    wanted = np.sort(values.to_numpy())
+    low = actions[f"min.{column}"].fill_null(np.iinfo(np.int64).min).to_numpy()
+    high = actions[f"max.{column}"].fill_null(np.iinfo(np.int64).max).to_numpy()
+    holds = np.searchsorted(wanted, low, side="left") < np.searchsorted(wanted, high, side="right")
+    return [file for file, held in zip(pinned.files(), holds, strict=True) if held]
 
 
 def empty_sql(schema: pa.Schema) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from dagster_lake.commit import commit
 from dagster_lake.resources.database_tables import METADATA
@@ -84,7 +85,11 @@ class Database:
             if engine.dialect.name == "sqlite":
                 with engine.connect() as connection:  # so that a long read does not hold up writers
                     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            METADATA.create_all(engine)
+            with engine.begin() as connection:  # IF NOT EXISTS, since another process may be at it too
+                for table in METADATA.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
 
     def upsert(self, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
         """Writes rows of the shop's tables by primary key, all tables in one transaction, parents first.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from upath import UPath
 
@@ -104,6 +104,10 @@ class Pinned:
             return []
         return sorted(pc.unique(self.actions[f"partition.{self.partition_column}"]).to_pylist())
 
+    def written(self, partition: str) -> bool:
+        """Whether the partition holds rows, or was once replaced with ``remember``, perhaps by no rows at all."""
+        return partition in self.partitions() or self.table.transaction_version(_remembered(partition)) is not None
+
     def bounds(self, column: str, partitions: Collection[str] | None = None) -> tuple[object, object] | None:
         """The least and greatest value of ``column`` by the log's statistics; None when there are none."""
         actions = self._select(partitions)
@@ -140,11 +144,17 @@ def pin(uri: UPath, version: int | None = None) -> Pinned | None:
 
 
 def replace_partitions(
-    spec: TableSpec, partitions: list[str], compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str]
+    spec: TableSpec,
+    partitions: list[str],
+    compute: Callable[[], pa.RecordBatchReader],
+    metadata: Mapping[str, str],
+    *,
+    remember: bool = False,
 ) -> Pinned:
     """Replaces exactly the named partitions by the rows of ``compute()``; no rows empties them.
 
     A row of another partition fails the write before anything is committed. ``metadata`` goes into the commit.
+    ``remember`` notes the partitions in the log, so that an empty one can be told from one never written.
     """
     column = spec.partition_by
     if column is None:
@@ -152,12 +162,11 @@ def replace_partitions(
     if not partitions:
         return _ensure(spec)
     predicate = f"{_identifier(column)} IN ({', '.join(_literal(p) for p in sorted(partitions))})"
+    properties = _properties(metadata, partitions if remember else [])
 
     def write(base: Pinned) -> None:
         rows = _conforming(compute(), base.schema)
-        write_deltalake(
-            base.table, rows, mode="overwrite", predicate=predicate, commit_properties=_properties(metadata)
-        )
+        write_deltalake(base.table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
 
     return _attempt(spec, write)
 
@@ -312,8 +321,13 @@ def _conforming(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBat
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _properties(metadata: Mapping[str, str]) -> CommitProperties:
-    return CommitProperties(custom_metadata=dict(metadata))
+def _properties(metadata: Mapping[str, str], remembered: Collection[str] = ()) -> CommitProperties:
+    notes = [Transaction(_remembered(partition), 1) for partition in remembered]
+    return CommitProperties(custom_metadata=dict(metadata), app_transactions=notes or None)
+
+
+def _remembered(partition: str) -> str:
+    return f"lake.partition.{partition}"
 
 
 def _identifier(name: str) -> str:

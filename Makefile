@@ -1,0 +1,75 @@
+# `make` lists the targets. Everything runs in .venv, which is made again when the pins change.
+# PYTHON=python3.12 chooses the interpreter, PORT=3001 the UI's port, ARGS="..." adds arguments to a command.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PORT ?= 3000
+PINS := pyproject.toml $(wildcard constraints/*.txt) scripts/make-venv
+ifdef PYTHON
+ifneq ($(shell $(PYTHON) --version 2>&1),$(shell $(BIN)/python --version 2>&1))
+PINS += another-python
+endif
+endif
+BICEP := ../shared/tools/check_bicep.py
+
+# The local history of runs is found by these, whatever the shell has set.
+export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+.PHONY: help demo dev status doctor test lint format bench reset clean ci another-python
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed ## Build a day of data, from generated sources to gold
+	@$(BIN)/lake demo $(ARGS)
+
+dev: .venv/installed ## Open Dagster's UI at http://localhost:3000 (PORT=3001 for another port)
+	@mkdir -p .dagster
+	@$(BIN)/dagster dev --port $(PORT) $(ARGS)
+
+status: .venv/installed ## Show what is in the lake
+	@$(BIN)/lake status
+
+doctor: .venv/installed ## Check this machine and the lake, and say what to fix
+	@$(BIN)/lake doctor
+
+test: .venv/installed-dev ## Run the tests, two at a time (ARGS="-k silver" for some)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: .venv/installed-dev ## Check style, types, the dbt project and the Bicep files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dbt --quiet parse --project-dir dbt --profiles-dir dbt
+	@if [ -d infra/bicep ] && [ -f $(BICEP) ]; then \
+	  set -x; $(BIN)/python $(BICEP) infra/bicep; \
+	else echo "Bicep: not checked (needs infra/bicep and $(BICEP))"; fi
+
+format: .venv/installed-dev ## Write the code in the project's style
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+bench: .venv/installed-dev ## Measure: python -m bench --help lists what
+	@$(BIN)/python -m bench $(ARGS)
+
+reset: .venv/installed ## Remove the lake and Dagster's history, after asking
+	@$(BIN)/lake reset $(ARGS)
+
+clean: ## Remove caches and .venv; the lake stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis dbt/target dbt/logs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+ci: ## Run what continuous integration runs
+	@.ci/run
+
+.venv/installed: $(PINS)
+	@scripts/make-venv
+	@touch $@
+
+# The test tools come on top of what users get, so both are then up to date.
+.venv/installed-dev: $(PINS)
+	@scripts/make-venv dev
+	@touch .venv/installed $@

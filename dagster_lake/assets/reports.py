@@ -1,0 +1,44 @@
+"""Report assets: rendered pages, linked from the UI."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dagster_lake.assets.metadata import bars
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.paths import local_path
+
+
+@dg.asset(
+    key=["reports", "engagement"],
+    deps=[["gold", "engagements"], ["gold", "daily_sales"], ["silver", "pageviews"]],
+    group_name="reports",
+    kinds={"html"},
+    owners=["team:shop"],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    description="One HTML page: engagement by VIP and city, sales by day, latency by hour. Needs no network to read.",
+)
+def engagement_report(lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+    """Renders ``<lake>/reports/engagement.html``; a reader sees the old page or the new one."""
+    from dagster_lake.commit import commit
+    from dagster_lake.reports.engagement import render_engagement
+    from dagster_lake.reports.engagement_data import read_engagement
+
+    started = time.monotonic()
+    data = read_engagement(lake.lake, lake.settings)
+    file = local_path(lake.lake.reports) / "engagement.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".html.tmp")
+    temporary.write_text(render_engagement(data), encoding="utf-8")
+    with commit("reports.engagement"):
+        temporary.replace(file)
+    yield dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.url(file.resolve().as_uri()),
+            "path": dg.MetadataValue.path(str(file)),
+            "order_value_by_city": dg.MetadataValue.md(bars({g.name: int(g.value) for g in data.by_city})),
+            "latency_median_by_hour": dg.MetadataValue.md(bars({h.hour: round(h.p50) for h in data.latency})),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )

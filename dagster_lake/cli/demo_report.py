@@ -1,0 +1,61 @@
+"""What ``lake demo`` says at the end: what was built, how to look at it, and the first lines of gold."""
+
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from dagster_lake.cli.catalog import tables, wanted_lake
+from dagster_lake.cli.demo_run import Outcome
+from dagster_lake.cli.first_rows import print_rows
+from dagster_lake.cli.text import path_text
+from dagster_lake.settings import Settings
+from dagster_lake.storage.delta import pin
+
+SHOWN = "gold.engagements"
+_LAYERS = ("sources", "raw", "bronze", "silver", "quarantine", "gold", "reports")
+_QUESTION = "select city, sum(total_orders_value) as czk from gold.engagements group by city order by czk desc"
+
+
+def print_report(console: Console, settings: Settings, outcome: Outcome) -> None:
+    """Prints it all."""
+    lake = wanted_lake(settings)
+    console.print(_built(outcome))
+    for warning in outcome.warnings:
+        console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
+    gold = next((t for t in tables(lake) if t.name == SHOWN), None)
+    pinned = pin(gold.uri) if gold else None
+    if pinned is not None:
+        console.print(f"[bold]{SHOWN}[/], {pinned.rows():,} rows, by value of orders:")
+        print_rows(console, pinned, 3, order_by="total_orders_value")
+    console.print("[bold]Look at it[/]")
+    console.print("  make dev                          the graph and this run, in Dagster's UI")
+    console.print("  lake status                       every table, with rows and freshest hour")
+    console.print("  lake preview gold/daily_sales     columns and first rows of a table")
+    console.print(f'  lake query "{_QUESTION}"', soft_wrap=True, markup=False)
+    for report in sorted(Path(str(lake.reports)).glob("*.html")):
+        console.print(f"  open {path_text(report)}", soft_wrap=True, markup=False)
+
+
+def _built(outcome: Outcome) -> Table:
+    passed = f"{outcome.checks_passed} checks passed"
+    table = Table(
+        title=f"Built {len(outcome.built)} assets in {outcome.seconds:.1f} s; {passed}",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_footer=True,
+    )
+    table.add_column("asset", footer="total")
+    table.add_column("rows", justify="right", footer=f"{sum(b.rows or 0 for b in outcome.built.values()):,}")
+    table.add_column("seconds", justify="right", footer=f"{sum(b.seconds for b in outcome.built.values()):.2f}")
+    for built in sorted(outcome.built.values(), key=lambda b: (_place(b.asset), b.asset)):
+        table.add_row(built.asset, "" if built.rows is None else f"{built.rows:,}", f"{built.seconds:.2f}")
+    return table
+
+
+def _place(asset: str) -> int:
+    layer = asset.split("/")[0]
+    return _LAYERS.index(layer) if layer in _LAYERS else len(_LAYERS)

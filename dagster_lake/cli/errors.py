@@ -1,0 +1,46 @@
+"""How a command fails: one readable line and an exit code, never a traceback for what the user can mend."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CommandError(Exception):
+    """What stops a command; the message names the thing and the remedy."""
+
+
+def readable_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turns the project's own errors and those of the operating system into one line and exit code 1.
+
+    Any other error is a mistake in the project, and its traceback is wanted.
+    """
+
+    @functools.wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except BrokenPipeError:
+            # `lake query ... | head` has seen enough; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except Exception as error:
+            if not (type(error).__module__.startswith("dagster_lake.") or isinstance(error, OSError)):
+                raise
+            tell(str(error))
+            raise SystemExit(1) from None
+
+    return told
+
+
+def tell(message: str) -> None:
+    """Prints ``message`` as an error."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    console.print("[bold red]Error:[/] ", end="")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,70 @@
+"""Columns and first rows of a table, laid out for the terminal at hand."""
+
+from collections.abc import Collection
+
+import duckdb
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from dagster_lake.cli.render import Row, all_rows, plain, rich_table
+from dagster_lake.cli.text import value_text
+from dagster_lake.engines.scan import quoted, scan_sql, sql_type
+from dagster_lake.storage.delta import Pinned
+
+_WIDEST_VALUE = 60
+
+
+def print_columns(console: Console, pinned: Pinned) -> None:
+    """Prints the name and type of each column."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("column")
+    table.add_column("type")
+    for column in pinned.schema:
+        partition = "  [dim](partition)[/]" if column.name == pinned.partition_column else ""
+        table.add_row(column.name, f"{sql_type(column.type).lower()}{partition}")
+    console.print(table)
+
+
+def print_rows(
+    console: Console,
+    pinned: Pinned,
+    rows: int,
+    partitions: Collection[str] | None = None,
+    order_by: str | None = None,
+) -> None:
+    """Prints the first ``rows`` rows: as a table where it fits the terminal, else one row below the other."""
+    names, found = _first(pinned, rows, partitions, order_by)
+    if not found:
+        console.print("No rows." if rows else "")
+        return
+    if _width(names, found) <= console.width:
+        console.print(rich_table(names, found))
+        return
+    for number, row in enumerate(found, 1):
+        console.rule(f"row {number}", align="left", style="dim")
+        console.print(_upright(names, row))
+
+
+def _first(
+    pinned: Pinned, rows: int, partitions: Collection[str] | None, order_by: str | None
+) -> tuple[list[str], list[Row]]:
+    order = f" ORDER BY {quoted(order_by)} DESC" if order_by else ""
+    with duckdb.connect(":memory:") as con:
+        con.execute("SET TimeZone = 'UTC'")
+        sql = f"SELECT * FROM ({scan_sql(pinned, partitions)}){order} LIMIT {rows:d}"
+        return all_rows(con.sql(sql).to_arrow_reader(rows or 1))
+
+
+def _width(names: list[str], rows: list[Row]) -> int:
+    values = [[len(value_text(row[i])) for row in rows] for i in range(len(names))]
+    return sum(max(len(name), *lengths) + 3 for name, lengths in zip(names, values, strict=True))
+
+
+def _upright(names: list[str], row: Row) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="ellipsis", no_wrap=True, max_width=_WIDEST_VALUE)
+    for name, value in zip(names, row, strict=True):
+        table.add_row(name, plain(value))
+    return table

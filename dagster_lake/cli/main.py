@@ -1,0 +1,56 @@
+"""The ``lake`` command: its global options, and the table of contents of its commands.
+
+Nothing heavy is imported here or at the top of a command's file, so that ``lake --help`` answers at once.
+"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from dagster_lake.cli.demo import demo
+from dagster_lake.cli.doctor import doctor
+from dagster_lake.cli.preview import preview
+from dagster_lake.cli.query import query
+from dagster_lake.cli.reset import reset
+from dagster_lake.cli.status import status
+
+app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dagster-lake {version('dagster-lake')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lake(
+    lake: Annotated[
+        str | None,
+        typer.Option("--lake", metavar="PATH", envvar="LAKE_ROOT", help="The lake's folder. [default: .lake]"),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Build a lake on this machine, look into it, and keep it in order.
+
+    Settings are read from the environment and from `.env`; see docs/cli.md.
+
+    **Examples**
+
+        lake demo
+        lake status
+        lake query "select city, sum(orders) from gold.engagements group by city"
+        lake --lake /tmp/other-lake preview silver/users
+    """
+    if lake:
+        # By environment, because Dagster and dbt read it too; absolute, because dbt changes the working directory.
+        os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
+
+
+for command in (demo, status, query, preview, doctor, reset):
+    app.command()(command)

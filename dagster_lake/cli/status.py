@@ -1,0 +1,92 @@
+"""``lake status``: what is in the lake."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dagster_lake.cli.errors import readable_errors
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dagster_lake.cli.catalog import LakeTable, RawDataSet
+    from dagster_lake.storage.delta import Pinned
+
+
+@readable_errors
+def status() -> None:
+    """Show what the lake holds: tables, rows, bytes, last version, freshest hour.
+
+    `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot.
+
+    **Examples**
+
+        lake status
+        lake --lake /data/lake status
+    """
+    from rich.console import Console
+
+    from dagster_lake.cli.catalog import EMPTY, existing_lake, raw_data_sets, settings, tables
+    from dagster_lake.cli.text import path_text
+
+    console = Console(highlight=False)
+    chosen = settings()
+    lake = existing_lake(chosen)
+    console.print(f"Lake: {path_text(chosen.root)}", soft_wrap=True, markup=False)
+    found = tables(lake) if lake else []
+    landed = raw_data_sets(lake) if lake else []
+    if not found and not landed:
+        console.print(EMPTY)
+        return
+    if landed:
+        console.print(_raw_table(landed))
+    if found:
+        console.print(_delta_table(found))
+    else:
+        console.print("Raw has landed, but there are no tables yet; materialise them with:  lake demo")
+
+
+def _raw_table(landed: "list[RawDataSet]") -> "Table":
+    table = _titled("Raw", "data set", "partitions", "first", "last")
+    for data_set in landed:
+        first, last = (data_set.partitions[0], data_set.partitions[-1]) if data_set.partitions else ("", "")
+        table.add_row(data_set.name, str(len(data_set.partitions)), first, last)
+    return table
+
+
+def _delta_table(found: "list[LakeTable]") -> "Table":
+    from dagster_lake.cli.text import age_text, size_text
+    from dagster_lake.storage.delta import pin
+
+    now = datetime.now(UTC)
+    table = _titled("Tables", "table", "rows", "bytes", "ver", "age", "hour")
+    layer = found[0].layer
+    for one in found:
+        pinned = pin(one.uri)
+        if pinned is None:
+            continue
+        if one.layer != layer:
+            table.add_section()
+            layer = one.layer
+        age = age_text(last_commit(pinned), now)
+        freshest = (pinned.partitions() or [""])[-1]
+        table.add_row(one.name, f"{pinned.rows():,}", size_text(pinned.bytes()), str(pinned.version), age, freshest)
+    return table
+
+
+def last_commit(pinned: "Pinned") -> datetime:
+    """When the pinned version was committed."""
+    return datetime.fromtimestamp(pinned.table.history(1)[0]["timestamp"] / 1000, UTC)
+
+
+def _titled(title: str, *columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    for column in columns:
+        numeric = column in ("rows", "bytes", "ver", "age", "partitions")
+        # On a narrow terminal names are folded, and numbers never cut.
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    return table

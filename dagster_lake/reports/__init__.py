@@ -1,0 +1,1 @@
+"""Reports: pages for people, rendered from gold."""

@@ -1,0 +1,244 @@
+"""Runs dbt in this process, and tells node by node what became of it.
+
+One dbt runs at a time in a process, because dbt keeps its adapter and its flags in globals; any number of processes
+may run dbt at once, each with its own target folder.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.storage.paths import Lake
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+    from dagster_lake.engines.dbt_session import DbtSession, Written
+
+DBT_PROJECT = PROJECT_ROOT / "dbt"
+_SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
+HOURLY_TAG = "hourly"
+_KEEP_SECONDS = 7 * 24 * 3600
+_one_dbt = threading.Lock()
+
+
+class DbtRunError(Exception):
+    """dbt failed: the message says which node, why, and where its compiled SQL is."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model or test.
+
+    ``status`` is dbt's: success, pass, warn, fail, error or skipped. ``written`` is set for a stored model.
+    """
+
+    unique_id: str
+    status: str
+    message: str
+    seconds: float
+    failures: int | None = None
+    sql_file: Path | None = None
+    written: "Written | None" = None
+
+    @property
+    def name(self) -> str:
+        """The node's name, without kind and project."""
+        return self.unique_id.split(".")[2]
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run may go on; a warning may."""
+        return self.status in ("success", "pass", "warn")
+
+
+def build(
+    select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings, *, full_refresh: bool = False
+) -> Iterator[NodeResult]:
+    """Builds the models and tests with the unique ids ``select``, and yields each node's result as it finishes.
+
+    ``hours`` are the lake hours that this run is for, and all models must be hourly ones; None recomputes everything.
+    After the last result, raises
+    DbtRunError when a node failed or when a selected node has no result.
+    """
+    from dagster_lake.engines.dbt_delta_plugin import SESSIONS
+    from dagster_lake.engines.dbt_session import DbtSession
+    from dagster_lake.engines.recompute import recomputation
+
+    if hours is not None:
+        _refuse_models_that_read_everything(select)
+    with _one_dbt:
+        name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        session = SESSIONS[name] = DbtSession(lake, settings)
+        variables: dict[str, Any] = {"lake_session": name}
+        if hours is not None and not full_refresh:
+            silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
+            found = recomputation(silver, hours.keys)
+            session.recomputed = found
+            variables |= {"hours": hours.keys, "recomputed_hours": found.hours}
+        target = DBT_PROJECT / "target" / "runs" / name
+        _forget_old_runs(target.parent)
+        try:
+            yield from _checked(select, _invoke(select, variables, target, full_refresh, session))
+            shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
+        finally:
+            session.close()
+            del SESSIONS[name]
+
+
+def _refuse_models_that_read_everything(select: Sequence[str]) -> None:
+    found = manifest()["nodes"]
+    others = [id for id in select if id.startswith("model.") and id in found and HOURLY_TAG not in found[id]["tags"]]
+    if others:
+        raise ValueError(f"{', '.join(others)} read more than some hours; run them without hours, or tag them hourly")
+
+
+def _forget_old_runs(folder: Path) -> None:
+    for run in folder.glob("*"):
+        if time.time() - run.stat().st_mtime > _KEEP_SECONDS:
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _checked(select: Sequence[str], results: Iterator[NodeResult]) -> Iterator[NodeResult]:
+    missing = set(select)
+    failed = []
+    for result in results:
+        missing.discard(result.unique_id)
+        if not result.ok:
+            failed.append(result)
+        yield result
+    if failed:
+        skipped = ", ".join(result.name for result in failed if result.status == "skipped")
+        told = [_told(result) for result in failed if result.status != "skipped"]
+        raise DbtRunError("\n".join([*told, *([f"skipped because of it: {skipped}"] if skipped else [])]))
+    if missing:
+        raise DbtRunError(f"dbt did not run {', '.join(sorted(missing))}; are these nodes enabled?")
+
+
+def _told(result: NodeResult) -> str:
+    where = f"\n  compiled SQL: {result.sql_file}" if result.sql_file else ""
+    return f"{result.unique_id}: {result.status}: {result.message}{where}"
+
+
+def _invoke(
+    select: Sequence[str], variables: Mapping[str, Any], target: Path, full_refresh: bool, session: "DbtSession"
+) -> Iterator[NodeResult]:
+    """Runs dbt in a thread and yields what it finishes."""
+    from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+    manifest = _parsed(_stamp(DBT_PROJECT))
+    finished: SimpleQueue[NodeResult | None] = SimpleQueue()
+
+    def heard(event: Any) -> None:
+        if event.info.name == "NodeFinished":
+            finished.put(_node_result(event.data, target, session))
+
+    def run() -> dbtRunnerResult:
+        try:
+            return dbtRunner(manifest=manifest, callbacks=[heard]).invoke(
+                [
+                    "build",
+                    *("--select", *(_selector(manifest, unique_id) for unique_id in select)),
+                    *("--indirect-selection", "empty", "--exclude-resource-type", "unit_test"),
+                    *("--vars", json.dumps(variables)),
+                    *(["--full-refresh"] if full_refresh else []),
+                    *_flags(target),
+                ]
+            )
+        finally:
+            finished.put(None)
+
+    with ThreadPoolExecutor(1, "dbt") as thread:
+        done = thread.submit(run)
+        while (result := finished.get()) is not None:
+            yield result
+        if (error := done.result().exception) is not None:
+            raise DbtRunError(f"dbt could not run: {error}") from error
+
+
+def _selector(manifest: "Manifest", unique_id: str) -> str:
+    return "fqn:" + ".".join(manifest.nodes[unique_id].fqn)
+
+
+def _flags(target: Path) -> list[str]:
+    return [
+        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+        *("--target-path", str(target), "--log-path", str(target / "logs")),
+        *("--log-level", "none", "--log-level-file", "none", "--no-write-json", "--no-send-anonymous-usage-stats"),
+    ]
+
+
+def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
+    info, result = data.node_info, data.run_result
+    sql_file = next((target / "compiled").rglob(Path(info.node_path).name), None)
+    return NodeResult(
+        unique_id=info.unique_id,
+        status=result.status,
+        message=" ".join(result.message.split()),
+        seconds=result.execution_time,
+        failures=result.num_failures if info.resource_type == "test" else None,
+        sql_file=sql_file,
+        written=session.written.get(f"gold.{info.node_name}"),
+    )
+
+
+# ---- the manifest -------------------------------------------------------------------------------------------------
+
+
+def manifest() -> Mapping[str, Any]:
+    """The dbt project's manifest, from ``target/manifest.json``, written anew when the project's files have changed."""
+    return _manifest(_stamp(DBT_PROJECT))
+
+
+@cache
+def _manifest(stamp: str) -> Mapping[str, Any]:
+    file = DBT_PROJECT / "target" / "manifest.json"
+    stamp_file = file.with_suffix(".stamp")
+    if not (file.exists() and stamp_file.exists() and stamp_file.read_text() == stamp):
+        _parsed(stamp)
+    found: Mapping[str, Any] = json.loads(file.read_bytes())
+    return found
+
+
+@cache
+def _parsed(stamp: str) -> "Manifest":
+    """dbt's own manifest. Several processes may ask at once: one parses at a time, and files appear whole."""
+    from dbt.cli.main import dbtRunner
+    from filelock import FileLock
+
+    target = DBT_PROJECT / "target"
+    target.mkdir(exist_ok=True)
+    scratch = target / "parse"
+    with FileLock(target / "parse.lock"):
+        result = dbtRunner().invoke(["parse", *(f for f in _flags(scratch) if f != "--no-write-json")])
+        if not result.success:
+            raise DbtRunError(f"the dbt project in {DBT_PROJECT} does not parse: {result.exception}")
+        (scratch / "manifest.json").replace(target / "manifest.json")
+        (scratch / "stamp").write_text(stamp)
+        (scratch / "stamp").replace(target / "manifest.stamp")
+    parsed: Manifest = result.result  # type: ignore[assignment]
+    return parsed
+
+
+def _stamp(project: Path) -> str:
+    """A digest of every file that the manifest depends on."""
+    digest = hashlib.sha256(version("dbt-core").encode())
+    for file in sorted({file for pattern in _SOURCES for file in project.glob(pattern) if file.is_file()}):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(project)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

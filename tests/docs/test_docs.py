@@ -1,0 +1,58 @@
+"""The commands in the docs do what they say, in the order a reader would type them, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/add-a-data-set.md", "docs/add-a-metric.md"]
+NOT_RUN = {"it is what runs this", "opens the UI and stays"}
+BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as a fresh clone would have it, with this environment's installed packages."""
+    copy = tmp_path_factory.mktemp("docs") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    return copy
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_on_the_page_succeeds(project: Path, page: str) -> None:
+    if page != PAGES[0] and not (project / ".lake" / "lake.json").exists():
+        _run(project, ".venv/bin/lake demo --hours 2")
+    for block in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
+        if block["reason"] is None:
+            _run(project, block["commands"])
+
+
+def test_only_known_blocks_are_left_out() -> None:
+    pages = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    assert {b["reason"] for text in pages for b in BLOCK.finditer(text) if b["reason"]} <= NOT_RUN
+
+
+def _run(project: Path, commands: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LAKE_", "DAGSTER_"))}
+    # First on the path, so that the copy is imported and not the project this environment was installed for.
+    environment["PYTHONPATH"] = str(project)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{commands}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -1,0 +1,230 @@
+"""A contract that cannot be used says which file, which field, and what to do; nothing else ever comes out."""
+
+import copy
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dagster_lake import contract as module
+from dagster_lake.contract import CONTRACTS_FOLDER, Contract, ContractError, contracts, load_contract, load_contracts
+from tests.unit.compiled import run
+
+FILES = sorted(CONTRACTS_FOLDER.glob("*.odcs.yaml"))
+USERS = yaml.safe_load((CONTRACTS_FOLDER / "users.odcs.yaml").read_text(encoding="utf-8"))
+Document = dict[str, Any]
+
+
+def field(document: Document, name: str) -> Document:
+    return next(p for p in document["schema"][0]["properties"] if p["name"] == name)
+
+
+def set_(**values: Any) -> Callable[[Document], None]:
+    return lambda document: document.update(values)
+
+
+def on(of: str, /, **values: Any) -> Callable[[Document], None]:
+    return lambda document: field(document, of).update(values)
+
+
+def source(value: Any) -> Callable[[Document], None]:
+    return set_(customProperties=[{"property": "source", "value": value}])
+
+
+def option(name: str, **options: Any) -> Callable[[Document], None]:
+    return on(name, logicalTypeOptions=options)
+
+
+def twice(document: Document) -> None:
+    document["schema"][0]["properties"].append(copy.deepcopy(field(document, "city")))
+
+
+def second_key_first(document: Document) -> None:
+    field(document, "id")["primaryKeyPosition"] = 2
+    field(document, "city").update(primaryKey=True, primaryKeyPosition=1)
+
+
+def no_key(document: Document) -> None:
+    field(document, "id")["primaryKey"] = False
+
+
+quality = [{"type": "library", "metric": "nullValues", "mustBe": 0}]
+values = [{"type": "library", "metric": "invalidValues", "arguments": {"validValues": [1]}, "mustBe": 0}]
+masking = {"property": "masking", "value": "hmac"}
+ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
+    ("an older standard", set_(apiVersion="v2.2.2"), "apiVersion", "v3.1.0"),
+    ("another kind", set_(kind="Other"), "kind", "DataContract"),
+    ("no schema", set_(schema=[]), "schema", "one file per data set"),
+    ("two names", set_(name="people"), "name", "use one name everywhere"),
+    ("no key", no_key, "schema.properties", "primaryKey: true"),
+    ("a field twice", twice, "schema.properties.city", "name of its own"),
+    ("no description", set_(description=None), "description.purpose", "say in a sentence"),
+    ("keys out of order", second_key_first, "primaryKeyPosition", "reorder"),
+    ("no owner", set_(team={"members": []}), "team", "role: owner"),
+    ("no source", set_(customProperties=[]), "customProperties", "add - property: source"),
+    ("an unknown source", source({"kind": "ftp"}), "customProperties.source", "use kind: files, event_hub, database"),
+    ("an odd source", source({"kind": ["files"]}), "customProperties.source", "use kind: files"),
+    ("a source without its table", source({"kind": "database"}), "customProperties.source", "give table, updated_at"),
+    ("a hub that is no name", source({"kind": "event_hub", "hub": 7}), "customProperties.source.hub", "give a name"),
+    ("an unknown format", source({"kind": "files", "format": "csv"}), "source.format", "json_lines or json_document"),
+    (
+        "a time of writing that is no time",
+        source({"kind": "database", "table": "t", "updated_at": "city"}),
+        "customProperties.source.updated_at",
+        "name the column that holds when a row was last written",
+    ),
+    ("derived from nothing", on("sex", transformSourceObjects=["age"]), "sex.transformSourceObjects", "derived from"),
+    ("an unknown derivation", on("sex", transformLogic="upper(x)"), "sex.transformLogic", "sex_of_birth_number"),
+    ("a name with a space", on("city", name="Home City"), "Home City", "lower_snake_case"),
+    ("a name that is the lake's", on("city", name="_lake_hour"), "_lake_hour", "lower_snake_case"),
+    ("an unknown type", on("city", logicalType="object"), "city.logicalType", "use one of string, integer"),
+    ("an unknown option", option("city", format="uuid"), "city.logicalTypeOptions", "minLength"),
+    ("a minimum of text", option("city", minimum=3), "city.logicalTypeOptions.minimum", "use it on number"),
+    ("a minimum that is no number", option("id", minimum="1; --"), "id.logicalTypeOptions.minimum", "give a number"),
+    ("a maximum that is no number", option("id", maximum=float("nan")), "id.logicalTypeOptions.maximum", "a number"),
+    ("a negative length", option("city", maxLength=-1), "city.logicalTypeOptions.maxLength", "0 or more"),
+    ("a length that is no number", option("city", minLength="1"), "city.logicalTypeOptions.minLength", "whole number"),
+    ("a broken pattern", option("city", pattern="["), "city.logicalTypeOptions.pattern", "regular expression"),
+    ("a pattern that looks around", option("city", pattern="(?=a)"), "city.logicalTypeOptions.pattern", "look-around"),
+    ("no description of a field", on("city", description=" "), "city.description", "say what the field means"),
+    ("an array of numbers", on("jobs", items={"logicalType": "integer"}), "jobs.items", "logicalType: string"),
+    ("PII in clear", on("city", classification="restricted"), "city.classification", "property: masking"),
+    ("an impossible decimal", on("id", physicalType="decimal(2,3)"), "id.physicalType", "decimal(12,2)"),
+    ("a decimal in words", on("id", physicalType="decimal(ten)"), "id.physicalType", "decimal(12,2)"),
+    ("an unknown rule", on("city", quality=quality), "city.quality", "invalidValues"),
+    ("allowed numbers", on("id", quality=values), "id.quality", "minimum and maximum"),
+    ("an unknown property", on("city", customProperties=[{"property": "x", "value": 1}]), "city.custom", "use masking"),
+    ("an unknown masking", on("city", customProperties=[{**masking, "value": "md5"}]), "city.masking", "hmac, redact"),
+    ("a masked key", on("id", customProperties=[masking]), "id.masking", "remove it"),
+    ("a reference to no field", on("id", relationships=[{"to": "users"}]), "id.relationships", "users.id"),
+    (
+        "an unknown unit",
+        set_(slaProperties=[{"property": "latency", "value": 2, "unit": "w"}]),
+        "latency",
+        "m, min, h, d",
+    ),
+    ("freshness of 0", set_(slaProperties=[{"property": "latency", "value": 0, "unit": "h"}]), "latency", "above 0"),
+    ("a field of a wrong kind", set_(tags=7), "tags", "see the Open Data Contract Standard"),
+]
+
+
+def saved(folder: Path, document: Any, name: str = "users") -> Path:
+    file = folder / f"{name}.odcs.yaml"
+    file.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(("change", "where", "remedy"), [pytest.param(*e[1:], id=e[0]) for e in ERRORS])
+def test_an_error_names_the_file_the_field_and_the_remedy(
+    tmp_path: Path, change: Callable[[Document], None], where: str, remedy: str
+) -> None:
+    document = copy.deepcopy(USERS)
+    change(document)
+    with pytest.raises(ContractError) as error:
+        load_contract(saved(tmp_path, document))
+    said = str(error.value)
+    assert said.startswith("users.odcs.yaml: ")
+    field_said, _, rest = said.removeprefix("users.odcs.yaml: ").partition(": ")
+    assert where in field_said
+    assert remedy in rest
+
+
+@pytest.mark.parametrize("text", ["", "- a", "7", "a: [", "\x00", "a: &x [*y]"])
+def test_a_file_that_is_no_mapping_of_yaml_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ContractError, match=r"^users\.odcs\.yaml: (not valid YAML|is empty or not a mapping)"):
+        load_contract(saved(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "users.odcs.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ContractError, match=r"^users\.odcs\.yaml: not valid YAML"):
+        load_contract(tmp_path / "users.odcs.yaml")
+
+
+def test_a_reference_to_a_data_set_that_does_not_exist_names_those_that_do(tmp_path: Path) -> None:
+    document = copy.deepcopy(USERS)
+    field(document, "id")["relationships"] = [{"to": "people.id"}]
+    saved(tmp_path, document)
+    with pytest.raises(
+        ContractError, match=r"users\.odcs\.yaml: id\.relationships: people\.id does not exist; .*users"
+    ):
+        load_contracts(tmp_path)
+
+
+def test_each_error_in_the_code_is_provoked_here() -> None:
+    source_text = inspect.getsource(module._Reader)
+    raised = len(re.findall(r"raise self\.fail\(", source_text))
+    assert raised <= len(ERRORS), f"{raised} places raise, {len(ERRORS)} errors are tested: add the new one to ERRORS"
+
+
+def test_the_project_s_own_contracts_load_and_refer_to_each_other() -> None:
+    assert set(contracts()) == {f.name.removesuffix(".odcs.yaml") for f in FILES}
+    assert contracts()["users"].sensitive
+    assert not contracts()["orders"].sensitive
+
+
+def _paths(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for key, value in items:
+        yield from _paths(value, (*path, key))
+
+
+JUNK: list[Any] = [
+    *(None, True, 0, -1, 1.5, float("nan"), 10**30, "", "x", "[", "users.id", "decimal(1,2)", "integer", "array"),
+    *([], {}, [None], ["a"], [{}], {"a": 1}, [{"to": 1}], {"kind": {}}),
+    *({"minimum": "x"}, {"pattern": "["}, {"maxLength": 1.5}, {"minLength": 1}, {"maximum": float("nan")}),
+]
+junk = st.sampled_from(JUNK)
+QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@QUIET
+@given(st.data())
+def test_a_damaged_contract_is_refused_or_compiles_and_runs(tmp_path: Path, data: st.DataObject) -> None:
+    original = data.draw(st.sampled_from(FILES))
+    document = yaml.safe_load(original.read_text(encoding="utf-8"))
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from(list(_paths(document))))
+        parent = document
+        for key in path[:-1]:
+            parent = parent[key]
+        if data.draw(st.booleans()):
+            parent[path[-1]] = data.draw(junk)
+        else:
+            del parent[path[-1]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = _loaded(saved(tmp_path, document, original.name.removesuffix(".odcs.yaml")))
+        assert loaded is None or run(loaded, []).silver == []
+
+
+@QUIET
+@given(st.data())
+def test_damaged_text_is_refused_or_loads(tmp_path: Path, data: st.DataObject) -> None:
+    original = data.draw(st.sampled_from(FILES))
+    text = original.read_text(encoding="utf-8")
+    at = data.draw(st.integers(0, len(text)))
+    put = data.draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=4))
+    damaged = text[:at] + put + text[at + data.draw(st.integers(0, 5)) :]
+    _loaded(saved(tmp_path, damaged, original.name.removesuffix(".odcs.yaml")))
+
+
+def _loaded(file: Path) -> Contract | None:
+    """The contract, or None when it was refused with its file named; any other error comes out."""
+    try:
+        return load_contract(file)
+    except ContractError as error:
+        said = str(error)
+    assert said.startswith(file.name)
+    return None
