@@ -101,9 +101,7 @@ class DbtSession:
     def store(self, store: Store) -> None:
         """Computes the model's rows and writes them; nothing is committed when there is nothing to change."""
         layer, name = store.table.split(".")
-        spec = TableSpec(
-            self.lake.table(layer, name), store.schema, store.partition_by, description=store.description
-        )
+        spec = TableSpec(self.lake.table(layer, name), store.schema, store.partition_by, description=store.description)
         before = _version_of(self.pinned.get(store.table))
         # What `unread` was computed from; a later attempt may read newer rows, and must not claim to have caught up.
         reads = {READ + table: str(self.pinned[table].version) for table in store.inputs if table in self.pinned}

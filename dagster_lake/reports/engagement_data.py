@@ -80,7 +80,8 @@ def read_engagement(lake: Lake, settings: Settings) -> EngagementData:
         totals = con.execute(f"SELECT 'all', {together} FROM engagements").fetchall()
         stars = con.execute("SELECT avg(avg_stars) FROM engagements").fetchall()
         by_vip = con.execute(
-            f"SELECT CASE WHEN is_vip THEN 'VIP' ELSE 'others' END, {average} FROM engagements GROUP BY is_vip ORDER BY is_vip DESC"
+            f"SELECT CASE WHEN is_vip THEN 'VIP' ELSE 'others' END, {average} FROM engagements "
+            "GROUP BY is_vip ORDER BY is_vip DESC"
         ).fetchall()
         by_city = con.execute(
             f"SELECT coalesce(city, 'unknown'), {together} FROM engagements GROUP BY 1 "

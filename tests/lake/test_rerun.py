@@ -192,15 +192,15 @@ def test_a_vacuum_leaves_what_a_reader_has_pinned_and_removes_what_a_crash_left_
 # --- other slices -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data_set", HOURLY)
-def test_48_hours_in_one_run_are_48_runs_of_one_hour(tmp_path: Path, data_set: str) -> None:
+@pytest.mark.parametrize(("data_set", "count"), [("orders", 48), ("pageviews", 48), ("stars", 30), ("order_items", 12)])
+def test_many_hours_in_one_run_are_as_many_runs_of_one_hour(tmp_path: Path, data_set: str, count: int) -> None:
     range_, single = a_lake(tmp_path / "range"), a_lake(tmp_path / "single")
-    range_.run_data_set(data_set, hours(48)[0], hours(48)[-1])
-    for hour in hours(48):
+    range_.run_data_set(data_set, hours(count)[0], hours(count)[-1])
+    for hour in hours(count):
         single.run_data_set(data_set, hour)
     same(single, range_)
     assert single.manifests() == range_.manifests()
-    assert len({row["_lake_hour"] for row in range_.rows(truth.SILVER[data_set])}) > 24
+    assert len({row["_lake_hour"] for row in range_.rows(truth.SILVER[data_set])}) > 0.7 * count
 
 
 def test_a_range_of_hours_through_dagster_is_a_run_for_each(tmp_path: Path) -> None:

@@ -58,9 +58,10 @@ def test_a_table_in_any_folder_is_read_back(tmp_path: Path, folder: str) -> None
     assert pinned is not None
     found = query(scan_sql(pinned))
     assert same_types(found.schema, SCHEMA)
-    assert sorted(found.to_pylist(), key=lambda row: row["id"]) == rows(
-        (1, "2026-01-05T12"), (2, "2026-01-05T13")
-    ).read_all().to_pylist()
+    assert (
+        sorted(found.to_pylist(), key=lambda row: row["id"])
+        == rows((1, "2026-01-05T12"), (2, "2026-01-05T13")).read_all().to_pylist()
+    )
 
 
 def test_an_unpartitioned_table_in_a_hive_like_folder_has_its_own_columns_only(tmp_path: Path) -> None:
