@@ -75,7 +75,8 @@ class ByHand:
         (landed,) = self.landed(data_set)
         lines = f"""
             SELECT line, row_number() OVER () AS _source_row FROM read_csv({text(landed["filename"])},
-              columns = {{'line': 'VARCHAR'}}, header = false, auto_detect = false, delim = '\x01', quote = '', escape = '')
+              columns = {{'line': 'VARCHAR'}}, header = false, auto_detect = false, delim = '\x01', quote = '',
+              escape = '')
         """
         position = (
             f"CAST({text(landed['modified'])} AS TIMESTAMPTZ) AS _source_modified, {text(landed['source'])} AS "
@@ -91,7 +92,8 @@ class ByHand:
         documents = f"(SELECT *, decode(body) AS line FROM read_parquet({text(landed['filename'])}))"
         position = (
             f"modified AS _source_modified, source_file AS _source_file, 1::BIGINT AS _source_row, "
-            f"CAST({text(landed['landed_at'])} AS TIMESTAMPTZ) AS _ingested_at, {text(landed['partition'])} AS _snapshot"
+            f"CAST({text(landed['landed_at'])} AS TIMESTAMPTZ) AS _ingested_at, "
+            f"{text(landed['partition'])} AS _snapshot"
         )
         sql = f"{parsed(PRODUCTS)}, {position} {lines_as_objects(PRODUCTS, documents)}"
         self.write("bronze", "products", sql, "_snapshot")
@@ -189,7 +191,8 @@ class ByHand:
               CASE WHEN age < 13 THEN 'child' WHEN age < 18 THEN 'teenager' ELSE 'adult' END AS age_band, _snapshot
             FROM (SELECT *, (replace(_snapshot[1:10], '-', '')::INT - ({born})) // 10000 AS age
                   FROM typed WHERE NOT broken
-                  QUALIFY row_number() OVER (PARTITION BY _snapshot, number ORDER BY {newest_first(POSITION_OF_FILE)}) = 1)
+                  QUALIFY row_number() OVER (
+                    PARTITION BY _snapshot, number ORDER BY {newest_first(POSITION_OF_FILE)}) = 1)
         """
         self.write_snapshot("users", USERS, sql, self.pads())
 
@@ -225,7 +228,8 @@ class ByHand:
         )
         sql = f"""
             SELECT number AS id, v_name AS name, nullif(trim(description), '') AS description,
-              nullif(trim(category), '') AS category, v_price AS price, from_json(pages, '["VARCHAR"]') AS pages, _snapshot
+              nullif(trim(category), '') AS category, v_price AS price,
+              from_json(pages, '["VARCHAR"]') AS pages, _snapshot
             FROM typed WHERE NOT broken
             QUALIFY row_number() OVER (PARTITION BY _snapshot, number ORDER BY {newest_first(POSITION_OF_FILE)}) = 1
         """
@@ -259,7 +263,8 @@ class ByHand:
         self.write_quarantine(name, columns.split(", "), position, rules, "_lake_hour")
         sql = f"""
             SELECT {columns}, {position}, _lake_hour FROM typed WHERE NOT broken QUALIFY row_number() OVER (
-              PARTITION BY _lake_hour, {key}, updated_at ORDER BY {newest_first("_ingested_at, _source_file, _source_row")}
+              PARTITION BY _lake_hour, {key}, updated_at
+              ORDER BY {newest_first("_ingested_at, _source_file, _source_row")}
             ) = 1
         """
         self.write("silver", f"{name}_changes", sql, "_lake_hour")

@@ -70,6 +70,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                 description="At most a fifth of the rows are quarantined; more means that the source has changed.",
             ),
         ],
+        can_subset=True,
         **partitioning(contract),
     )
     def silver_step(
@@ -82,37 +83,43 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
         quarantined = sum(c.quarantined for c in counts.values())
         lost = {p: c for p, c in counts.items() if not c.balanced}
-        yield dg.MaterializeResult(
-            asset_key=silver,
-            metadata={
-                **step_metadata(result, time.monotonic() - started, lake.engine.name),
-                "balance": dg.MetadataValue.md(balance_table(counts)),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    asset_key=silver,
-                    check_name="row_balance",
-                    passed=not lost,
-                    metadata={"balance": dg.MetadataValue.md(balance_table(lost or counts))},
-                )
-            ],
-        )
-        yield dg.MaterializeResult(
-            asset_key=quarantine,
-            metadata={
-                "dagster/partition_row_count": quarantined,
-                "reasons": dg.MetadataValue.md(bars(result.reasons)),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    asset_key=quarantine,
-                    check_name="little_quarantined",
-                    passed=quarantined * 5 <= rows_in,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"quarantined": quarantined, "rows_in": rows_in},
-                )
-            ],
-        )
+        # The step always makes both tables; what was not selected is not announced.
+        results: list[dg.MaterializeResult] = [
+            dg.MaterializeResult(
+                asset_key=silver,
+                metadata={
+                    **step_metadata(result, time.monotonic() - started, lake.engine.name),
+                    "balance": dg.MetadataValue.md(balance_table(counts)),
+                },
+                check_results=_selected(
+                    context,
+                    dg.AssetCheckResult(
+                        asset_key=silver,
+                        check_name="row_balance",
+                        passed=not lost,
+                        metadata={"balance": dg.MetadataValue.md(balance_table(lost or counts))},
+                    ),
+                ),
+            ),
+            dg.MaterializeResult(
+                asset_key=quarantine,
+                metadata={
+                    "dagster/partition_row_count": quarantined,
+                    "reasons": dg.MetadataValue.md(bars(result.reasons)),
+                },
+                check_results=_selected(
+                    context,
+                    dg.AssetCheckResult(
+                        asset_key=quarantine,
+                        check_name="little_quarantined",
+                        passed=quarantined * 5 <= rows_in,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        metadata={"quarantined": quarantined, "rows_in": rows_in},
+                    ),
+                ),
+            ),
+        ]
+        yield from (made for made in results if made.asset_key in context.selected_asset_keys)
 
     return silver_step
 
@@ -142,6 +149,11 @@ def newest_asset(contract: Contract) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=step_metadata(result, time.monotonic() - started, lake.engine.name))
 
     return newest
+
+
+def _selected(context: dg.AssetExecutionContext, check: dg.AssetCheckResult) -> list[dg.AssetCheckResult]:
+    selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    return [check] if (check.asset_key, check.check_name) in selected else []
 
 
 def _description(contract: Contract) -> str:

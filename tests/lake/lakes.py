@@ -137,7 +137,12 @@ class TestLake:
         for name, kind in inspect.get_annotations(function).items():
             if name == "context":
                 span = dg.PartitionKeyRange(hours[0], hours[-1]) if hours else None
-                arguments[name] = SimpleNamespace(partition_key_range=span, log=logging.getLogger("lake"))
+                arguments[name] = SimpleNamespace(
+                    partition_key_range=span,
+                    log=logging.getLogger("lake"),
+                    selected_asset_keys=asset.keys,
+                    selected_asset_check_keys=asset.check_keys,
+                )
             elif name == "config":
                 arguments[name] = kind()
         list(function(**arguments))

@@ -1,0 +1,238 @@
+"""What Dagster gets to see: how light it loads, what every asset says of itself, and what runs by itself."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import environ
+
+from dagster_lake import clock
+from dagster_lake.automation import close_the_hour, dropped_files, failure_notice
+from dagster_lake.contract import contracts
+from dagster_lake.definitions import defs
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings import PROJECT_ROOT
+from tests.lake.lakes import TestLake, hours, write
+from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
+from tests.lake.test_rerun import SMALL, change_orders
+
+NEVER_LOADED = ("pyspark", "azure", "databricks", "mlflow", "pandas")
+HOUR = "2026-01-05T12"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[TestLake]:
+    made = TestLake(tmp_path / "lake", SMALL)
+    with environ(made.environment):
+        yield made
+
+
+def dagster_command(lake: TestLake, module: str, *selection: str) -> subprocess.CompletedProcess[str]:
+    """``dagster asset materialize`` as CI types it, from the project's root."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "asset", "materialize", "-m", module),
+            *("--select", ",".join(f'key:"{key}"' for key in selection), "--partition", HOUR),
+        ],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **lake.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def test_loading_the_definitions_imports_nothing_heavy() -> None:
+    code = "import dagster_lake.definitions, sys; print('\\n'.join(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in found.stdout.splitlines()}
+    assert "dagster_lake" in loaded
+    assert loaded.isdisjoint(NEVER_LOADED)
+
+
+def test_loading_the_definitions_reads_no_setting_and_makes_no_lake(tmp_path: Path) -> None:
+    code = "import dagster_lake.definitions"
+    environment = {**os.environ, "LAKE_ROOT": str(tmp_path / "lake"), "LAKE_THREADS": "not a number"}
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, env=environment, check=True)
+    assert not (tmp_path / "lake").exists()
+
+
+# --- what assets say --------------------------------------------------------------------------------------------------
+
+GRAPH = defs.resolve_asset_graph()
+ASSETS = sorted(GRAPH.materializable_asset_keys)
+TABLES = [key for key in ASSETS if key.path[0] in ("bronze", "silver", "quarantine", "gold")]
+
+
+def test_the_graph_reaches_from_sources_to_gold() -> None:
+    assert {key.path[0] for key in ASSETS} >= {"sources", "raw", "bronze", "silver", "quarantine", "gold"}
+    assert set(contracts()) <= {key.path[1] for key in ASSETS if key.path[0] == "bronze"}
+    upstream = dg.AssetSelection.keys(["gold", "engagements"]).upstream().resolve(GRAPH)
+    assert dg.AssetKey(["sources", "pageviews"]) in upstream
+    assert dg.AssetKey(["raw", "users"]) in upstream
+
+
+@pytest.mark.parametrize("key", ASSETS, ids=lambda key: key.to_user_string())
+def test_each_asset_has_a_group_kinds_an_owner_and_a_description(key: dg.AssetKey) -> None:
+    node = GRAPH.get(key)
+    assert node.group_name == key.path[0]
+    assert node.kinds
+    assert node.owners
+    assert len(node.description or "") > 20
+
+
+@pytest.mark.parametrize("key", TABLES, ids=lambda key: key.to_user_string())
+def test_each_table_has_its_columns_with_types_and_descriptions(key: dg.AssetKey) -> None:
+    schema = GRAPH.get(key).metadata["dagster/column_schema"]
+    columns = (schema if isinstance(schema, dg.TableSchema) else schema.schema).columns
+    assert columns
+    assert all(column.type for column in columns)
+    assert [column.name for column in columns if not column.description] == []
+
+
+@pytest.mark.parametrize("name", contracts())
+def test_each_data_set_has_blocking_checks_of_balance_keys_and_rules(name: str) -> None:
+    silver = {"orders": "orders_changes", "order_items": "order_items_changes"}.get(name, name)
+    silver = f"{name}_snapshots" if contracts()[name].cadence == "snapshot" else silver
+    blocking = {
+        key.name
+        for key in GRAPH.asset_check_keys
+        if key.asset_key == dg.AssetKey(["silver", silver]) and GRAPH.get_check_spec(key).blocking
+    }
+    assert blocking >= {"row_balance", "keys_unique", "rules_hold"}
+
+
+# --- the schedule -----------------------------------------------------------------------------------------------------
+
+
+def tick(at: datetime) -> list[dg.RunRequest]:
+    context = dg.build_schedule_context(
+        scheduled_execution_time=at, resources={"lake": LakeResource()}, repository_def=defs.get_repository_def()
+    )
+    data = close_the_hour.evaluate_tick(context)
+    return list(data.run_requests or [])
+
+
+def test_the_tick_at_13_05_closes_hour_12(lake: TestLake) -> None:
+    [request] = tick(datetime(2026, 1, 5, 13, 5, tzinfo=UTC))
+    assert request.partition_key == HOUR
+    assert close_the_hour.cron_schedule == "5 * * * *"
+    assert lake.root.exists()
+
+
+def test_a_late_commit_adds_a_run_for_its_hour_until_it_is_landed(lake: TestLake) -> None:
+    two = hours(2)
+    lake.run_data_set("orders", *two)
+    after = datetime(2026, 1, 1, 3, 5, tzinfo=UTC)
+    assert [request.partition_key for request in tick(after)] == ["2026-01-01T02"]
+    change_orders(lake)
+    assert [request.partition_key for request in tick(after)] == ["2026-01-01T02", *two]
+    assert len({request.run_key for request in tick(after)}) == 3
+    lake.run_data_set("orders", *two, sources=False)
+    assert [request.partition_key for request in tick(after)] == ["2026-01-01T02"]
+
+
+# --- the sensor of dropped files --------------------------------------------------------------------------------------
+
+
+def look(cursor: str | None) -> tuple[list[dg.RunRequest], str | None, str]:
+    """(runs asked for, new cursor, why not) of one evaluation."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance, cursor, definitions=defs, resources={"lake": LakeResource()})
+        data = dropped_files.evaluate_tick(context)
+    return list(data.run_requests or []), data.cursor or cursor, data.skip_message or ""
+
+
+def test_dropped_files_ask_for_one_run_a_change_with_the_data_set_s_own_assets(lake: TestLake) -> None:
+    runs, cursor, why = look(None)
+    assert (runs, why) == ([], "No landing folder has changed.")
+    drop_ids(lake, [1, 2], day=0)
+    [run], cursor, _ = look(cursor)
+    assert {key.to_user_string() for key in run.asset_selection or []} == {
+        *("raw/users", "bronze/users", "silver/users_snapshots", "quarantine/users", "silver/users")
+    }
+    assert look(cursor)[0] == []
+    drop_ids(lake, [1, 2, 3], day=1)
+    runs, cursor, _ = look(cursor)
+    assert len(runs) == 1
+    write(lake.root / "landing" / "products" / "1.json", json.dumps({"id": 1, "name": "x", "price": 1}), MONDAY)
+    [run], cursor, _ = look(cursor)
+    assert run.tags["dropped"] == "products"
+    assert look(cursor)[0] == []
+
+
+def test_the_sensor_waits_while_files_are_being_written(lake: TestLake) -> None:
+    file = lake.root / "landing" / "users" / "users.jsonl"
+    write(file, person(1) + "\n", datetime.now(UTC) + timedelta(seconds=60))
+    runs, cursor, why = look(None)
+    assert runs == []
+    assert "users were written less than 5 s ago" in why
+    os.utime(file, (MONDAY.timestamp(), MONDAY.timestamp()))
+    assert len(look(cursor)[0]) == 1
+
+
+def test_the_assets_that_the_sensor_asks_for_make_the_table(lake: TestLake) -> None:
+    drop_ids(lake, [1, 2], day=0)
+    [run], _, _ = look(None)
+    lake.materialize(selection=list(run.asset_selection or []))
+    assert [row["id"] for row in lake.rows("silver/users")] == [1, 2]
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def("snapshots")
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["raw", "users"])],
+            raise_on_error=False,
+        )
+        assert not result.success
+        run = instance.get_run_by_id(result.run_id)
+        event = next(e for e in result.all_events if e.event_type == dg.DagsterEventType.PIPELINE_FAILURE)
+        context = dg.build_run_status_sensor_context(
+            "failure_notice", event, instance, run, resources={"lake": LakeResource()}
+        ).for_run_failure()
+        failure_notice(context)
+    text = (lake.root / "notices" / f"{result.run_id}.md").read_text()
+    assert f"# Run {result.run_id[:8]} of snapshots failed" in text
+    assert "### raw__users" in text
+    assert "users, snapshot: no file to land; drop *.jsonl, *.ndjson, *.json into" in text
+    assert "whom to tell: data-alerts" in text
+    assert "dagster job execute -m dagster_lake.definitions -j snapshots" in text
+    assert "Traceback" not in text
+
+
+BROKEN_CHAIN = ("sources/orders", "sources/order_items", "raw/orders", "bronze/orders", "silver/orders_changes")
+CHAIN = (*BROKEN_CHAIN, "quarantine/orders", "silver/orders")
+
+
+def test_dagster_asset_materialize_works_from_the_root(lake: TestLake) -> None:
+    done = dagster_command(lake, "dagster_lake.definitions", *CHAIN)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(lake.rows("silver/orders")) > 0
+    assert {row["_lake_hour"] for row in lake.rows("silver/orders")} == {HOUR}
+
+
+def test_dagster_asset_materialize_fails_with_a_blocking_check_and_goes_no_further(lake: TestLake) -> None:
+    done = dagster_command(lake, "tests.lake.broken_definitions", *CHAIN)
+    assert done.returncode != 0
+    assert "row_balance" in done.stderr + done.stdout
+    rows = lake.rows("silver/orders_changes")
+    assert len(rows) == 2 * len({row["order_id"] for row in rows}) > 0
+    assert not (lake.root / "silver" / "orders").exists()
+
+
+def test_the_clock_of_the_tests_is_not_the_clock_of_the_lake() -> None:
+    assert abs(clock.utc_now() - datetime.now(UTC)) < timedelta(minutes=1)
