@@ -14,7 +14,8 @@ from dagster_lake.contract import Contract, DatabaseSource, Property
 from dagster_lake.lake_hour import HOUR
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.database import Database, listed, quoted
+from dagster_lake.resources.database import Database
+from dagster_lake.resources.database_dialect import listed, quoted
 from dagster_lake.storage.manifest import Manifest, landed_files
 
 _TYPES: dict[str, pa.DataType] = {

@@ -8,7 +8,7 @@ import pyarrow as pa
 import sqlalchemy
 from adbc_driver_postgresql import dbapi
 
-from dagster_lake.resources.database import Fingerprint, Query, listed, newer_wins, quoted
+from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, newer_wins, quoted
 
 
 class PostgresDialect:

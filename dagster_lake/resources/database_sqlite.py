@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy
 from adbc_driver_sqlite import dbapi
 
-from dagster_lake.resources.database import Fingerprint, Query, listed, newer_wins, quoted
+from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, newer_wins, quoted
 
 BATCH_ROWS = 65_536
 _NULL = "\x00"  # A first batch of only nulls would make the driver guess integers, so nulls travel as this text.

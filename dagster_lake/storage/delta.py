@@ -241,9 +241,9 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
                 write(base)
         except CommitFailedError:
             continue
-        written = pin(spec.uri)
-        assert written is not None
-        return written
+        # The write took its table along to the new version. Loading that version from the log would take longer the
+        # more partitions there are.
+        return Pinned(base.uri, base.table)
     raise DeltaWriteError(
         f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
     )

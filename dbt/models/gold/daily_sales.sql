@@ -14,7 +14,7 @@ select
     cast(count(distinct orders.user_id) as bigint) as buyers,
     cast(coalesce(sum(items_of_order.items), 0) as bigint) as items,
     cast(sum(orders.order_value) as decimal(18, 2)) as revenue,
-    cast(cast(sum(orders.order_value) as double) / count(*) as decimal(18, 2)) as avg_order_value
+    {{ mean_amount('sum(orders.order_value)', 'count(*)') }} as avg_order_value
 from {{ source('silver', 'orders') }} as orders
 left join items_of_order on items_of_order.order_id = orders.order_id
 group by cast(orders.order_date as date)

@@ -66,9 +66,9 @@ select
     cast(coalesce(totals.pageviews, 0) as bigint) as pageviews,
     cast(coalesce(totals.orders, 0) as bigint) as orders,
     cast(coalesce(totals.orders_value, 0) as decimal(18, 2)) as total_orders_value,
-    cast(
-        case when totals.orders > 0 then cast(totals.orders_value as double) / totals.orders end as decimal(18, 2)
-    ) as avg_order_value,
+    case
+        when totals.orders > 0 then {{ mean_amount('totals.orders_value', 'totals.orders') }}
+    end as avg_order_value,
     cast(coalesce(totals.items, 0) as bigint) as total_items,
     cast(
         case when totals.stars_count > 0 then cast(totals.stars_sum as double) / totals.stars_count end as double

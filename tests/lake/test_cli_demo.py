@@ -1,0 +1,59 @@
+"""`lake demo`: what it refuses, what it builds, and how it fails."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_lake.cli.demo_run import wanted_hours
+from dagster_lake.cli.errors import CommandError
+
+TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
+
+
+def lake(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, with Dagster's history and the lake below ``tmp_path``."""
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    (home / "dagster.yaml").touch()
+    own = {"LAKE_ROOT": str(tmp_path / "lake"), "DAGSTER_HOME": str(home), "COLUMNS": "120", **TINY}
+    command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", *arguments]
+    return subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=False)
+
+
+def test_the_hours_of_a_day_are_counted_from_midnight() -> None:
+    assert wanted_hours("2026-01-05", 3).keys == ["2026-01-05T00", "2026-01-05T01", "2026-01-05T02"]
+
+
+@pytest.mark.parametrize(
+    ("day", "says"),
+    [("yesterday", "2026-01-05"), ("2025-12-31", "2026-01-01"), ("2999-01-01", "has not ended yet")],
+)
+def test_a_day_that_cannot_be_built_is_refused_with_the_remedy(day: str, says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        wanted_hours(day, 24)
+
+
+def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(tmp_path: Path) -> None:
+    result = lake(tmp_path, "demo", "--hours", "2")
+    assert result.returncode == 0, result.stderr
+    assert "gold/engagements" in result.stdout
+    assert "gold.engagements, 60 rows" in result.stdout
+    assert "open lake/reports/" in result.stdout
+    assert "Warning" not in result.stdout + result.stderr
+    from dagster_lake.cli.removal import lake_contents
+
+    assert lake_contents(str(tmp_path / "lake")).foreign == ()  # `lake reset` knows all that a demo makes
+
+
+def test_a_step_that_fails_is_named_with_its_cause(tmp_path: Path) -> None:
+    users = tmp_path / "lake" / "raw"
+    users.parent.mkdir()
+    (tmp_path / "lake" / "lake.json").write_text('{"format_version": 1}')
+    users.write_text("a file where a folder should be")
+    result = lake(tmp_path, "demo", "--hours", "1")
+    assert result.returncode == 1
+    assert "Error: raw/" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
