@@ -4,6 +4,7 @@ A write first pins the version it builds on. If another writer touches the same 
 refuses the commit and the whole of read, compute and write runs again: a blind retry would publish stale rows.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,7 +51,11 @@ class Pinned:
     uri: UPath
     table: DeltaTable
 
-    @property
+    def __post_init__(self) -> None:
+        # Read now: a writer takes ``table`` along to the versions that it writes.
+        _ = (self.version, self.schema, self.evolved, self.partition_column, self.actions)
+
+    @cached_property
     def version(self) -> int:
         """The Delta version that was pinned."""
         return self.table.version()
@@ -65,7 +70,7 @@ class Pinned:
         """Whether a column was added after the first write, so that older files lack it."""
         return self.table.metadata().configuration.get(EVOLVED) == "true"
 
-    @property
+    @cached_property
     def partition_column(self) -> str | None:
         """The column the table is partitioned by, if any."""
         columns = self.table.metadata().partition_columns
@@ -130,6 +135,20 @@ def pin(uri: UPath, version: int | None = None) -> Pinned | None:
     Raises DeltaWriteError for a table that uses deletion vectors or column mapping: its files alone do not tell
     its rows.
     """
+    if version is not None:
+        return _load(uri, version)
+    found = _still_newest(_held.get(str(uri))) or _load(uri)
+    if found is not None:
+        _hold(found)
+    return found
+
+
+def _pin_to_write(uri: UPath) -> Pinned | None:
+    """As ``pin``, with a table that no other writer of this process is given: it moves on with what is written."""
+    return _still_newest(_held.pop(str(uri), None)) or _load(uri)
+
+
+def _load(uri: UPath, version: int | None = None) -> Pinned | None:
     try:
         table = DeltaTable(str(uri), version=version)
     except TableNotFoundError:
@@ -141,6 +160,44 @@ def pin(uri: UPath, version: int | None = None) -> Pinned | None:
             "rewrite it without (ALTER TABLE ... DROP FEATURE) or read it with Spark"
         )
     return Pinned(uri, table)
+
+
+# ---- what this process knows already ----
+# Loading a table reads its log, which takes longer the more partitions there are. A step pins its tables several times
+# over, and mostly nobody has committed since: two looks at the log's folder tell.
+
+_Commit = tuple[int, int, int]
+_held: dict[str, tuple[_Commit, Pinned]] = {}
+
+
+def _hold(pinned: Pinned) -> None:
+    """Keeps a table for the next ``pin``, when it is a local one."""
+    commit = _commit_file(pinned)
+    if commit is not None:
+        _held[str(pinned.uri)] = (commit, pinned)
+
+
+def _still_newest(held: tuple[_Commit, Pinned] | None) -> Pinned | None:
+    """The table, when the last commit it knows is still there, and no later one."""
+    if held is None:
+        return None
+    commit, pinned = held
+    return pinned if commit == _commit_file(pinned) and not os.path.exists(_log_file(pinned, 1)) else None
+
+
+def _commit_file(pinned: Pinned) -> _Commit | None:
+    """What tells the file of this very commit from that of a table made anew in the same place."""
+    if not isinstance(pinned.uri, Path):
+        return None
+    try:
+        found = os.stat(_log_file(pinned))
+    except FileNotFoundError:
+        return None  # expired, behind a checkpoint
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _log_file(pinned: Pinned, later: int = 0) -> str:
+    return os.path.join(str(pinned.uri), "_delta_log", f"{pinned.version + later:020}.json")
 
 
 def replace_partitions(
@@ -223,14 +280,17 @@ def merge(spec: TableSpec, compute: Callable[[Pinned], Merge | None], metadata: 
 
 
 def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
-    """Deletes files that no version of the last ``keep_hours`` needs, and returns their paths.
+    """Deletes files that no version of the last ``keep_hours`` needs, those of crashed writers included.
+
+    Returns their paths, and leaves alone what is younger than that.
 
     Raises ValueError below seven days: a reader that pinned a version may still be at work.
     """
     if keep_hours < 7 * 24:
         raise ValueError(f"keep_hours={keep_hours} could break a running reader; keep at least {7 * 24} hours")
     with commit(f"vacuum.{uri.name}"):
-        return DeltaTable(str(uri)).vacuum(retention_hours=keep_hours, dry_run=False)
+        # In full: a writer that crashed left files that no version ever named.
+        return DeltaTable(str(uri)).vacuum(retention_hours=keep_hours, dry_run=False, full=True)
 
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
@@ -241,9 +301,9 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
                 write(base)
         except CommitFailedError:
             continue
-        # The write took its table along to the new version. Loading that version from the log would take longer the
-        # more partitions there are.
-        return Pinned(base.uri, base.table)
+        written = Pinned(base.uri, base.table)  # the write took the table along
+        _hold(written)
+        return written
     raise DeltaWriteError(
         f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
     )
@@ -251,7 +311,7 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
 
 def _ensure(spec: TableSpec) -> Pinned:
     """The table as it stands, created or widened to the schema of ``spec`` when need be."""
-    existing = pin(spec.uri)
+    existing = _pin_to_write(spec.uri)
     if existing is None:
         return _create(spec)
     wanted, found = spec.schema, existing.schema
@@ -267,7 +327,7 @@ def _ensure(spec: TableSpec) -> Pinned:
     with commit(f"{spec.name}.columns"):
         existing.table.alter.add_columns(_delta_fields(added))
         DeltaTable(str(spec.uri)).alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
-    widened = pin(spec.uri)
+    widened = _pin_to_write(spec.uri)
     assert widened is not None
     return widened
 
@@ -288,7 +348,7 @@ def _create(spec: TableSpec) -> Pinned:
     except (CommitFailedError, DeltaError):
         if pin(spec.uri) is None:
             raise  # not a race with another creator
-    created = pin(spec.uri)
+    created = _pin_to_write(spec.uri)
     assert created is not None
     return created
 
