@@ -404,7 +404,7 @@ class ByHand:
             )
             SELECT users.id, user_name, city, coalesce(viewed.n, 0) AS pageviews, coalesce(bought.n, 0) AS orders,
               coalesce(bought.value, 0)::DECIMAL(18, 2) AS total_orders_value,
-              (bought.value::DOUBLE / bought.n)::DECIMAL(18, 2) AS avg_order_value,
+              {mean_to_the_cent("bought.value", "bought.n")} AS avg_order_value,
               coalesce(bought.items, 0)::BIGINT AS total_items, rated.mean AS avg_stars, vips.id IS NOT NULL AS is_vip
             FROM {self.table("silver", "users")} users
             LEFT JOIN viewed ON viewed.user_id = users.id
@@ -421,7 +421,7 @@ class ByHand:
             )
             SELECT order_date::DATE AS day, count(*) AS orders, count(DISTINCT user_id) AS buyers,
               coalesce(sum(items.n), 0)::BIGINT AS items, sum(order_value)::DECIMAL(18, 2) AS revenue,
-              (sum(order_value)::DOUBLE / count(*))::DECIMAL(18, 2) AS avg_order_value
+              {mean_to_the_cent("sum(order_value)", "count(*)")} AS avg_order_value
             FROM {self.table("silver", "orders")} LEFT JOIN items USING (order_id) GROUP BY 1
         """
 
@@ -517,6 +517,11 @@ def lines_as_objects(fields: list[str], lines: str) -> str:
 def any_of(rules: dict[str, str]) -> str:
     """Whether one of the rules is broken."""
     return " OR ".join(f"coalesce({rule}, false)" for rule in rules.values())
+
+
+def mean_to_the_cent(total: str, count: str) -> str:
+    """The exact mean, rounded half up."""
+    return f"((({total} * 100)::BIGINT * 2 + {count}) // ({count} * 2) / 100)::DECIMAL(18, 2)"
 
 
 def newest_first(position: str) -> str:

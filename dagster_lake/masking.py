@@ -1,6 +1,7 @@
 """The masking key: where it comes from, and the two pads of HMAC-SHA-256 that SQL gets instead of it."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -31,9 +32,7 @@ class MaskingKey:
     def of(cls, key_id: str, key: bytes) -> "MaskingKey":
         """The pads of ``key``. Raises MaskingKeyError when it is shorter than 32 bytes or longer than 64."""
         if not _SHORTEST <= len(key) <= _BLOCK:
-            raise MaskingKeyError(
-                f"the masking key has {len(key)} bytes; LAKE_PII_KEY must have {_SHORTEST} to {_BLOCK}"
-            )
+            raise MaskingKeyError(f"the masking key has {len(key)} bytes; it must have {_SHORTEST} to {_BLOCK}")
         padded = key.ljust(_BLOCK, b"\0")
         return cls(key_id, bytes(b ^ 0x36 for b in padded), bytes(b ^ 0x5C for b in padded))
 
@@ -44,6 +43,8 @@ def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
     That file is for the embedded default only: a remote lake must be given its key.
     """
     if settings.pii_key is not None:
+        if settings.pii_key_id is None:
+            raise MaskingKeyError("LAKE_PII_KEY has no name; set LAKE_PII_KEY_ID, a new one for each new key")
         return MaskingKey.of(settings.pii_key_id, settings.pii_key.get_secret_value().encode())
     file = lake.sources / "pii.key"
     if file.protocol not in ("", "file"):
@@ -60,4 +61,6 @@ def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
             os.link(temporary, path)
         os.unlink(temporary)
     with open(path, "rb") as handle:
-        return MaskingKey.of(settings.pii_key_id, handle.read())
+        key = handle.read()
+    # Named after itself: a key that was lost and made anew must not pass for the one before.
+    return MaskingKey.of(f"local-{hashlib.sha256(key).hexdigest()[:8]}", key)

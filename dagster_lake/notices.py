@@ -1,5 +1,6 @@
 """A failed run, said in a page that a person on call can read."""
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -7,15 +8,18 @@ import dagster as dg
 from dagster_lake.contract import contracts
 from dagster_lake.storage.paths import Lake, local_path
 
+_PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
 
 def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> Path:
     """Writes ``<lake>/notices/<run id>.md`` and returns its path: what failed, why, whom to tell, how to run again."""
     run = context.dagster_run
-    partition = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start")
+    first, last = _range(run)
+    hours = first if first == last else f"{first} to {last}"
     lines = [
         f"# Run {run.run_id[:8]} of {run.job_name} failed",
         "",
-        f"- partition: {partition or 'none'}",
+        f"- partition: {hours or 'none'}",
         f"- whom to tell: {', '.join(_to_tell())}",
         f"- see it: the Dagster UI, Runs, {run.run_id}",
         "",
@@ -40,7 +44,7 @@ def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> Path:
         "failure*, or:",
         "",
         "```",
-        _command(run.job_name, partition),
+        command_to_run_again(run),
         "```",
         "",
     ]
@@ -55,6 +59,24 @@ def _to_tell() -> list[str]:
     return sorted({address for contract in contracts().values() for address in contract.notify}) or ["nobody is named"]
 
 
-def _command(job: str, partition: str | None) -> str:
-    tail = f' --tags \'{{"dagster/partition": "{partition}"}}\'' if partition else ""
-    return f"dagster job execute -m dagster_lake.definitions -j {job}{tail}"
+def command_to_run_again(run: dg.DagsterRun) -> str:
+    """What runs the same again: the run's own assets where it had some of its own, the whole job otherwise."""
+    first, last = _range(run)
+    if run.asset_selection:
+        assets = " or ".join(f'key:"{key.to_user_string()}"' for key in sorted(run.asset_selection))
+        hours = (
+            ""
+            if first is None
+            else f" --partition {first}"
+            if first == last
+            else f" --partition-range {first}...{last}"
+        )
+        return f"dagster asset materialize -m dagster_lake.definitions --select '{assets}'{hours}"
+    tags = {name: value for name, value in run.tags.items() if name in _PARTITION_TAGS}
+    tail = f" --tags '{json.dumps(tags)}'" if tags else ""
+    return f"dagster job execute -m dagster_lake.definitions -j {run.job_name}{tail}"
+
+
+def _range(run: dg.DagsterRun) -> tuple[str | None, str | None]:
+    first = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start")
+    return first, run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_end")

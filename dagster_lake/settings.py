@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     pii_key: SecretStr | None = Field(
         None, description="The masking key (32 bytes or more); by default one is made and kept beside the lake"
     )
-    pii_key_id: str = Field("local-1", pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="Stored beside masked values")
+    pii_key_id: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="Names the masking key; stored with each masked value"
+    )
 
     seed: int = Field(42, description="Seed of the generated sources")
     users: int = Field(1000, ge=1, description="Generated users")

@@ -119,6 +119,8 @@ def masking_key_present(settings: Settings) -> Finding:
         size = len(settings.pii_key.get_secret_value().encode())
         if not 32 <= size <= 64:
             return Finding("fail", "masking key", f"LAKE_PII_KEY has {size} bytes", "give it 32 to 64 bytes")
+        if settings.pii_key_id is None:
+            return Finding("fail", "masking key", "LAKE_PII_KEY has no name", "set LAKE_PII_KEY_ID")
         return Finding("ok", "masking key", f"from LAKE_PII_KEY, id {settings.pii_key_id}")
     if "://" in settings.root:
         remedy = "set LAKE_PII_KEY (32 to 64 bytes) and LAKE_PII_KEY_ID"

@@ -5,7 +5,7 @@ view of a written table moves to the new version, so that later models of the ru
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from upath import UPath
 
 from dagster_lake.engines.recompute import Recomputation
-from dagster_lake.engines.scan import files_holding, files_sql, quoted, sql_type
+from dagster_lake.engines.scan import empty_sql, files_holding, files_sql, quoted, sql_type
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.delta import Merge, Pinned, TableSpec, pin
@@ -72,6 +72,8 @@ class DbtSession:
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._reads: dict[str, tuple[int, dict[str, int]]] = {}
+        self._seen: dict[tuple[str, int], Pinned] = {}
+        self._unread: dict[tuple[str, int, int], str | None] = {}
         for layer in LAYERS:
             self._pin(f"{layer}.{uri.name}" for uri in _tables(self.lake, layer))
 
@@ -127,7 +129,7 @@ class DbtSession:
                 written = self.pinned[store.table]  # no partition is stale
             replaced = store.partitions if store.mode == "replace_partitions" else None
             with self._lock:
-                self.pinned[store.table] = written
+                self._note({store.table: written})
                 self.written[store.table] = Written(written, replaced)
                 self._show(cursor, store.table)
                 self._show_unread(cursor)
@@ -136,7 +138,11 @@ class DbtSession:
         names = list(tables)
         with ThreadPoolExecutor(4) as threads:
             found = list(threads.map(lambda table: pin(self.lake.table(*table.split("."))), names))
-        self.pinned.update({name: pinned for name, pinned in zip(names, found, strict=True) if pinned is not None})
+        self._note({name: pinned for name, pinned in zip(names, found, strict=True) if pinned is not None})
+
+    def _note(self, pinned: Mapping[str, Pinned]) -> None:
+        self.pinned.update(pinned)
+        self._seen.update({(table, version.version): version for table, version in pinned.items()})
 
     def _pin_again(self, cursor: duckdb.DuckDBPyConnection, tables: Collection[str]) -> None:
         with self._lock:
@@ -168,9 +174,18 @@ class DbtSession:
             if not reader.startswith("gold."):
                 continue
             for feed, version in self._last_reads(reader, pinned).items():
-                sql = _unread_sql(self.pinned[feed], version) if feed in self.pinned else None
+                sql = self._unread_since(feed, version) if feed in self.pinned else None
                 if sql is not None:
                     cursor.execute("INSERT INTO lake.unread VALUES (?, ?, ?)", [reader[5:], feed[5:], sql])
+
+    def _unread_since(self, feed: str, version: int) -> str | None:
+        """As ``_unread_sql``; of what this run has seen itself, nothing is loaded, and nothing is asked twice."""
+        now = self.pinned[feed]
+        asked = (feed, now.version, version)
+        if asked not in self._unread:
+            old = self._seen.get((feed, version)) or _older(now, version)
+            self._unread[asked] = None if old is None else _unread_sql(now, old)
+        return self._unread[asked]
 
     def _last_reads(self, table: str, pinned: Pinned) -> dict[str, int]:
         """The version of each gold table that ``table`` was last computed from."""
@@ -198,13 +213,18 @@ def _last_reads(pinned: Pinned) -> dict[str, int]:
     return {}
 
 
-def _unread_sql(feed: Pinned, since: int) -> str | None:
-    """The rows of ``feed`` that came, changed or went after version ``since``; None when that cannot be told."""
+def _older(pinned: Pinned, version: int) -> Pinned | None:
     try:
-        old = pin(feed.uri, since)
+        return pin(pinned.uri, version)
     except DeltaError:
         return None  # the log does not reach back that far
-    if old is None or old.schema != feed.schema:
+
+
+def _unread_sql(feed: Pinned, old: Pinned) -> str | None:
+    """The rows of ``feed`` that came, changed or went since it was ``old``; None when that cannot be told."""
+    if old.version == feed.version:
+        return empty_sql(feed.schema)
+    if old.schema != feed.schema:
         return None
     now, then = set(feed.files()), set(old.files())
     gone = sorted(then - now)

@@ -1,11 +1,13 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
 import json
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import duckdb
 import pyarrow as pa
+from upath import UPath
 
 from dagster_lake.compile.bronze import bronze_select
 from dagster_lake.compile.columns import partition_field
@@ -29,6 +31,7 @@ from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
+from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
 
@@ -57,10 +60,12 @@ class DuckDBEngine:
         return self._newest(contract, partitions)
 
     def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
-        landed = manifests(self.lake, contract, partitions)
+        landed: list[Manifest] = []
         with connection(self.settings) as con:
-
+            # The inputs are looked up after the target's version is pinned: another run that lands more and writes
+            # first makes this write conflict, and the next attempt sees what it landed.
             def compute() -> pa.RecordBatchReader:
+                landed[:] = manifests(self.lake, contract, partitions)
                 offer_lines(con, self.lake, contract, landed)
                 return con.sql(bronze_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
 
@@ -79,28 +84,40 @@ class DuckDBEngine:
         return _result(written, counts)
 
     def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
-        bronze = _existing(bronze_table(self.lake, contract))
-        reads = {"contract": _named(contract), "bronze_version": str(bronze.version)}
+        bronze_uri = _existing(bronze_table(self.lake, contract)).uri
+        reads = {"contract": _named(contract)}
+        rows_in: dict[str, int] = {}
+        duplicates: dict[str, int] = {}
         with connection(self.settings) as con:
             if contract.cadence == "snapshot":
-                partitions = self._without_refused(con, contract, bronze, partitions, accept_shrink)
-            con.execute(f"CREATE VIEW bronze AS {scan_sql(bronze, partitions)}")
-            self._find_losers(con, contract, bronze, partitions)
-            duplicates = dict(
-                con.execute(f"SELECT {partition_field(contract).name}, count(*) FROM losers GROUP BY 1").fetchall()
-            )
+                partitions = self._without_refused(con, contract, bronze_uri, partitions, accept_shrink)
+
+            # Like bronze: what is read is pinned after what is written.
+            def read_bronze() -> delta.Pinned:
+                bronze = delta.pin(bronze_uri)
+                assert bronze is not None
+                reads["bronze_version"] = str(bronze.version)
+                con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, partitions)}")
+                return bronze
+
+            def compute_quarantine() -> pa.RecordBatchReader:
+                read_bronze()
+                return con.sql(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
+
+            def compute_silver() -> pa.RecordBatchReader:
+                bronze = read_bronze()
+                duplicates.update(self._find_losers(con, contract, bronze, partitions))
+                rows_in.update({p: bronze.rows([p]) for p in partitions})
+                select = silver_select(contract, self.dialect)
+                return con.sql(select, params=self._key(contract)).to_arrow_reader(BATCH_ROWS)
+
             quarantine = delta.replace_partitions(
-                quarantine_table(self.lake, contract),
-                partitions,
-                lambda: con.sql(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS),
-                reads,
+                quarantine_table(self.lake, contract), partitions, compute_quarantine, reads
             )
             silver = delta.replace_partitions(
                 silver_table(self.lake, contract),
                 partitions,
-                lambda: con.sql(silver_select(contract, self.dialect), params=self._key(contract)).to_arrow_reader(
-                    BATCH_ROWS
-                ),
+                compute_silver,
                 reads,
                 remember=contract.cadence == "snapshot",
             )
@@ -109,7 +126,7 @@ class DuckDBEngine:
             ).fetchall()
         counts = {
             p: Counts(
-                rows_in=bronze.rows([p]),
+                rows_in=rows_in[p],
                 rows_out=silver.rows([p]),
                 duplicates=duplicates.get(p, 0),
                 quarantined=quarantine.rows([p]),
@@ -122,13 +139,14 @@ class DuckDBEngine:
         self,
         con: duckdb.DuckDBPyConnection,
         contract: Contract,
-        bronze: delta.Pinned,
+        bronze_uri: UPath,
         partitions: list[str],
         accept_newest: bool,
     ) -> list[str]:
         """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises, unless
         it is to be accepted. What silver took once is not asked about again."""
-        silver = delta.pin(silver_table(self.lake, contract).uri)
+        bronze, silver = delta.pin(bronze_uri), delta.pin(silver_table(self.lake, contract).uri)
+        assert bronze is not None
         taken = []
         for snapshot in partitions:
             newest = snapshot == partitions[-1]
@@ -144,23 +162,23 @@ class DuckDBEngine:
 
     def _find_losers(
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
-    ) -> None:
-        """Creates ``losers``: the duplicates among the rows of ``partitions``.
+    ) -> dict[str, int]:
+        """Creates ``losers``, the duplicates among the rows of ``partitions``, and counts them by partition.
 
         Only keys are read at first, and of the hours looked back on only those where such a key occurs are read whole:
         duplicates are few, and the hours before are many.
         """
         partition = partition_field(contract).name
         before = _look_back(contract, partitions)
-        con.execute(f"CREATE VIEW look_back AS {scan_sql(bronze, before)}")
+        con.execute(f"CREATE OR REPLACE VIEW look_back AS {scan_sql(bronze, before)}")
         keys = ", ".join(self.dialect.identifier(p.name) for p in dedupe_of(contract).keys)
-        con.execute(f"CREATE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
         con.execute(
-            f"CREATE TEMP TABLE keys_before AS SELECT * FROM ({keys_select(contract, self.dialect, 'look_back')}) "
-            f"SEMI JOIN keys_here USING ({keys})"
+            "CREATE OR REPLACE TEMP TABLE keys_before AS "
+            f"SELECT * FROM ({keys_select(contract, self.dialect, 'look_back')}) SEMI JOIN keys_here USING ({keys})"
         )
         con.execute(
-            "CREATE TEMP TABLE suspects AS "
+            "CREATE OR REPLACE TEMP TABLE suspects AS "
             f"SELECT {keys} FROM (SELECT {keys} FROM keys_here UNION ALL SELECT {keys} FROM keys_before) "
             "GROUP BY ALL HAVING count(*) > 1"
         )
@@ -168,12 +186,13 @@ class DuckDBEngine:
             f"SELECT DISTINCT {partition} FROM (SELECT * FROM keys_here UNION ALL SELECT * FROM keys_before) "
             f"SEMI JOIN suspects USING ({keys})"
         ).fetchall()
-        con.execute(f"CREATE VIEW reach AS {scan_sql(bronze, [hour for (hour,) in hours])}")
+        con.execute(f"CREATE OR REPLACE VIEW reach AS {scan_sql(bronze, [hour for (hour,) in hours])}")
         con.execute(
-            f"CREATE TEMP TABLE losers AS SELECT * FROM ({losers_select(contract, self.dialect)}) "
+            f"CREATE OR REPLACE TEMP TABLE losers AS SELECT * FROM ({losers_select(contract, self.dialect)}) "
             f"WHERE {partition} IN (SELECT unnest($partitions))",
             {"partitions": partitions},
         )
+        return dict(con.execute(f"SELECT {partition}, count(*) FROM losers GROUP BY 1").fetchall())
 
     def _newest(self, contract: Contract, partitions: list[str]) -> StepResult:
         with connection(self.settings) as con:
@@ -199,14 +218,16 @@ class DuckDBEngine:
 @contextmanager
 def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB with the lake's limits, in UTC."""
-    con = duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})
-    try:
+    # What spills may be personal data in clear: a folder that only this user can enter, gone when the work is done.
+    with (
+        tempfile.TemporaryDirectory(prefix="lake-") as spill,
+        closing(duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})) as con,
+    ):
+        con.execute("SET temp_directory = $spill", {"spill": spill})
         con.execute("SET TimeZone = 'UTC'")
         if settings.threads:
             con.execute(f"SET threads = {settings.threads:d}")
         yield con
-    finally:
-        con.close()
 
 
 def _look_back(contract: Contract, partitions: list[str]) -> list[str]:

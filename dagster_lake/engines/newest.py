@@ -47,11 +47,9 @@ def _merge_changes(
     newest_first = ", ".join(f"{dialect.identifier(c)} DESC" for c in age)
 
     def compute(target: delta.Pinned) -> delta.Merge | None:
-        if bounds is None:
-            return None
-        low, high = bounds
+        overlapping = None if bounds is None else (keys[0], *bounds)
         con.execute(f"CREATE OR REPLACE VIEW changes AS {scan_sql(source, partitions)}")
-        con.execute(f"CREATE OR REPLACE VIEW target AS {scan_sql(target, overlapping=(keys[0], low, high))}")
+        con.execute(f"CREATE OR REPLACE VIEW target AS {scan_sql(target, overlapping=overlapping)}")
         con.execute(
             "CREATE OR REPLACE TEMP TABLE winners AS "
             f"SELECT c.* FROM (SELECT * FROM changes QUALIFY row_number() OVER (PARTITION BY {using} "
@@ -62,8 +60,8 @@ def _merge_changes(
             return None
         reader = con.sql("SELECT * FROM winners").to_arrow_reader(BATCH_ROWS)
         within = None
-        if isinstance(low, int) and isinstance(high, int):
-            within = f"t.{dialect.identifier(keys[0])} BETWEEN {low} AND {high}"
+        if bounds is not None and all(isinstance(bound, int) for bound in bounds):
+            within = f"t.{dialect.identifier(keys[0])} BETWEEN {bounds[0]} AND {bounds[1]}"
         return delta.Merge(reader, tuple(keys), within)
 
     return delta.merge(newest_table(lake, contract), compute, {"silver_version": str(source.version)})
@@ -89,8 +87,10 @@ def _merge_snapshot(
         merged = con.execute("SELECT greatest(max(_snapshot), max(_missing_since)) FROM target").fetchall()[0][0]
         if merged is not None and merged > snapshot:
             return None
-        news = "SELECT *, CAST(NULL AS VARCHAR) AS _missing_since FROM snapshot"
-        if merged == snapshot and not con.execute(f"{news} EXCEPT SELECT * FROM target LIMIT 1").fetchall():
+        columns = ", ".join(dialect.identifier(name) for name in source.schema.names)
+        news = f"SELECT {columns}, CAST(NULL AS VARCHAR) AS _missing_since FROM snapshot"
+        held = f"SELECT {columns}, _missing_since FROM target"
+        if merged == snapshot and not con.execute(f"{news} EXCEPT {held} LIMIT 1").fetchall():
             return None
         reader = con.sql(news).to_arrow_reader(BATCH_ROWS)
         return delta.Merge(

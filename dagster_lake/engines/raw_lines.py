@@ -10,7 +10,7 @@ from upath import UPath
 
 from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
 from dagster_lake.contract import Contract, EventHubSource, FileSource
-from dagster_lake.engines.scan import empty_sql, literal, quoted
+from dagster_lake.engines.scan import empty_sql, listed_paths, quoted
 from dagster_lake.storage.lines import line_batches
 from dagster_lake.storage.manifest import Manifest, landed_files
 from dagster_lake.storage.paths import Lake
@@ -55,8 +55,8 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[_Fil
         }
     )
     con.register("raw_files", described)
-    paths = ", ".join(literal(str(f.place)) for f in files)
-    read = f"read_parquet([{paths}], filename = true, file_row_number = true) JOIN raw_files USING (filename)"
+    paths = listed_paths([str(f.place) for f in files])
+    read = f"read_parquet({paths}, filename = true, file_row_number = true) JOIN raw_files USING (filename)"
     if isinstance(contract.source, EventHubSource):
         position = (
             "enqueued_time AS _enqueued_time, partition AS _partition, sequence_number AS _sequence_number, "

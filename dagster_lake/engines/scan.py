@@ -104,10 +104,14 @@ def literal(text: str) -> str:
 
 
 def _read(files: Collection[str], options: list[str]) -> str:
-    paths = ", ".join(literal(_without_wildcards(file)) for file in files)
-    return f"read_parquet([{paths}], {', '.join(options)})"
+    return f"read_parquet({listed_paths(files)}, {', '.join(options)})"
 
 
-def _without_wildcards(path: str) -> str:
+def listed_paths(files: Collection[str]) -> str:
+    """The paths as a SQL list that read_parquet takes literally, whatever characters they have."""
+    return "[" + ", ".join(literal(without_wildcards(file)) for file in files) + "]"
+
+
+def without_wildcards(path: str) -> str:
     """The path with the characters that read_parquet would expand taken literally."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)

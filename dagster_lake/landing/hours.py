@@ -97,7 +97,7 @@ def _publish(folder: UPath, before: Manifest | None, after: Manifest, attempt: A
         landed = Attempt(len(after.attempts) + 1, now, tuple(attempt.files))
         after = replace(after, attempts=(*after.attempts, landed))
     assert after.end is not None
-    after = replace(after, complete=after.complete or now >= after.end)
+    after = replace(after, complete=after.complete or now > after.end)
     changed = before is None or (after.attempts, after.complete) != (before.attempts, before.complete)
     if changed:
         after = replace(after, landed_at=now)

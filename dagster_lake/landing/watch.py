@@ -26,4 +26,6 @@ def landing_state(folder: Path, file_format: str) -> LandingState:
     for file in files:
         listing.update(f"{file.source}\0{file.stamp.size}\0{file.stamp.modified_ns}\n".encode())
     newest = max(file.stamp.modified_ns for file in files)
-    return LandingState(listing.hexdigest(), timedelta(microseconds=max(0, time.time_ns() - newest) // 1000))
+    age = time.time_ns() - newest
+    # A time in the future is not somebody writing but a wrong clock; waiting for it could take for ever.
+    return LandingState(listing.hexdigest(), timedelta(microseconds=age // 1000) if age >= 0 else timedelta.max)

@@ -72,8 +72,7 @@ def build(
     """Builds the models and tests with the unique ids ``select``, and yields each node's result as it finishes.
 
     ``hours`` are the lake hours that this run is for, and all models must be hourly ones; None recomputes everything.
-    After the last result, raises
-    DbtRunError when a node failed or when a selected node has no result.
+    After the last result, raises DbtRunError when a node failed or when a selected node has no result.
     """
     from dagster_lake.engines.dbt_delta_plugin import SESSIONS
     from dagster_lake.engines.dbt_session import DbtSession
@@ -201,6 +200,10 @@ def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
 
 def manifest() -> Mapping[str, Any]:
     """The dbt project's manifest, from ``target/manifest.json``, written anew when the project's files have changed."""
+    if not (DBT_PROJECT / "dbt_project.yml").exists():
+        raise DbtRunError(
+            f"there is no dbt project at {DBT_PROJECT}: it runs from a checkout (make demo)"
+        )
     return _manifest(_stamp(DBT_PROJECT))
 
 

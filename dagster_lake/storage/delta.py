@@ -219,10 +219,10 @@ def replace_partitions(
     if not partitions:
         return _ensure(spec)
     predicate = f"{_identifier(column)} IN ({', '.join(_literal(p) for p in sorted(partitions))})"
-    properties = _properties(metadata, partitions if remember else [])
 
     def write(base: Pinned) -> None:
         rows = _conforming(compute(), base.schema)
+        properties = _properties(metadata, partitions if remember else [])
         write_deltalake(base.table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
 
     return _attempt(spec, write)
@@ -295,8 +295,8 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
     for _ in range(ATTEMPTS):
-        base = _ensure(spec)
         try:
+            base = _ensure(spec)
             with commit(spec.name):
                 write(base)
         except CommitFailedError:
@@ -324,16 +324,18 @@ def _ensure(spec: TableSpec) -> Pinned:
     added = [column for column in wanted if column.name not in found.names]
     if not added:
         return existing
+    # Said before it is true: readers then look for missing columns in vain, where otherwise they would fail.
+    with commit(f"{spec.name}.evolved"):
+        existing.table.alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
     with commit(f"{spec.name}.columns"):
-        existing.table.alter.add_columns(_delta_fields(added))
-        DeltaTable(str(spec.uri)).alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
+        DeltaTable(str(spec.uri)).alter.add_columns(_delta_fields(added))
     widened = _pin_to_write(spec.uri)
     assert widened is not None
     return widened
 
 
 def _create(spec: TableSpec) -> Pinned:
-    statistics = [c.name for c in spec.schema if c.name not in spec.without_statistics and _has_statistics(c.type)]
+    statistics = [c.name for c in spec.schema if c.name not in spec.without_statistics and _has_statistics(c)]
     if isinstance(spec.uri, Path):
         spec.uri.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -360,8 +362,9 @@ def _delta_fields(columns: list[pa.Field]) -> list:
     return list(Schema.from_arrow(pa.schema([c.with_nullable(True) for c in columns])).fields)
 
 
-def _has_statistics(kind: pa.DataType) -> bool:
-    return not pa.types.is_nested(kind)
+def _has_statistics(column: pa.Field) -> bool:
+    # Where a row came from narrows nothing that its partition does not, and every reader of the log pays for it.
+    return not column.name.startswith("_") and not pa.types.is_nested(column.type)
 
 
 def _conforming(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBatchReader:

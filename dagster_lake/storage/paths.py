@@ -31,8 +31,12 @@ class Lake:
     def at(cls, root: str) -> "Lake":
         """The lake at ``root``, created when absent.
 
-        Raises LakeFormatError when the folder holds a lake of another format.
+        Raises LakeFormatError when the folder holds a lake of another format, or cannot hold one by its name.
         """
+        if set(root) & set("*?[]"):
+            raise LakeFormatError(
+                f"{root!r} cannot hold a lake: engines read *, ?, [ and ] as patterns; rename the folder"
+            )
         lake = cls(UPath(root))
         marker = lake.marker
         if not marker.exists():

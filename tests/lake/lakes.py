@@ -48,7 +48,7 @@ class TestLake:
     @property
     def environment(self) -> dict[str, str]:
         """The ``LAKE_*`` variables that make a process use this lake."""
-        own = {"root": self.root, "pii_key": KEY.decode(), "threads": 1, **self.settings}
+        own = {"root": self.root, "pii_key": KEY.decode(), "pii_key_id": "test-1", "threads": 1, **self.settings}
         return {f"LAKE_{name.upper()}": str(value) for name, value in own.items()}
 
     @contextmanager

@@ -43,13 +43,17 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
+JUST_OVER = HOUR + timedelta(milliseconds=1)
+"""An event stamped at the very end belongs to the hour: it is over a moment later."""
+
+
 @dataclass
 class World:
     """One lake and its sources. ``now`` is what the clock says."""
 
     lake: Lake
     sources: Sources
-    now: datetime = NOON + HOUR
+    now: datetime = NOON + JUST_OVER
 
     @property
     def hub(self) -> EmbeddedEventHub:

@@ -16,9 +16,11 @@ from dagster_lake import clock
 from dagster_lake.automation import close_the_hour, dropped_files, failure_notice
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.notices import command_to_run_again
+from dagster_lake.resources.database import Database, DatabaseError
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import PROJECT_ROOT
-from tests.lake.lakes import TestLake, hours, write
+from tests.lake.lakes import FIRST_HOUR, TestLake, hours, write
 from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
 from tests.lake.test_rerun import SMALL, change_orders
 
@@ -141,6 +143,24 @@ def test_a_late_commit_adds_a_run_for_its_hour_until_it_is_landed(lake: TestLake
     assert [request.partition_key for request in tick(after)] == ["2026-01-01T02"]
 
 
+def test_hours_that_were_missed_while_the_daemon_was_down_run_at_the_next_tick(lake: TestLake) -> None:
+    lake.run_data_set("orders", FIRST_HOUR)
+    assert [request.partition_key for request in tick(datetime(2026, 1, 1, 4, 5, tzinfo=UTC))] == [
+        *("2026-01-01T03", "2026-01-01T01", "2026-01-01T02")
+    ]
+
+
+def test_a_database_that_is_down_does_not_keep_the_closed_hour_from_running(
+    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise DatabaseError("the database does not answer")
+
+    lake.run_data_set("orders", FIRST_HOUR)
+    monkeypatch.setattr(Database, "fingerprint", down)
+    assert [request.partition_key for request in tick(datetime(2026, 1, 1, 2, 5, tzinfo=UTC))] == ["2026-01-01T01"]
+
+
 # --- the sensor of dropped files --------------------------------------------------------------------------------------
 
 
@@ -172,12 +192,29 @@ def test_dropped_files_ask_for_one_run_a_change_with_the_data_set_s_own_assets(l
 
 def test_the_sensor_waits_while_files_are_being_written(lake: TestLake) -> None:
     file = lake.root / "landing" / "users" / "users.jsonl"
-    write(file, person(1) + "\n", datetime.now(UTC) + timedelta(seconds=60))
+    write(file, person(1) + "\n", datetime.now(UTC))
     runs, cursor, why = look(None)
     assert runs == []
     assert "users were written less than 5 s ago" in why
     os.utime(file, (MONDAY.timestamp(), MONDAY.timestamp()))
     assert len(look(cursor)[0]) == 1
+
+
+def test_a_folder_that_is_being_written_does_not_hold_up_another(lake: TestLake) -> None:
+    write(lake.root / "landing" / "users" / "users.jsonl", person(1) + "\n", datetime.now(UTC))
+    write(lake.root / "landing" / "products" / "1.json", json.dumps({"id": 1, "name": "x", "price": 1}), MONDAY)
+    [run], _, _ = look(None)
+    assert run.tags["dropped"] == "products"
+
+
+def test_a_file_dated_in_the_future_is_taken_rather_than_waited_for(lake: TestLake) -> None:
+    write(lake.root / "landing" / "users" / "users.jsonl", person(1) + "\n", datetime.now(UTC) + timedelta(days=9))
+    assert len(look(None)[0]) == 1
+
+
+def test_the_sensors_are_on_without_anybody_switching_them_on() -> None:
+    assert dropped_files.default_status == dg.DefaultSensorStatus.RUNNING
+    assert failure_notice.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_the_assets_that_the_sensor_asks_for_make_the_table(lake: TestLake) -> None:
@@ -210,7 +247,7 @@ def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> 
     assert "### raw__users" in text
     assert "users, snapshot: no file to land; drop *.jsonl, *.ndjson, *.json into" in text
     assert "whom to tell: data-alerts" in text
-    assert "dagster job execute -m dagster_lake.definitions -j snapshots" in text
+    assert "dagster asset materialize -m dagster_lake.definitions --select 'key:\"raw/users\"'\n" in text
     assert "Traceback" not in text
 
 
@@ -236,3 +273,16 @@ def test_dagster_asset_materialize_fails_with_a_blocking_check_and_goes_no_furth
 
 def test_the_clock_of_the_tests_is_not_the_clock_of_the_lake() -> None:
     assert abs(clock.utc_now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_notice_of_a_range_of_hours_says_how_to_run_the_whole_range_again() -> None:
+    span = {"dagster/asset_partition_range_start": FIRST_HOUR, "dagster/asset_partition_range_end": HOUR}
+    whole = dg.DagsterRun(job_name="hourly", tags=span)
+    assert command_to_run_again(whole) == (
+        f"dagster job execute -m dagster_lake.definitions -j hourly --tags '{json.dumps(span)}'"
+    )
+    some = dg.DagsterRun(job_name="__ASSET_JOB", tags=span, asset_selection={dg.AssetKey(["raw", "stars"])})
+    assert command_to_run_again(some) == (
+        "dagster asset materialize -m dagster_lake.definitions --select 'key:\"raw/stars\"' "
+        f"--partition-range {FIRST_HOUR}...{HOUR}"
+    )

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake import commit
-from dagster_lake.compile.dbt_sources import SOURCES_FILE, sources_yaml
 from dagster_lake.contract import contracts
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
+from dagster_lake.resources.dbt_sources import SOURCES_FILE, sources_yaml
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import TableSpec, overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
@@ -357,5 +357,5 @@ def test_the_unit_tests_of_dbt_pass(lake: Lake, monkeypatch: pytest.MonkeyPatch)
 
 def test_dbt_s_sources_are_what_the_contracts_say() -> None:
     assert SOURCES_FILE.read_text() == sources_yaml(contracts()), (
-        "run `python -m dagster_lake.compile.dbt_sources` after changing a contract"
+        "run `python -m dagster_lake.resources.dbt_sources` after changing a contract"
     )

@@ -64,7 +64,7 @@ def test_an_open_hour_is_landed_incomplete_and_again_when_it_has_closed(world: W
         assert not world.land(contract).complete
     world.send("2", (2000, "late"))
     world.order((2, 2000, "2.00"))
-    world.now = NOON + HOUR
+    world.now = NOON + JUST_OVER
     for contract in (CLICKS, ORDERS):
         landed = world.land(contract)
         assert (landed.complete, landed.rows, landed.attempt, landed.changed) == (True, 2, 2, True)
@@ -76,7 +76,7 @@ def test_closing_an_hour_in_which_nothing_more_came_adds_no_attempt(world: World
     world.now = at(1800)
     world.order((1, 1, "1.00"))
     world.land(ORDERS)
-    world.now = NOON + HOUR
+    world.now = NOON + JUST_OVER
     landed = world.land(ORDERS)
     assert (landed.complete, landed.attempt, landed.changed) == (True, 1, True)
 
@@ -196,7 +196,7 @@ def _tell(world: World) -> None:
 
 
 def _tell_more(world: World) -> None:
-    world.now = NOON + HOUR
+    world.now = NOON + JUST_OVER
     world.send("2", (2000, "y"))
     world.order((2, 2, "2.00"), (1, 4000, "1.10"))
     world.land(CLICKS)

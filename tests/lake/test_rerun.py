@@ -298,3 +298,26 @@ def test_an_older_version_merged_after_a_newer_one_does_not_win(tmp_path: Path) 
     assert version
     assert again
     assert version.version == again.version  # nothing to do commits nothing
+
+
+@pytest.mark.parametrize("layer", ["bronze", "silver"])
+def test_a_run_that_another_one_overtakes_does_not_bring_old_rows_back(tmp_path: Path, layer: str) -> None:
+    lake, two = TestLake(tmp_path / "lake"), hours(2)
+    lake.run_data_set("orders", *two)
+    written = {"bronze": "bronze.orders", "silver": "silver.orders_changes"}[layer]
+
+    def overtake(point: str) -> None:
+        if point == f"{written}:before":
+            commit.observe(None)
+            change_orders(lake)
+            lake.run_data_set("orders", *two, sources=False)
+
+    commit.observe(overtake)
+    try:
+        lake.step("orders", layer, *two)
+    finally:
+        commit.observe(None)
+    overtaken = lake.content()
+    lake.run_data_set("orders", *two, sources=False)
+    assert differences(overtaken, lake.content()) == ""
+    assert len(overtaken["silver/orders_changes"]) > 0

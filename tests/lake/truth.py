@@ -67,7 +67,7 @@ def masked(value: str | None, how: str) -> str | None:
     if value is None:
         return None
     if how == "hmac":
-        return "local-1:" + hmac.new(KEY, value.encode(), "sha256").hexdigest()
+        return "test-1:" + hmac.new(KEY, value.encode(), "sha256").hexdigest()
     return "***" if how == "redact" else value[0] + "***"
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "assets/reports.py": {"engagement_report": "a temporary file; what publishes it is inside a commit"},
     "assets/sources.py": {"": "the outside world: what it sends is written again by the next run"},
     "cli/": {"": "what a person types, not a step of the lake"},
-    "compile/dbt_sources.py": {"": "writes the project's own file when a developer asks"},
+    "resources/dbt_sources.py": {"": "writes the project's own file when a developer asks"},
     "engines/dbt_session.py": {"DbtSession._show_unread": "dbt's DuckDB, which is in memory"},
     "landing/attempt.py": {
         "AttemptFolder.new_file": "called within raw.<data set>.files",

@@ -49,7 +49,7 @@ def test_masked_fields_show_a_keyed_hash_a_first_letter_or_nothing() -> None:
 
 @pytest.mark.parametrize("size", [0, 31, 65])
 def test_a_key_of_a_wrong_size_is_refused_with_what_to_set(size: int) -> None:
-    with pytest.raises(MaskingKeyError, match=f"has {size} bytes; LAKE_PII_KEY must have 32 to 64"):
+    with pytest.raises(MaskingKeyError, match=f"has {size} bytes; it must have 32 to 64"):
         MaskingKey.of("k", b"x" * size)
 
 

@@ -13,7 +13,7 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest, newest_table, silver_table
 
 SOURCES_FILE = PROJECT_ROOT / "dbt" / "models" / "sources.yml"
-_HEADER = "# Written from the contracts by `python -m dagster_lake.compile.dbt_sources`; do not edit.\n"
+_HEADER = "# Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit.\n"
 _ADDED = {
     "_enqueued_time": "When the event reached the hub.",
     "_partition": "Partition of the hub.",
