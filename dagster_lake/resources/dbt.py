@@ -201,9 +201,7 @@ def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
 def manifest() -> Mapping[str, Any]:
     """The dbt project's manifest, from ``target/manifest.json``, written anew when the project's files have changed."""
     if not (DBT_PROJECT / "dbt_project.yml").exists():
-        raise DbtRunError(
-            f"there is no dbt project at {DBT_PROJECT}: it runs from a checkout (make demo)"
-        )
+        raise DbtRunError(f"there is no dbt project at {DBT_PROJECT}: it runs from a checkout (make demo)")
     return _manifest(_stamp(DBT_PROJECT))
 
 

@@ -15,7 +15,7 @@ from dagster_lake.landing.land import LandingError, land_hours, late_commits, ma
 from dagster_lake.storage.manifest import ManifestError, landed_files, verify
 
 from .crashing import dying_at, points_of
-from .landings import CLICKS, HOUR, NOON, ORDERS, USERS, World, at, new_world, world  # noqa: F401
+from .landings import CLICKS, HOUR, JUST_OVER, NOON, ORDERS, USERS, World, at, new_world, world  # noqa: F401
 
 NOON_KEY = "2026-01-05T12"
 
@@ -82,8 +82,8 @@ def test_closing_an_hour_in_which_nothing_more_came_adds_no_attempt(world: World
 
 
 def test_an_hour_that_has_not_begun_is_refused(world: World) -> None:
-    with pytest.raises(LandingError, match=r"clicks, hour 2026-01-05T13: has not begun"):
-        world.land(CLICKS, "2026-01-05T13")
+    with pytest.raises(LandingError, match=r"clicks, hour 2026-01-05T14: has not begun"):
+        world.land(CLICKS, "2026-01-05T14")
 
 
 def test_files_are_not_landed_by_hour(world: World) -> None:
