@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_lake.assets.keys import newest_key, silver_key
+from dagster_lake.assets.partitions import hours_of
 from dagster_lake.contract import Contract, contracts
-from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources.lake import LakeResource
 
 
@@ -48,7 +48,7 @@ def _checks_of(contract: Contract) -> dg.AssetChecksDefinition:
 
         hours = None
         if context.has_partition_key_range or context.has_partition_key:
-            hours = HourRange.of(context.partition_key_range.start, context.partition_key_range.end).keys
+            hours = hours_of(context).keys
         selected = {key.name for key in context.selected_asset_check_keys}
         for name, rows in broken_rows(lake.settings, lake.lake, lake.contracts, contract, hours, selected).items():
             yield dg.AssetCheckResult(

@@ -11,8 +11,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
-from dagster_lake.assets.partitions import hourly
-from dagster_lake.lake_hour import HourRange
+from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.resources.dbt import HOURLY_TAG, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
 
@@ -95,7 +94,7 @@ def _multi_asset(
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         wanted = {nodes_by_key[key]: key for key in context.selected_asset_keys}
         tests = {tests_by_key[key]: key for key in context.selected_asset_check_keys}
-        hours = _hours(context) if partitions else None
+        hours = hours_of(context) if partitions else None
         results = build([*wanted, *tests], hours, lake.lake, lake.settings, full_refresh=config.full_refresh)
         for result in results:
             context.log.info(f"{result.name}: {result.status} {result.message} ({result.seconds:.2f} s)")
@@ -117,11 +116,6 @@ def _checks(
             check = translator.get_asset_check_spec(spec, found, test["unique_id"], None)
             if check is not None:
                 yield check
-
-
-def _hours(context: dg.AssetExecutionContext) -> HourRange:
-    keys = context.partition_key_range
-    return HourRange.of(keys.start, keys.end)
 
 
 def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:

@@ -1,10 +1,16 @@
 """The lake hour as Dagster partitions."""
 
-from dagster import HourlyPartitionsDefinition
+import dagster as dg
 
-from dagster_lake.lake_hour import KEY_FORMAT
+from dagster_lake.lake_hour import KEY_FORMAT, HourRange
 
 FIRST_HOUR = "2026-01-01T00"
 
 # The open hour is a partition too, so that it can be materialised early; the closing tick does it again.
-hourly = HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=KEY_FORMAT, timezone="UTC", end_offset=1)
+hourly = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=KEY_FORMAT, timezone="UTC", end_offset=1)
+
+
+def hours_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> HourRange:
+    """The lake hours that a run is for: one, or a range."""
+    keys = context.partition_key_range
+    return HourRange.of(keys.start, keys.end)

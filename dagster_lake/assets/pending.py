@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from dagster_lake.assets.partitions import hours_of
 from dagster_lake.contract import Contract
-from dagster_lake.lake_hour import HourRange
 from dagster_lake.storage import delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table, silver_table
@@ -12,7 +12,7 @@ from dagster_lake.storage.tables import bronze_table, silver_table
 def partitions_to_run(context: dg.AssetExecutionContext, lake: Lake, contract: Contract, layer: str) -> list[str]:
     """The run's lake hours; for a snapshot, those upstream that ``layer`` lacks, and the newest in any case."""
     if contract.cadence == "hourly":
-        return HourRange.of(context.partition_key_range.start, context.partition_key_range.end).keys
+        return hours_of(context).keys
     return pending_snapshots(lake, contract, layer)
 
 

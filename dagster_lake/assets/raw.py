@@ -8,8 +8,8 @@ import dagster as dg
 
 from dagster_lake.assets.keys import common, partitioning, raw_key
 from dagster_lake.assets.metadata import bars
+from dagster_lake.assets.partitions import hours_of
 from dagster_lake.contract import Contract, EventHubSource, FileSource
-from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources.lake import LakeResource
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         if contract.cadence == "snapshot":
             landed = [land_snapshot(contract, lake.lake, refresh=config.refresh)]
         else:
-            hours = HourRange.of(context.partition_key_range.start, context.partition_key_range.end)
+            hours = hours_of(context)
             landed = land_hours(contract, lake.lake, hours, lake.sources, refresh=config.refresh)
         for one in landed:
             for skipped in one.skipped:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_lake.assets.partitions import hourly
-from dagster_lake.lake_hour import HourRange, hour_key
+from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.lake_hour import hour_key
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.paths import Lake, local_path
 
@@ -92,7 +92,7 @@ def _database_source() -> dg.AssetsDefinition:
 
         started = time.monotonic()
         world, dirt = _world(lake)
-        for hour in _hours(context):
+        for hour in hours_of(context):
             lake.sources.database.upsert(
                 {table: table_batches(world, table, hour, dirt) for table in ("orders", "order_items")}
             )
@@ -122,7 +122,7 @@ def _hub_source(data_set: str, description: str) -> dg.AssetsDefinition:
         hub = lake.sources.event_hub
         assert isinstance(hub, EmbeddedEventHub)  # no other hub can be back-dated to build past hours
         rows = 0
-        for hour in _hours(context):
+        for hour in hours_of(context):
             # The batch is named after the hour, so that a second run of it sends nothing twice.
             batches = hub_batches(world, data_set, hour, dirt)
             rows += hub.append(data_set, f"generated {hour_key(hour)}", batches)
@@ -130,10 +130,6 @@ def _hub_source(data_set: str, description: str) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=_metadata(rows, started))
 
     return source
-
-
-def _hours(context: dg.AssetExecutionContext) -> HourRange:
-    return HourRange.of(context.partition_key_range.start, context.partition_key_range.end)
 
 
 def _world(lake: LakeResource) -> "tuple[World, Dirt]":

@@ -109,11 +109,6 @@ def quarantine_select(contract: Contract, dialect: DuckDBDialect) -> str:
     return f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} WHERE {_broken(contract, dialect)}"
 
 
-def reason_codes(contract: Contract, dialect: DuckDBDialect) -> list[str]:
-    """Every reason a row of this data set can be quarantined for."""
-    return [code for code, _ in _rules(contract, dialect)]
-
-
 def uses_masking_key(contract: Contract) -> bool:
     """Whether silver's SELECT binds the masking key's pads and id."""
     return any(p.masking == "hmac" for p in contract.properties)
