@@ -162,17 +162,13 @@ def steps(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
 
 def checks(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
     """What checks these hours: the contracts' rules on silver, and dbt's tests of the hourly chain."""
-    from dagster_lake.engines.duckdb_checks import broken_rows
+    from dagster_lake.engines.base import Check
 
     for name in HOURLY:
         contract = lake.contracts[name]
         every = {"keys_unique", "rules_hold", *(f"{p.name}_exists" for p in contract.properties if p.references)}
-        yield (
-            f"checks/{name}",
-            lambda contract=contract, every=every: broken_rows(
-                lake.settings, lake.lake, lake.contracts, contract, hours.keys, every
-            ),
-        )
+        check = Check(name, tuple(hours.keys), tuple(sorted(every)))
+        yield f"checks/{name}", lambda check=check: lake.engine.check(check)
     yield "checks/gold, hourly chain", lambda: dbt(lake, hours, "test")
 
 

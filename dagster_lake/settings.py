@@ -18,6 +18,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="The SQL source, as a SQLAlchemy URL; by default a SQLite file inside the lake's sources"
     )
+    engine: Literal["duckdb", "spark", "databricks"] = Field(
+        "duckdb", description="What computes: duckdb in this process, spark in a local JVM, or databricks"
+    )
     threads: int = Field(0, ge=0, description="DuckDB threads; 0 takes every core")
     memory_limit: str = Field("2GB", description="DuckDB's memory limit; what is larger spills to disk")
     pii_key: SecretStr | None = Field(

@@ -6,6 +6,7 @@ from dagster_lake.assets.partitions import hours_of
 from dagster_lake.contract import Contract
 from dagster_lake.storage import delta
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, silver_table
 
 
@@ -33,7 +34,7 @@ def pending_snapshots(lake: Lake, contract: Contract, layer: str) -> list[str]:
     return [snapshot for snapshot in upstream if snapshot not in finished or snapshot == upstream[-1]]
 
 
-def _written(spec: delta.TableSpec, landed: list[str]) -> list[str]:
+def _written(spec: TableSpec, landed: list[str]) -> list[str]:
     """The snapshots that a table has taken: those it holds rows of, and of the landed ones those that had none."""
     pinned = delta.pin(spec.uri)
     if pinned is None:

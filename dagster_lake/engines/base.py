@@ -20,6 +20,18 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Checks of one data set's silver: those ``names`` that the contract gives rise to (see ``compile.checks``).
+
+    They read the given lake ``hours``, None being all of them; of snapshots, the newest.
+    """
+
+    data_set: str
+    hours: tuple[str, ...] | None
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Counts:
     """Rows of one partition: what came in, and what became of it."""
 
@@ -57,4 +69,8 @@ class Engine(Protocol):
 
     def run(self, step: Step) -> StepResult:
         """Runs ``step`` and says what it did."""
+        ...
+
+    def check(self, check: Check) -> dict[str, int]:
+        """How many rows break each of the named checks."""
         ...

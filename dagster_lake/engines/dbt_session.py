@@ -20,8 +20,9 @@ from dagster_lake.engines.recompute import Recomputation
 from dagster_lake.engines.scan import empty_sql, files_holding, files_sql, quoted, sql_type
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
-from dagster_lake.storage.delta import Merge, Pinned, TableSpec, pin
+from dagster_lake.storage.delta import Merge, Pinned, pin
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
 
 BATCH_ROWS = 100_000
 READ = "lake.read."

@@ -1,9 +1,6 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -21,7 +18,9 @@ from dagster_lake.compile.silver import (
     uses_masking_key,
 )
 from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Counts, Step, StepResult
+from dagster_lake.engines.base import Check, Counts, Step, StepResult
+from dagster_lake.engines.duckdb_checks import broken_rows
+from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.newest import merge_newest
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
@@ -33,6 +32,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
 
 BATCH_ROWS = 100_000
@@ -58,6 +58,10 @@ class DuckDBEngine:
         if step.layer == "silver":
             return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
         return self._newest(contract, partitions)
+
+    def check(self, check: Check) -> dict[str, int]:
+        """How many rows break each of the named checks."""
+        return broken_rows(self.settings, self.lake, self.contracts, check)
 
     def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
         landed: list[Manifest] = []
@@ -215,21 +219,6 @@ class DuckDBEngine:
         return {"key_id": key.id, "inner_pad": key.inner_pad, "outer_pad": key.outer_pad}
 
 
-@contextmanager
-def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB with the lake's limits, in UTC."""
-    # What spills may be personal data in clear: a folder that only this user can enter, gone when the work is done.
-    with (
-        tempfile.TemporaryDirectory(prefix="lake-") as spill,
-        closing(duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})) as con,
-    ):
-        con.execute("SET temp_directory = $spill", {"spill": spill})
-        con.execute("SET TimeZone = 'UTC'")
-        if settings.threads:
-            con.execute(f"SET threads = {settings.threads:d}")
-        yield con
-
-
 def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
     """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
     hours = dedupe_of(contract).look_back
@@ -239,7 +228,7 @@ def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
     return sorted(wanted - set(partitions))
 
 
-def _existing(spec: delta.TableSpec) -> delta.Pinned:
+def _existing(spec: TableSpec) -> delta.Pinned:
     pinned = delta.pin(spec.uri)
     if pinned is None:
         raise delta.DeltaWriteError(f"{spec.name} does not exist yet; materialise it first")

@@ -1,12 +1,11 @@
 """Runs the contract's checks over silver with DuckDB."""
 
-from collections.abc import Collection
-
 from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
 from dagster_lake.compile.columns import newest_schema
 from dagster_lake.compile.dialects import DuckDBDialect
 from dagster_lake.contract import Contract
-from dagster_lake.engines.duckdb import connection
+from dagster_lake.engines.base import Check
+from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import empty_sql, scan_sql
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
@@ -18,16 +17,14 @@ def broken_rows(
     settings: Settings,
     lake: Lake,
     contracts: dict[str, Contract],
-    contract: Contract,
-    hours: list[str] | None,
-    checks: Collection[str],
+    check: Check,
 ) -> dict[str, int]:
-    """How many rows of silver break each of the named checks; in the given hours, or in the newest snapshot."""
-    dialect = DuckDBDialect()
+    """How many rows of silver break each of the named checks."""
+    dialect, contract, checks = DuckDBDialect(), contracts[check.data_set], check.names
     silver = delta.pin(silver_table(lake, contract).uri)
     if silver is None:
         raise delta.DeltaWriteError(f"silver of {contract.name} does not exist yet; materialise it first")
-    partitions = hours if contract.cadence == "hourly" else silver.partitions()[-1:]
+    partitions = check.hours if contract.cadence == "hourly" else silver.partitions()[-1:]
     found = {}
     with connection(settings) as con:
         con.execute(f"CREATE VIEW silver AS {scan_sql(silver, partitions)}")

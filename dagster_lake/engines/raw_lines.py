@@ -1,8 +1,6 @@
 """Raw as DuckDB sees it: the relation ``lines`` that bronze's SELECT reads."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
 import duckdb
 import pyarrow as pa
@@ -10,23 +8,13 @@ from upath import UPath
 
 from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
 from dagster_lake.contract import Contract, EventHubSource, FileSource
+from dagster_lake.engines.raw_files import LandedFile, raw_files
 from dagster_lake.engines.scan import empty_sql, listed_paths, quoted
 from dagster_lake.storage.lines import line_batches
-from dagster_lake.storage.manifest import Manifest, landed_files
+from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
 
 _BYTE_ORDER_MARK = "'\\xEF\\xBB\\xBF'::BLOB"
-
-
-@dataclass(frozen=True)
-class _File:
-    """One raw file: where it is, and what its rows are to know of it."""
-
-    place: UPath
-    partition: str
-    landed_at: datetime
-    label: str
-    modified: datetime | None
 
 
 def offer_lines(con: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, landed: list[Manifest]) -> None:
@@ -35,27 +23,27 @@ def offer_lines(con: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, 
     ``_source_file`` says the same however often raw was landed: the dropped file's own name, or the data set with the
     number of the attempt and file.
     """
-    files = [file for manifest in landed for file in _files(lake, contract, manifest)]
+    files = raw_files(lake, contract, landed)
     if isinstance(contract.source, FileSource) and contract.source.format == "json_lines":
         con.register("lines", pa.RecordBatchReader.from_batches(_line_schema(contract), _lines(contract, files)))
         return
     con.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {_select(con, contract, files)}")
 
 
-def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[_File]) -> str:
+def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[LandedFile]) -> str:
     partition = partition_field(contract).name
     if not files:
         return f"SELECT * FROM ({empty_sql(_empty_schema(contract))})"
     described = pa.table(
         {
-            "filename": [str(f.place) for f in files],
+            "filename": [f.place for f in files],
             partition: [f.partition for f in files],
             INGESTED_AT.name: pa.array([f.landed_at for f in files], INGESTED_AT.type),
             "label": [f.label for f in files],
         }
     )
     con.register("raw_files", described)
-    paths = listed_paths([str(f.place) for f in files])
+    paths = listed_paths([f.place for f in files])
     read = f"read_parquet({paths}, filename = true, file_row_number = true) JOIN raw_files USING (filename)"
     if isinstance(contract.source, EventHubSource):
         position = (
@@ -73,26 +61,17 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[_Fil
     return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
 
 
-def _files(lake: Lake, contract: Contract, manifest: Manifest) -> Iterator[_File]:
-    folder = lake.raw_partition(contract.name, manifest.partition, sensitive=contract.sensitive)
-    numbers: dict[int, int] = {}
-    for attempt, file, place in landed_files(folder, manifest):
-        number = numbers[attempt.number] = numbers.get(attempt.number, 0) + 1
-        label = file.source or f"{contract.name}/{manifest.partition}/{attempt.number}-{number}"
-        yield _File(place, manifest.partition, attempt.landed_at, label, file.modified)
-
-
-def _lines(contract: Contract, files: list[_File]) -> Iterator[pa.RecordBatch]:
+def _lines(contract: Contract, files: list[LandedFile]) -> Iterator[pa.RecordBatch]:
     schema = _line_schema(contract)
     for file in files:
-        for batch in line_batches(file.place):
+        for batch in line_batches(UPath(file.place)):
             same = [
                 pa.repeat(pa.scalar(v, f.type), len(batch)) for v, f in zip(_of(file), list(schema)[2:], strict=True)
             ]
             yield pa.RecordBatch.from_arrays([batch["body"], batch["row"], *same], schema=schema)
 
 
-def _of(file: _File) -> tuple[object, ...]:
+def _of(file: LandedFile) -> tuple[object, ...]:
     return file.modified, file.label, file.landed_at, file.partition
 
 

@@ -34,10 +34,10 @@ class LakeResource(dg.ConfigurableResource):
 
     @cached_property
     def engine(self) -> "Engine":
-        """The engine that runs steps."""
-        from dagster_lake.engines.duckdb import DuckDBEngine
+        """The engine that runs steps, as ``LAKE_ENGINE`` names it."""
+        from dagster_lake.engines.choice import engine_of
 
-        return DuckDBEngine(self.lake, self.contracts, self.settings)
+        return engine_of(self.lake, self.contracts, self.settings)
 
     @cached_property
     def sources(self) -> "Sources":

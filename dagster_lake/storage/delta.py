@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.storage.table_spec import TableSpec
 
 ATTEMPTS = 8
 EVOLVED = "lake.evolved"
@@ -25,23 +26,6 @@ _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 class DeltaWriteError(Exception):
     """A write that was refused, or that lost to other writers too many times in a row."""
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """What a table must look like: its folder, schema, partition column, and the columns whose minimum and maximum
-    must not stand in the log because they are PII in clear."""
-
-    uri: UPath
-    schema: pa.Schema
-    partition_by: str | None = None
-    without_statistics: frozenset[str] = frozenset()
-    description: str = ""
-
-    @property
-    def name(self) -> str:
-        """``layer.table``, as people and commits name it."""
-        return f"{self.uri.parent.name}.{self.uri.name}"
 
 
 @dataclass(frozen=True)
@@ -335,7 +319,6 @@ def _ensure(spec: TableSpec) -> Pinned:
 
 
 def _create(spec: TableSpec) -> Pinned:
-    statistics = [c.name for c in spec.schema if c.name not in spec.without_statistics and _has_statistics(c)]
     if isinstance(spec.uri, Path):
         spec.uri.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -345,7 +328,7 @@ def _create(spec: TableSpec) -> Pinned:
                 spec.schema,
                 partition_by=spec.partition_by,
                 description=spec.description or None,
-                configuration={"delta.dataSkippingStatsColumns": ",".join(statistics)},
+                configuration={"delta.dataSkippingStatsColumns": ",".join(spec.statistics)},
             )
     except (CommitFailedError, DeltaError):
         if pin(spec.uri) is None:
@@ -360,11 +343,6 @@ def _delta_fields(columns: list[pa.Field]) -> list:
 
     # Columns added later are nullable whatever the contract says: the rows before them have no value.
     return list(Schema.from_arrow(pa.schema([c.with_nullable(True) for c in columns])).fields)
-
-
-def _has_statistics(column: pa.Field) -> bool:
-    # Where a row came from narrows nothing that its partition does not, and every reader of the log pays for it.
-    return not column.name.startswith("_") and not pa.types.is_nested(column.type)
 
 
 def _conforming(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBatchReader:

@@ -8,8 +8,8 @@ from dagster_lake.compile.columns import (
     silver_schema,
 )
 from dagster_lake.contract import Contract
-from dagster_lake.storage.delta import TableSpec
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
 
 
 def bronze_table(lake: Lake, contract: Contract) -> TableSpec:

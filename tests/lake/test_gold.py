@@ -19,8 +19,9 @@ from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
 from dagster_lake.resources.dbt_sources import SOURCES_FILE, sources_yaml
 from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import TableSpec, overwrite, pin, replace_partitions
+from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import silver_table
 from tests.lake.silver_world import World, filled, hour, random_world, write_hours
 

@@ -10,7 +10,8 @@ import pytest
 from upath import UPath
 
 from dagster_lake.engines.scan import empty_sql, scan_sql
-from dagster_lake.storage.delta import TableSpec, overwrite, pin, replace_partitions
+from dagster_lake.storage.delta import overwrite, pin, replace_partitions
+from dagster_lake.storage.table_spec import TableSpec
 
 SCHEMA = pa.schema(
     [

@@ -1,0 +1,35 @@
+"""What a Delta table of the lake must look like, whichever engine writes it."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+from upath import UPath
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table must look like: its folder, schema, partition column, and the columns whose minimum and maximum
+    must not stand in the log because they are PII in clear."""
+
+    uri: UPath
+    schema: pa.Schema
+    partition_by: str | None = None
+    without_statistics: frozenset[str] = frozenset()
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """``layer.table``, as people and commits name it."""
+        return f"{self.uri.parent.name}.{self.uri.name}"
+
+    @property
+    def statistics(self) -> list[str]:
+        """The columns whose minimum and maximum the log keeps."""
+        # Where a row came from narrows nothing that its partition does not, and every reader of the log pays for it.
+        return [
+            column.name
+            for column in self.schema
+            if column.name not in self.without_statistics
+            and not column.name.startswith("_")
+            and not pa.types.is_nested(column.type)
+        ]
