@@ -6,7 +6,18 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_BESIDE_THE_PACKAGE = Path(__file__).resolve().parents[1]
+_IN_CHECKOUT = (_BESIDE_THE_PACKAGE / "pyproject.toml").is_file()
+
+PROJECT_ROOT = _BESIDE_THE_PACKAGE if _IN_CHECKOUT else Path.cwd()
+"""Where the lake, Dagster's history and ``.env`` are by default: the checkout, or, installed from a wheel, the folder
+that one works in."""
+
+DBT_PROJECT = PROJECT_ROOT / "dbt" if _IN_CHECKOUT else Path(__file__).with_name("dbt_project")
+"""The dbt project, which a wheel carries inside the package and which is only read."""
+
+DBT_TARGET = DBT_PROJECT / "target" if _IN_CHECKOUT else PROJECT_ROOT / ".dagster" / "dbt"
+"""Where dbt's working files go; a wheel is installed where nobody should write."""
 
 
 class Settings(BaseSettings):
@@ -23,6 +34,15 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, description="DuckDB threads; 0 takes every core")
     memory_limit: str = Field("2GB", description="DuckDB's memory limit; what is larger spills to disk")
+    spark_memory: str = Field("2g", description="Memory of the local Spark's JVM, as Java writes it: 2g, 800m")
+    spark_jars: str | None = Field(
+        None, description="A folder that holds the Delta jars, where they cannot be fetched; see docs/databricks.md"
+    )
+    catalog: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Unity Catalog's catalog: Spark then addresses tables by name there, not by path",
+    )
     pii_key: SecretStr | None = Field(
         None, description="The masking key (32 bytes or more); by default one is made and kept beside the lake"
     )
