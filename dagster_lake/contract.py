@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 import yaml
@@ -21,7 +22,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
-CONTRACTS_FOLDER = Path(__file__).parent / "contracts"
+CONTRACTS_FOLDER: Traversable = resources.files("dagster_lake") / "contracts"  # on a cluster, inside the zipped wheel
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp", "array"]
 Masking = Literal["hmac", "redact", "partial"]
@@ -174,13 +175,14 @@ class Contract:
         raise KeyError(f"contract {self.name} has no property {name!r}")
 
 
-def load_contracts(folder: Path = CONTRACTS_FOLDER) -> dict[str, Contract]:
+def load_contracts(folder: Traversable = CONTRACTS_FOLDER) -> dict[str, Contract]:
     """Every ``*.odcs.yaml`` in ``folder``, by data set name.
 
     Raises ContractError for a bad file, a name used twice, or a reference to an unknown data set or field.
     """
     contracts: dict[str, Contract] = {}
-    for file in sorted(folder.glob("*.odcs.yaml")):
+    files = [file for file in folder.iterdir() if file.name.endswith(".odcs.yaml")]
+    for file in sorted(files, key=lambda file: file.name):
         contract = load_contract(file)
         if contract.name in contracts:
             raise ContractError(
@@ -198,19 +200,19 @@ def contracts() -> dict[str, Contract]:
     return load_contracts()
 
 
-def load_contract(file: Path) -> Contract:
+def load_contract(file: Traversable) -> Contract:
     """The contract in ``file``. Raises ContractError when it is not one that dagster_lake can use."""
     document = _parse(file)
     return _Reader(file.name, document).contract()
 
 
-def _parse(file: Path) -> OpenDataContractStandard:
+def _parse(file: Traversable) -> OpenDataContractStandard:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ContractError(f"{file.name}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise ContractError(f"{file.name}: is empty or not a mapping; start from another contract in {file.parent}")
+        raise ContractError(f"{file.name}: is empty or not a mapping; start from another contract")
     try:
         return OpenDataContractStandard(**data)
     except ValidationError as error:

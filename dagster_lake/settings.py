@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dagster_lake.settings_databricks import DatabricksSettings
+
 _BESIDE_THE_PACKAGE = Path(__file__).resolve().parents[1]
 _IN_CHECKOUT = (_BESIDE_THE_PACKAGE / "pyproject.toml").is_file()
 
@@ -42,6 +44,9 @@ class Settings(BaseSettings):
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
         description="Unity Catalog's catalog: Spark then addresses tables by name there, not by path",
+    )
+    databricks: DatabricksSettings = Field(
+        default_factory=DatabricksSettings, description="Databricks' own settings, LAKE_DATABRICKS_*"
     )
     pii_key: SecretStr | None = Field(
         None, description="The masking key (32 bytes or more); by default one is made and kept beside the lake"

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -65,7 +66,9 @@ def wanted_hours(day: str, hours: int) -> HourRange:
 def build(hours: HourRange, console: Console) -> Outcome:
     """Materialises every asset for ``hours`` in one run. Raises CommandError, naming the asset, when a step fails."""
     _without_telemetry()
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
+        _ensure_dagster_yaml()
     # dagster.yaml's paths are relative to the project; what libraries warn each other of helps nobody here.
     with contextlib.chdir(PROJECT_ROOT), warnings.catch_warnings(action="ignore"):
         with console.status("Loading the definitions ..."):
@@ -74,6 +77,14 @@ def build(hours: HourRange, console: Console) -> Outcome:
             instance = DagsterInstance.get()
         with instance:
             return _run(instance, hours, console)
+
+
+def _ensure_dagster_yaml() -> None:
+    """Installed from a wheel, the folder one works in gets the wheel's dagster.yaml, unless it has one."""
+    file = PROJECT_ROOT / "dagster.yaml"
+    if not file.exists():
+        packaged = resources.files("dagster_lake") / "dagster.yaml"
+        file.write_text(packaged.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _run(instance: "DagsterInstance", hours: HourRange, console: Console) -> Outcome:

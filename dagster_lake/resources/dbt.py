@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.settings import DBT_PROJECT, DBT_TARGET, Settings
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from dagster_lake.engines.dbt_session import DbtSession, Written
 
-DBT_PROJECT = PROJECT_ROOT / "dbt"
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
 HOURLY_TAG = "hourly"
 _KEEP_SECONDS = 7 * 24 * 3600
@@ -89,7 +88,7 @@ def build(
             found = recomputation(silver, hours.keys)
             session.recomputed = found
             variables |= {"hours": hours.keys, "recomputed_hours": found.hours}
-        target = DBT_PROJECT / "target" / "runs" / name
+        target = DBT_TARGET / "runs" / name
         _forget_old_runs(target.parent)
         try:
             yield from _checked(select, _invoke(select, variables, target, full_refresh, session))
@@ -201,13 +200,13 @@ def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
 def manifest() -> Mapping[str, Any]:
     """The dbt project's manifest, from ``target/manifest.json``, written anew when the project's files have changed."""
     if not (DBT_PROJECT / "dbt_project.yml").exists():
-        raise DbtRunError(f"there is no dbt project at {DBT_PROJECT}: it runs from a checkout (make demo)")
+        raise DbtRunError(f"there is no dbt project at {DBT_PROJECT}; install dagster-lake again")
     return _manifest(_stamp(DBT_PROJECT))
 
 
 @cache
 def _manifest(stamp: str) -> Mapping[str, Any]:
-    file = DBT_PROJECT / "target" / "manifest.json"
+    file = DBT_TARGET / "manifest.json"
     stamp_file = file.with_suffix(".stamp")
     if not (file.exists() and stamp_file.exists() and stamp_file.read_text() == stamp):
         _parsed(stamp)
@@ -221,16 +220,15 @@ def _parsed(stamp: str) -> "Manifest":
     from dbt.cli.main import dbtRunner
     from filelock import FileLock
 
-    target = DBT_PROJECT / "target"
-    target.mkdir(exist_ok=True)
-    scratch = target / "parse"
-    with FileLock(target / "parse.lock"):
+    DBT_TARGET.mkdir(parents=True, exist_ok=True)
+    scratch = DBT_TARGET / "parse"
+    with FileLock(DBT_TARGET / "parse.lock"):
         result = dbtRunner().invoke(["parse", *(f for f in _flags(scratch) if f != "--no-write-json")])
         if not result.success:
             raise DbtRunError(f"the dbt project in {DBT_PROJECT} does not parse: {result.exception}")
-        (scratch / "manifest.json").replace(target / "manifest.json")
+        (scratch / "manifest.json").replace(DBT_TARGET / "manifest.json")
         (scratch / "stamp").write_text(stamp)
-        (scratch / "stamp").replace(target / "manifest.stamp")
+        (scratch / "stamp").replace(DBT_TARGET / "manifest.stamp")
     parsed: Manifest = result.result  # type: ignore[assignment]
     return parsed
 

@@ -7,12 +7,12 @@ import yaml
 
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.scan import sql_type
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings import DBT_PROJECT
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import has_newest, newest_table, silver_table
 
-SOURCES_FILE = PROJECT_ROOT / "dbt" / "models" / "sources.yml"
+SOURCES_FILE = DBT_PROJECT / "models" / "sources.yml"
 _HEADER = "# Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit.\n"
 _ADDED = {
     "_enqueued_time": "When the event reached the hub.",

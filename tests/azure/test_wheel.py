@@ -1,0 +1,147 @@
+"""The wheel is complete, runs where there is no checkout, and is the same bytes each time it is made."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from dagster_lake.settings import PROJECT_ROOT
+
+_MADE = shutil.ignore_patterns("__pycache__", "target", "logs")
+PARTS = ("dagster_lake", "generators", "dbt")
+FILES = ("pyproject.toml", "setup.py", "dagster.yaml", "README.md", "LICENSE")
+TINY = {
+    "LAKE_USERS": "40",
+    "LAKE_VIP_USERS": "4",
+    "LAKE_PRODUCTS": "8",
+    "LAKE_ORDERS_PER_HOUR": "4",
+    "LAKE_PAGEVIEWS_PER_HOUR": "20",
+}
+
+
+def checkout_at(folder: Path) -> Path:
+    """A copy of what the wheel is made from, as a fresh clone would have it."""
+    folder.mkdir()
+    for part in PARTS:
+        shutil.copytree(
+            PROJECT_ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
+        )
+    for file in FILES:
+        shutil.copy(PROJECT_ROOT / file, folder / file)
+    return folder
+
+
+def built(checkout: Path, umask: str = "022") -> Path:
+    command = f"umask {umask} && exec '{sys.executable}' -m pip wheel . --no-deps --quiet --wheel-dir dist"
+    done = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [wheel] = (checkout / "dist").glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout_at(tmp_path_factory.mktemp("wheel") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path) -> Path:
+    return built(checkout)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment that has the wheel, and this environment's packages to depend on, but not the checkout."""
+    home = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
+    here = sysconfig.get_path("purelib")
+    # Appended as a plain folder: its .pth files, one of which points to the checkout, are not read.
+    (packages / "dependencies.pth").write_text(f"import sys; sys.path.append({here!r})\n")
+    install = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "install"]
+    subprocess.run([*install, "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
+    return home / "bin"
+
+
+def ran(command: list[str | Path], folder: Path, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LAKE_", "DAGSTER_", "PYTHON"))}
+    done = subprocess.run(command, cwd=folder, env=kept | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_every_file_of_the_packages_and_the_dbt_project_and_nothing_else(
+    checkout: Path, wheel: Path
+) -> None:
+    expected = {"dagster_lake/dagster.yaml"}
+    for part in PARTS:
+        place = "dagster_lake/dbt_project" if part == "dbt" else part
+        files = (file.relative_to(checkout / part) for file in (checkout / part).rglob("*") if file.is_file())
+        expected |= {f"{place}/{file.as_posix()}" for file in files}
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in held if ".dist-info/" not in name} == expected
+
+
+def test_the_same_files_give_the_same_bytes_whoever_builds_them_and_whatever_was_built_before(
+    wheel: Path, tmp_path: Path
+) -> None:
+    other = checkout_at(tmp_path / "elsewhere")
+    stale = other / "build" / "lib" / "dagster_lake" / "removed_long_ago.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("")
+    (other / "dbt" / "target").mkdir()
+    (other / "dbt" / "target" / "manifest.json").write_text("{}")
+    for file in other.rglob("*.py"):
+        file.chmod(0o600)
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert built(other, umask="077").read_bytes() == wheel.read_bytes()
+
+
+def test_every_command_of_the_wheel_exists(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+    commands = ConfigParser()
+    commands.read_string(archive.read(name).decode())
+    for command, target in commands["console_scripts"].items():
+        assert (installed / command).exists()
+        module, function = target.split(":")
+        ran([installed / "python", "-c", f"import {module}; assert callable({module}.{function})"], tmp_path)
+
+
+def test_an_installed_wheel_loads_its_definitions_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    says = "import dagster_lake.definitions as d; print(d.__file__); print(len(d.defs.resolve_all_asset_specs()))"
+    file, assets = ran([installed / "python", "-c", says], tmp_path).split()
+    assert Path(file).is_relative_to(installed.parent)
+    assert int(assets) > 30
+
+
+def test_an_installed_wheel_builds_a_lake_in_the_folder_one_works_in_and_writes_nothing_beside_the_code(
+    installed: Path, tmp_path: Path
+) -> None:
+    code = next((installed.parent / "lib").glob("*/site-packages/dagster_lake"))
+    before = {file for file in code.rglob("*") if "__pycache__" not in file.parts}
+    assert "lake demo" in ran([installed / "lake", "--help"], tmp_path)
+    ran([installed / "lake", "demo", "--hours", "1"], tmp_path, **TINY)
+    rows = ran([installed / "lake", "query", "select count(*) as users from gold.engagements"], tmp_path)
+    assert TINY["LAKE_USERS"] in rows
+    assert {entry.name for entry in tmp_path.iterdir()} == {".lake", ".dagster", "dagster.yaml"}
+    assert {file for file in code.rglob("*") if "__pycache__" not in file.parts} == before
+
+
+def test_contracts_compile_from_a_wheel_that_is_only_put_on_the_path(wheel: Path, tmp_path: Path) -> None:
+    here = sysconfig.get_path("purelib")
+    says = (
+        f"import sys; sys.path[:0] = [{str(wheel)!r}, {here!r}]\n"
+        "import dagster_lake.contract as c\n"
+        "print(c.__file__, len(c.contracts()))"
+    )
+    bare = [sys._base_executable, "-S", "-c", says]  # type: ignore[attr-defined]
+    place, contracts = ran(bare, tmp_path).split()  # type: ignore[arg-type]
+    assert place.startswith(str(wheel))
+    assert int(contracts) == len(list((PROJECT_ROOT / "dagster_lake" / "contracts").glob("*.yaml")))
