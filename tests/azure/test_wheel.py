@@ -1,5 +1,7 @@
 """The wheel is complete, runs where there is no checkout, and is the same bytes each time it is made."""
 
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,9 +9,12 @@ import sys
 import sysconfig
 import zipfile
 from configparser import ConfigParser
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dagster_lake.settings import PROJECT_ROOT
 
@@ -145,3 +150,86 @@ def test_contracts_compile_from_a_wheel_that_is_only_put_on_the_path(wheel: Path
     place, contracts = ran(bare, tmp_path).split()  # type: ignore[arg-type]
     assert place.startswith(str(wheel))
     assert int(contracts) == len(list((PROJECT_ROOT / "dagster_lake" / "contracts").glob("*.yaml")))
+
+
+@pytest.fixture(scope="module")
+def databricks_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("databricks")
+    subprocess.run([sys.executable, PROJECT_ROOT / "scripts" / "databricks-wheel", folder], check=True)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+RUNTIME = ("numpy", "pyarrow", "pyspark")
+"""What every Databricks runtime brings itself, with what these depend on."""
+
+
+def test_on_databricks_the_wheel_needs_neither_dagster_nor_dbt_nor_duckdb(
+    databricks_wheel: Path, tmp_path: Path
+) -> None:
+    """Only the packages it asks for, with theirs, and a runtime's own are within reach."""
+    asked = [line.removeprefix("Requires-Dist: ") for line in metadata(databricks_wheel) if "Requires-Dist" in line]
+    assert asked
+    assert all("==" in requirement for requirement in asked)
+    reach = tmp_path / "site-packages"
+    reach.mkdir()
+    for name in closure([requirement.partition("==")[0] for requirement in asked] + list(RUNTIME)):
+        for top in {file.parts[0] for file in distribution(name).files or [] if file.parts[0] != ".."}:
+            (reach / top).symlink_to(distribution(name).locate_file(top))  # type: ignore[arg-type]
+    says = (
+        f"import sys; sys.path[:0] = [{str(databricks_wheel)!r}, {str(reach)!r}]\n"
+        "import dagster_lake.remote.__main__, dagster_lake.remote.perform, dagster_lake.engines.spark\n"
+        "from dagster_lake.contract import contracts; contracts()\n"
+        "print(*{'dagster', 'dbt', 'duckdb', 'deltalake'} & set(sys.modules))"
+    )
+    assert ran([sys._base_executable, "-S", "-c", says], tmp_path).split() == []  # type: ignore[attr-defined,list-item]
+
+
+def test_the_wheel_for_databricks_holds_the_same_files_and_a_true_list_of_checksums(
+    wheel: Path, databricks_wheel: Path, tmp_path: Path
+) -> None:
+    whole, light = zipfile.ZipFile(wheel), zipfile.ZipFile(databricks_wheel)
+    assert light.namelist() == whole.namelist()
+    target = tmp_path / "target"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            target,
+            databricks_wheel,
+        ],
+        check=True,
+    )
+    [record] = [light.read(name).decode() for name in light.namelist() if name.endswith("RECORD")]
+    for line in record.splitlines()[:-1]:
+        name, checksum, size = line.rsplit(",", 2)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(light.read(name)).digest()).rstrip(b"=").decode()
+        assert (checksum, int(size)) == (f"sha256={digest}", len(light.read(name)))
+
+
+def metadata(wheel: Path) -> list[str]:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    return archive.read(name).decode().split("\n\n")[0].splitlines()
+
+
+def closure(names: list[str]) -> set[str]:
+    """The named distributions of this environment and all that they need, without extras."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        found.add(name)
+        for text in distribution(name).requires or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return found
