@@ -1,27 +1,23 @@
-"""The files that raw's manifests name, as plain data: what bronze needs of raw, wherever it is computed."""
+"""The files that raw's manifests name."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 
 from dagster_lake.contract import Contract
+from dagster_lake.engines.landed import LandedFile, LandedPartition
+from dagster_lake.landing.land import manifests
 from dagster_lake.storage.manifest import Manifest, landed_files
 from dagster_lake.storage.paths import Lake
 
 
-@dataclass(frozen=True)
-class LandedFile:
-    """One raw file: where it is, and what its rows are to know of it.
+def landed_partitions(lake: Lake, contract: Contract, partitions: Iterable[str]) -> list[LandedPartition]:
+    """What raw holds of the named partitions, in the order given.
 
-    ``label`` is ``_source_file`` for rows that do not name their own: the dropped file's name, or the data set with
-    the number of the attempt and file, so that it says the same however often raw was landed.
+    Raises LandingError for one that is not landed, ManifestError where files differ from their manifest.
     """
-
-    place: str
-    partition: str
-    landed_at: datetime
-    label: str
-    modified: datetime | None
+    return [
+        LandedPartition(manifest.partition, manifest.rows, tuple(raw_files(lake, contract, [manifest])))
+        for manifest in manifests(lake, contract, partitions)
+    ]
 
 
 def raw_files(lake: Lake, contract: Contract, landed: Iterable[Manifest]) -> list[LandedFile]:

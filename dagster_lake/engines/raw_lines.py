@@ -8,7 +8,8 @@ from upath import UPath
 
 from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
 from dagster_lake.contract import Contract, EventHubSource, FileSource
-from dagster_lake.engines.raw_files import LandedFile, raw_files
+from dagster_lake.engines.landed import LandedFile
+from dagster_lake.engines.raw_files import raw_files
 from dagster_lake.engines.scan import empty_sql, listed_paths, quoted
 from dagster_lake.storage.lines import line_batches
 from dagster_lake.storage.manifest import Manifest

@@ -1,1 +1,293 @@
-"""The scale engine: Apache Spark computes and writes, in a local JVM, on a cluster or on Databricks."""
+"""The scale engine: Apache Spark computes and writes, in a local JVM, on a cluster or on Databricks.
+
+The same steps from the same contracts as the embedded engine, in Spark's dialect. Nothing but counts and names comes
+back to this process, and only what Spark Connect offers is used (see ``storage.spark_delta``).
+"""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from dagster_lake.compile.bronze import bronze_select, rescued_select
+from dagster_lake.compile.columns import SNAPSHOT, partition_field
+from dagster_lake.compile.silver import (
+    dedupe_of,
+    keys_before_select,
+    keys_select,
+    losers_select,
+    quarantine_select,
+    silver_select,
+    suspect_partitions_select,
+    suspects_select,
+    uses_masking_key,
+)
+from dagster_lake.compile.snapshot_guard import SnapshotRefused, lost_keys_select, refuse_when_shrunken
+from dagster_lake.compile.spark_dialect import SparkDialect
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Check, Counts, Step, StepResult
+from dagster_lake.engines.landed import LandedPartition
+from dagster_lake.engines.spark_checks import broken_rows
+from dagster_lake.engines.spark_lines import offer_lines
+from dagster_lake.engines.spark_newest import merge_newest
+from dagster_lake.engines.spark_session import spark_session
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.masking import MaskingKey, masking_key
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
+from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.tables import bronze_table, newest_table, quarantine_table, silver_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Landed = Callable[[Contract, Sequence[str]], list[LandedPartition]]
+_one_step = threading.Lock()  # steps share a session, and its temporary views have fixed names
+
+
+class SparkEngine:
+    """Runs steps with Spark.
+
+    ``spark`` is the session, by default this process's own. ``landed`` says what raw holds, by default what its
+    manifests say; ``key`` gives the masking key, by default that of the settings. Where a step runs away from the
+    lake's host, both travel another way.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self,
+        lake: Lake,
+        contracts: dict[str, Contract],
+        settings: Settings,
+        *,
+        spark: "SparkSession | None" = None,
+        landed: Landed | None = None,
+        key: Callable[[], MaskingKey] | None = None,
+    ) -> None:
+        self.lake = lake
+        self.contracts = contracts
+        self.settings = settings
+        self.dialect = SparkDialect()
+        self._given = spark
+        self._landed = landed or self._by_manifests
+        self._key = key or (lambda: masking_key(settings, lake))
+
+    @cached_property
+    def spark(self) -> "SparkSession":
+        """The session, started when first asked for."""
+        return self._given or spark_session(self.settings)
+
+    @cached_property
+    def delta(self) -> SparkDelta:
+        """The lake's tables."""
+        return SparkDelta(self.spark, self.settings.catalog)
+
+    def run(self, step: Step) -> StepResult:
+        """Runs ``step``; see Step for what each layer does."""
+        contract = self.contracts[step.data_set]
+        partitions = sorted(step.partitions)
+        with _one_step:
+            if step.layer == "bronze":
+                return self._bronze(contract, partitions)
+            if step.layer == "silver":
+                return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
+            version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
+            return self._result(newest_table(self.lake, contract), version, {})
+
+    def check(self, check: Check) -> dict[str, int]:
+        """How many rows break each of the named checks."""
+        with _one_step:
+            return broken_rows(self.delta, self.lake, self.contracts, check, self.dialect)
+
+    def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
+        spec = bronze_table(self.lake, contract)
+        landed: list[LandedPartition] = []
+
+        def compute() -> "DataFrame":
+            landed[:] = self._landed(contract, partitions)
+            offer_lines(self.spark, contract, [file for partition in landed for file in partition.files])
+            return self.spark.sql(bronze_select(contract, self.dialect))
+
+        version = self.delta.replace_partitions(
+            spec,
+            partitions,
+            compute,
+            up_to_date=lambda: self._landed(contract, partitions) == landed,
+            metadata=lambda: {"contract": _named(contract)},
+        )
+        rows = self._rows(spec, version, partitions)
+        version = self._remember(contract, spec, version, rows)
+        rescued = self._rescued(contract, spec, version, partitions)
+        counts = {p.partition: Counts(p.rows, rows[p.partition], rescued=rescued.get(p.partition, 0)) for p in landed}
+        return self._result(spec, version, counts)
+
+    def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
+        bronze = bronze_table(self.lake, contract)
+        silver, quarantine = silver_table(self.lake, contract), quarantine_table(self.lake, contract)
+        column = partition_field(contract).name
+        before = _look_back(contract, partitions)
+        if contract.cadence == "snapshot":
+            partitions = self._without_refused(contract, partitions, accept_shrink)
+        read = 0
+        duplicates: dict[str, int] = {}
+
+        def read_bronze() -> None:
+            nonlocal read
+            read = self._existing(bronze)
+            rows = self.delta.read(bronze.uri, read)
+            rows.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("bronze")
+            rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
+
+        def compute_quarantine() -> "DataFrame":
+            read_bronze()
+            return self.spark.sql(quarantine_select(contract, self.dialect))
+
+        def compute_silver() -> "DataFrame":
+            read_bronze()
+            self._offer_losers(contract, read, partitions)
+            self._offer_key(contract)
+            return self.spark.sql(silver_select(contract, self.dialect))
+
+        def up_to_date() -> bool:
+            return self.delta.same_files(bronze.uri, column, [*before, *partitions], read, self._existing(bronze))
+
+        def metadata() -> dict[str, str]:
+            return {"contract": _named(contract), "bronze_version": str(read)}
+
+        quarantined_version = self.delta.replace_partitions(
+            quarantine, partitions, compute_quarantine, up_to_date, metadata
+        )
+        version = self.delta.replace_partitions(silver, partitions, compute_silver, up_to_date, metadata)
+        duplicates = dict(self._pairs(f"SELECT {column}, count(*) FROM losers GROUP BY {column}"))
+        rows_in = self._rows(bronze, read, partitions)
+        rows_out = self._rows(silver, version, partitions)
+        quarantined = self._rows(quarantine, quarantined_version, partitions)
+        version = self._remember(contract, silver, version, rows_out)
+        self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
+        reasons = self._pairs(
+            "SELECT reason, count(*) FROM (SELECT explode(_reasons) AS reason FROM quarantined) GROUP BY reason"
+        )
+        counts = {
+            p: Counts(rows_in[p], rows_out[p], duplicates=duplicates.get(p, 0), quarantined=quarantined[p])
+            for p in partitions
+        }
+        return self._result(silver, version, counts, dict(sorted(reasons)))
+
+    def _offer_losers(self, contract: Contract, bronze_version: int, partitions: list[str]) -> None:
+        """Creates ``losers``, the duplicates among the rows of ``partitions``.
+
+        Only keys are read at first, and of the hours looked back on only those where such a key occurs are read whole:
+        duplicates are few, and the hours before are many.
+        """
+        column = partition_field(contract).name
+        self._view("keys_here", keys_select(contract, self.dialect, "bronze"))
+        self._view("keys_before", keys_before_select(contract, self.dialect))
+        self._view("suspects", suspects_select(contract, self.dialect))
+        hours = [row[0] for row in self.spark.sql(suspect_partitions_select(contract, self.dialect)).collect()]
+        reach = self.delta.read(bronze_table(self.lake, contract).uri, bronze_version)
+        reach.where(self.delta.is_one_of(column, hours)).createOrReplaceTempView("reach")
+        losers = self.spark.sql(losers_select(contract, self.dialect))
+        losers.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("losers")
+
+    def _offer_key(self, contract: Contract) -> None:
+        """Creates ``masking_key``, one row: a literal would stand in the query's plan, which Spark shows and logs."""
+        if not uses_masking_key(contract):
+            return
+        key = self._key()
+        row = pa.table({"key_id": [key.id], "inner_pad": [key.inner_pad], "outer_pad": [key.outer_pad]})
+        self.spark.createDataFrame(row).createOrReplaceTempView("masking_key")
+
+    def _without_refused(self, contract: Contract, partitions: list[str], accept_newest: bool) -> list[str]:
+        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises, unless
+        it is to be accepted. What silver took once is not asked about again."""
+        silver = silver_table(self.lake, contract)
+        version = self.delta.version(silver.uri)
+        if version is None:
+            return partitions
+        taken = []
+        for snapshot in partitions:
+            newest = snapshot == partitions[-1]
+            try:
+                if not (newest and accept_newest) and not self._took(silver, version, snapshot):
+                    self._refuse_shrunken(contract, silver, version, snapshot)
+            except SnapshotRefused:
+                if newest:
+                    raise
+            else:
+                taken.append(snapshot)
+        return taken
+
+    def _took(self, silver: TableSpec, version: int, snapshot: str) -> bool:
+        held = self.delta.rows(silver.uri, version, SNAPSHOT.name, [snapshot])[snapshot]
+        return held > 0 or self.delta.remembers(silver, snapshot)
+
+    def _refuse_shrunken(self, contract: Contract, silver: TableSpec, version: int, snapshot: str) -> None:
+        earlier = self.delta.newest_partition(silver, version, before=snapshot)
+        if earlier is None:
+            return
+        bronze = bronze_table(self.lake, contract)
+        self._rows_of(bronze, self._existing(bronze), [snapshot]).createOrReplaceTempView("offered")
+        self._rows_of(silver, version, [earlier]).createOrReplaceTempView("held")
+        row = self.spark.sql(lost_keys_select(contract, self.dialect)).first()
+        assert row is not None
+        refuse_when_shrunken(contract, snapshot, earlier, lost=row[0], held=row[1])
+
+    def _remember(self, contract: Contract, spec: TableSpec, version: int, rows: dict[str, int]) -> int:
+        """Notes the snapshots that hold nothing, so that they count as taken; the table's version after it."""
+        if contract.cadence == "snapshot":
+            for partition in (p for p, count in rows.items() if not count):
+                version = self.delta.remember(spec, partition)
+        return version
+
+    def _rescued(self, contract: Contract, spec: TableSpec, version: int, partitions: list[str]) -> dict[str, int]:
+        """Rows with unknown fields by partition; a malformed line is not counted here but quarantined later."""
+        self._rows_of(spec, version, partitions).createOrReplaceTempView("written")
+        return dict(self._pairs(rescued_select(contract, self.dialect, "written")))
+
+    def _rows(self, spec: TableSpec, version: int, partitions: list[str]) -> dict[str, int]:
+        return self.delta.rows(spec.uri, version, spec.partition_by or "", partitions)
+
+    def _rows_of(self, spec: TableSpec, version: int, partitions: list[str]) -> "DataFrame":
+        rows = self.delta.read(spec.uri, version)
+        return rows.where(self.delta.is_one_of(spec.partition_by or "", partitions))
+
+    def _existing(self, spec: TableSpec) -> int:
+        version = self.delta.version(spec.uri)
+        if version is None:
+            raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
+        return version
+
+    def _view(self, name: str, statement: str) -> None:
+        self.spark.sql(statement).createOrReplaceTempView(name)
+
+    def _pairs(self, statement: str) -> list[tuple[str, int]]:
+        return [(row[0], row[1]) for row in self.spark.sql(statement).collect()]
+
+    def _result(
+        self, spec: TableSpec, version: int, counts: dict[str, Counts], reasons: dict[str, int] | None = None
+    ) -> StepResult:
+        written = self.delta.written(spec.uri, version)
+        return StepResult(spec.name, version, written.rows, written.bytes, counts, reasons or {})
+
+    def _by_manifests(self, contract: Contract, partitions: Sequence[str]) -> list[LandedPartition]:
+        from dagster_lake.engines.raw_files import landed_partitions
+
+        return landed_partitions(self.lake, contract, partitions)
+
+
+def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
+    """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
+    hours = dedupe_of(contract).look_back
+    if not hours:
+        return []
+    wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
+    return sorted(wanted - set(partitions))
+
+
+def _named(contract: Contract) -> str:
+    return json.dumps({"name": contract.name, "version": contract.version})

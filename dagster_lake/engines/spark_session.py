@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from dagster_lake.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_started: "SparkSession | None" = None
+_starting = threading.Lock()
 _LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 
 
@@ -34,7 +37,12 @@ def spark_session(settings: Settings) -> "SparkSession":
         session = SparkSession.builder.getOrCreate()
         session.conf.set("spark.sql.session.timeZone", "UTC")
         return session
-    return SparkSession.getActiveSession() or _start(settings)
+    global _started
+    with _starting:
+        # Not Spark's own "active session": that is one of a thread, and Dagster runs steps in several.
+        if _started is None or _started.sparkContext._jsc is None:  # never started, or stopped since
+            _started = _start(settings)
+        return _started
 
 
 def _start(settings: Settings) -> "SparkSession":
@@ -69,7 +77,7 @@ def _options(settings: Settings, scratch: str) -> dict[str, str]:
         # Only this machine talks to it.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.log.level": "ERROR",
+        "spark.log.level": "FATAL",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",

@@ -1,0 +1,47 @@
+"""Runs the contract's checks over silver with Spark."""
+
+from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
+from dagster_lake.compile.columns import newest_schema, partition_field
+from dagster_lake.compile.spark_dialect import SparkDialect
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Check
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
+from dagster_lake.storage.tables import newest_table, silver_table
+
+
+def broken_rows(
+    delta: SparkDelta, lake: Lake, contracts: dict[str, Contract], check: Check, dialect: SparkDialect
+) -> dict[str, int]:
+    """How many rows of silver break each of the named checks."""
+    contract = contracts[check.data_set]
+    silver = silver_table(lake, contract)
+    version = delta.version(silver.uri)
+    if version is None:
+        raise SparkDeltaError(f"silver of {contract.name} does not exist yet; materialise it first")
+    rows, partition = delta.read(silver.uri, version), partition_field(contract).name
+    if contract.cadence == "snapshot":
+        newest = delta.newest_partition(silver, version)
+        rows = rows.where(delta.is_one_of(partition, [newest] if newest else []))
+    elif check.hours is not None:
+        rows = rows.where(delta.is_one_of(partition, check.hours))
+    rows.createOrReplaceTempView("silver")
+    found = {}
+    statements = {
+        "keys_unique": duplicate_keys_select(contract, dialect),
+        "rules_hold": broken_rows_select(contract, dialect),
+    }
+    for name, statement in statements.items():
+        if name in check.names:
+            found[name] = delta.count(statement)
+    for prop in contract.properties:
+        if prop.references and f"{prop.name}_exists" in check.names:
+            referenced = contracts[prop.references[0]]
+            uri = newest_table(lake, referenced).uri
+            newest_version = delta.version(uri)
+            source = (
+                delta.empty(newest_schema(referenced)) if newest_version is None else delta.read(uri, newest_version)
+            )
+            source.createOrReplaceTempView("referenced")
+            found[f"{prop.name}_exists"] = delta.count(orphans_select(prop, dialect))
+    return found

@@ -1,0 +1,346 @@
+"""Every Delta write that Spark makes, and the versions it reads.
+
+The counterpart of ``storage.delta``: the same tables, readable by both. Only what Spark Connect offers is used, so that
+the code runs on Databricks' serverless compute: no RDD, no JVM, no cached tables, nothing collected but counts.
+
+Spark computes its input before a write begins, and Delta's conflict detection looks at what is committed after that.
+So after a commit each writer asks whether its input is still the newest, and writes again when it is not: whoever
+commits last has then read the newest input.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from upath import UPath
+
+from dagster_lake.commit import commit
+from dagster_lake.storage.table_spec import TableSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ATTEMPTS = 8
+EVOLVED = "lake.evolved"
+# Read by delta-rs and DuckDB too, which know neither deletion vectors nor column mapping.
+_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+_LOST = re.compile(r"DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent\w*Exception")
+_MISSING = re.compile(
+    r"DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_ONLY_OPERATION"
+    r"|TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|PATH_NOT_FOUND|is not a Delta table"
+)
+
+
+class SparkDeltaError(Exception):
+    """A write that was refused, or that lost to other writers too many times in a row."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table after a write: its version, rows and bytes."""
+
+    version: int
+    rows: int
+    bytes: int
+
+
+class SparkDelta:
+    """The lake's Delta tables through one Spark session.
+
+    A table is addressed by its path, or, with a ``catalog``, as catalog.schema.table in Unity Catalog: what lies in
+    the sensitive zone is then ``sensitive.<layer>_<table>``.
+    """
+
+    def __init__(self, spark: "SparkSession", catalog: str | None) -> None:
+        self.spark = spark
+        self.catalog = catalog
+
+    def name(self, uri: UPath) -> str:
+        """The table as SQL addresses it."""
+        if self.catalog is None:
+            return f"delta.{_quoted(str(uri))}"
+        layer, table = uri.parent.name, uri.name
+        schema, table = ("sensitive", f"{layer}_{table}") if uri.parent.parent.name == "sensitive" else (layer, table)
+        return ".".join(_quoted(part) for part in (self.catalog, schema, table))
+
+    def version(self, uri: UPath) -> int | None:
+        """The table's newest version; None when there is no table."""
+        from pyspark.errors import AnalysisException
+
+        try:
+            newest = self.spark.sql(f"DESCRIBE HISTORY {self.name(uri)} LIMIT 1").select("version").first()
+        except AnalysisException as error:
+            if _MISSING.search(str(error)):
+                return None
+            raise
+        return None if newest is None else newest[0]
+
+    def read(self, uri: UPath, version: int) -> "DataFrame":
+        """One version of a table, whatever is written beside it."""
+        return self.spark.sql(f"SELECT * FROM {self.name(uri)} VERSION AS OF {version:d}")
+
+    def empty(self, schema: pa.Schema) -> "DataFrame":
+        """No rows, with these columns."""
+        return self.spark.createDataFrame([], ", ".join(f"{_quoted(c.name)} {sql_type(c.type)}" for c in schema))
+
+    def newest_partition(self, spec: TableSpec, version: int, before: str | None = None) -> str | None:
+        """The greatest partition value that holds rows, perhaps only below ``before``."""
+        rows = self.read(spec.uri, version)
+        if before is not None:
+            rows = rows.where(f"{_quoted(spec.partition_by or '')} < {_literal(before)}")
+        found = rows.selectExpr(f"max({_quoted(spec.partition_by or '')})").first()
+        return None if found is None else found[0]
+
+    def count(self, statement: str) -> int:
+        """The one number that a SELECT gives."""
+        row = self.spark.sql(statement).first()
+        assert row is not None
+        return int(row[0])
+
+    def text(self, statement: str) -> str | None:
+        """The one text that a SELECT gives."""
+        row = self.spark.sql(statement).first()
+        return None if row is None else row[0]
+
+    def is_empty(self, statement: str) -> bool:
+        """Whether a SELECT gives no row."""
+        return self.spark.sql(statement).limit(1).count() == 0
+
+    def within(self, relation: str, column: str) -> str | None:
+        """A condition on ``t.<column>`` that holds for every value in ``relation``; None unless they are whole numbers."""
+        bounds = self.spark.sql(f"SELECT min({column}), max({column}) FROM {relation}").first()
+        if bounds is None or not isinstance(bounds[0], int):
+            return None
+        return f"t.{column} BETWEEN {bounds[0]} AND {bounds[1]}"
+
+    @staticmethod
+    def is_one_of(column: str, values: Collection[str]) -> str:
+        """The condition that a text column has one of the values."""
+        return f"{_quoted(column)} IN ({', '.join(_literal(value) for value in sorted(values))})" if values else "false"
+
+    def rows(self, uri: UPath, version: int, column: str, partitions: Collection[str]) -> dict[str, int]:
+        """The rows of each of the named partitions; 0 for one without."""
+        found = self.read(uri, version).where(self.is_one_of(column, partitions)).groupBy(column).count().collect()
+        return dict.fromkeys(partitions, 0) | {row[0]: row[1] for row in found}
+
+    def written(self, uri: UPath, version: int | None = None) -> Written:
+        """The table as it stands, or as of ``version``. Raises SparkDeltaError when there is none."""
+        newest = self.version(uri) if version is None else version
+        if newest is None:
+            raise SparkDeltaError(f"{uri} does not exist yet; materialise it first")
+        rows = self.spark.sql(f"SELECT count(*) FROM {self.name(uri)} VERSION AS OF {newest:d}").first()
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(uri)}").select("sizeInBytes").first()
+        assert rows is not None
+        assert detail is not None
+        return Written(newest, rows[0], detail[0])
+
+    def same_files(self, uri: UPath, column: str, partitions: Collection[str], before: int, after: int) -> bool:
+        """Whether the partitions consist of the same files in both versions."""
+        return before == after or self._files(uri, column, partitions, before) == self._files(
+            uri, column, partitions, after
+        )
+
+    def replace_partitions(
+        self,
+        spec: TableSpec,
+        partitions: Collection[str],
+        compute: Callable[[], "DataFrame"],
+        up_to_date: Callable[[], bool],
+        metadata: Callable[[], Mapping[str, str]],
+    ) -> int:
+        """Replaces exactly the named partitions by the rows of ``compute()``, and returns the table's version.
+
+        A row of another partition fails the write before anything is committed. ``up_to_date`` tells after a commit
+        whether what ``compute`` read is still the newest; if not, it is computed and written again. ``metadata`` goes
+        into the commit, of what ``compute`` read.
+        """
+        column = spec.partition_by
+        if column is None:
+            raise ValueError(f"{spec.name} is not partitioned")
+
+        def write() -> None:
+            rows = _conforming(compute(), spec.schema)
+            if len(partitions) > 1:
+                # One task a partition: else every task would leave a small file in each.
+                rows = rows.repartition(column)
+            writer = (
+                rows.write.format("delta")
+                .mode("overwrite")
+                .option("replaceWhere", self.is_one_of(column, partitions))
+                .option("userMetadata", json.dumps(dict(metadata()), sort_keys=True))
+            )
+            self._save(writer, spec.uri)
+
+        return self._attempt(spec, write, up_to_date)
+
+    def remember(self, spec: TableSpec, partition: str) -> int:
+        """Notes in the log that ``partition`` was written and holds nothing; returns the table's version.
+
+        ``storage.delta`` notes it the same way, so that either finds the other's note.
+        """
+        empty = self.read(spec.uri, self._existing(spec)).limit(0)
+        with commit(f"{spec.name}.remember"):
+            self._save(
+                empty.write.format("delta")
+                .mode("append")
+                .option("txnAppId", f"lake.partition.{partition}")
+                .option("txnVersion", 1)
+                .option("userMetadata", json.dumps({"remember": partition})),
+                spec.uri,
+            )
+        return self._existing(spec)
+
+    def remembers(self, spec: TableSpec, partition: str) -> bool:
+        """Whether the log notes that ``partition`` was written, as far back as the log reaches."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(spec.uri)}")
+        return not history.where(f"get_json_object(userMetadata, '$.remember') = {_literal(partition)}").isEmpty()
+
+    def merge(
+        self,
+        spec: TableSpec,
+        statement: Callable[[str, int], str | None],
+        up_to_date: Callable[[], bool] = lambda: True,
+    ) -> int:
+        """Runs the MERGE that ``statement`` makes for the table's SQL name and version; None means nothing to do."""
+
+        def write() -> None:
+            merge = statement(self.name(spec.uri), self._existing(spec))
+            if merge is not None:
+                self.spark.sql(merge).collect()
+
+        return self._attempt(spec, write, up_to_date)
+
+    def ensure(self, spec: TableSpec) -> None:
+        """Creates the table, or widens it by the columns that it lacks.
+
+        Raises SparkDeltaError where a column has another type than the contract or model says.
+        """
+        if self.version(spec.uri) is None:
+            with commit(f"{spec.name}.create"):
+                self.spark.sql(self._create(spec))
+            return
+        found = {field.name: field.dataType.simpleString() for field in self.spark.table(self.name(spec.uri)).schema}
+        for column in spec.schema:
+            wanted = sql_type(column.type)
+            if column.name in found and found[column.name].upper() != wanted:
+                raise SparkDeltaError(
+                    f"{spec.name}.{column.name} is {found[column.name]} in the lake and {wanted.lower()} in the "
+                    f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"
+                )
+        added = [column for column in spec.schema if column.name not in found]
+        if added:
+            # Said before it is true, as in storage.delta: readers then look for missing columns in vain.
+            with commit(f"{spec.name}.evolved"):
+                self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} SET TBLPROPERTIES ({_literal(EVOLVED)} = 'true')")
+            columns = ", ".join(f"{_quoted(column.name)} {sql_type(column.type)}" for column in added)
+            with commit(f"{spec.name}.columns"):
+                self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} ADD COLUMNS ({columns})")
+
+    def _attempt(self, spec: TableSpec, write: Callable[[], None], up_to_date: Callable[[], bool]) -> int:
+        for _ in range(ATTEMPTS):
+            try:
+                self.ensure(spec)
+                with commit(spec.name):
+                    write()
+            except Exception as error:
+                if not _LOST.search(f"{type(error).__name__} {error}"):
+                    raise
+                continue
+            if up_to_date():
+                return self._existing(spec)
+        raise SparkDeltaError(
+            f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
+        )
+
+    def _existing(self, spec: TableSpec) -> int:
+        version = self.version(spec.uri)
+        if version is None:
+            raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
+        return version
+
+    def _files(self, uri: UPath, column: str, partitions: Collection[str], version: int) -> set[str]:
+        rows = (
+            self.read(uri, version).where(self.is_one_of(column, partitions)).select("_metadata.file_path").distinct()
+        )
+        return {row[0] for row in rows.collect()}
+
+    def _save(self, writer, uri: UPath) -> None:  # type: ignore[no-untyped-def]
+        if self.catalog is None:
+            writer.save(str(uri))
+        else:
+            writer.saveAsTable(self.name(uri))
+
+    def _create(self, spec: TableSpec) -> str:
+        columns = ", ".join(
+            f"{_quoted(c.name)} {sql_type(c.type)}{'' if c.nullable else ' NOT NULL'}{_comment(c)}" for c in spec.schema
+        )
+        # Delta keeps no statistics of booleans.
+        statistics = [n for n in spec.statistics if not pa.types.is_boolean(spec.schema.field(n).type)]
+        kept = (
+            {"delta.dataSkippingStatsColumns": ",".join(statistics)}
+            if statistics
+            else {"delta.dataSkippingNumIndexedCols": "0"}
+        )
+        properties = ", ".join(f"{_literal(k)} = {_literal(v)}" for k, v in {**_PROPERTIES, **kept}.items())
+        partitioned = f" PARTITIONED BY ({_quoted(spec.partition_by)})" if spec.partition_by else ""
+        location = "" if self.catalog is None else f" LOCATION {_literal(str(spec.uri))}"
+        described = f" COMMENT {_literal(spec.description)}" if spec.description else ""
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name(spec.uri)} ({columns}) USING delta{partitioned}{location}"
+            f"{described} TBLPROPERTIES ({properties})"
+        )
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The Spark type of an Arrow type. Raises ValueError for a type that no lake table has."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"ARRAY<{sql_type(kind.value_type)}>"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP" if kind.tz else "TIMESTAMP_NTZ"
+    try:
+        return _SQL_TYPES[str(kind)]
+    except KeyError:
+        raise ValueError(f"{kind} has no Spark type here; the lake's types are {', '.join(_SQL_TYPES)}") from None
+
+
+_SQL_TYPES = {
+    "string": "STRING",
+    "large_string": "STRING",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INT",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "date32[day]": "DATE",
+    "binary": "BINARY",
+}
+
+
+def _conforming(rows: "DataFrame", schema: pa.Schema) -> "DataFrame":
+    """The same rows with exactly the table's columns, order and types."""
+    from pyspark.sql import functions as f
+
+    unknown = set(rows.columns) - set(schema.names)
+    if unknown:
+        raise SparkDeltaError(f"columns {sorted(unknown)} are not in the table's schema")
+    return rows.select([f.col(_quoted(c.name)).cast(sql_type(c.type)).alias(c.name) for c in schema])
+
+
+def _comment(column: pa.Field) -> str:
+    comment = (column.metadata or {}).get(b"comment")
+    return f" COMMENT {_literal(comment.decode())}" if comment else ""
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,111 @@
+"""Every contract's steps on every engine, from the same raw: the same tables, the same counts, the same checks."""
+
+import shutil
+from dataclasses import dataclass, replace
+
+import pytest
+
+from dagster_lake.assets.pending import pending_snapshots
+from dagster_lake.contract import contracts
+from dagster_lake.engines.base import Check, Step, StepResult
+from dagster_lake.storage.tables import has_newest, silver_name
+from tests.engines.tables import differences
+from tests.lake.lakes import TINY, TestLake, hours
+
+HOURS = hours(3)
+RAW = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
+ENGINES = ("spark",)
+"""The engines that are held against the embedded one."""
+
+
+@dataclass
+class Built:
+    """One lake, and what its steps and checks reported."""
+
+    lake: TestLake
+    results: dict[tuple[str, str], StepResult]
+    checks: dict[str, dict[str, int]]
+
+
+def build(lake: TestLake, *, engine: str | None = None) -> Built:
+    """Runs every step and check of every contract over the lake's raw: events hour by hour, the others at once."""
+    results: dict[tuple[str, str], StepResult] = {}
+    checks = {}
+    with lake.here():
+        resource = lake.resource
+        for name, contract in contracts().items():
+            for layer in ("bronze", "silver", *(["newest"] if has_newest(contract) else [])):
+                if contract.cadence == "snapshot":
+                    runs = [tuple(pending_snapshots(resource.lake, contract, layer))]
+                else:
+                    runs = [(hour,) for hour in HOURS] if name == "pageviews" else [tuple(HOURS)]
+                for partitions in runs:
+                    results[name, layer] = resource.engine.run(Step(name, layer, partitions))  # type: ignore[arg-type]
+        for name, contract in contracts().items():
+            names = ("keys_unique", "rules_hold", *(f"{p.name}_exists" for p in contract.properties if p.references))
+            asked = None if contract.cadence == "snapshot" else tuple(HOURS)
+            checks[name] = resource.engine.check(Check(name, asked, names))
+    return Built(lake, results, checks)
+
+
+@pytest.fixture(scope="module", params=["default", "heavy"])
+def dirt(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def embedded(dirt: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The lake as the embedded engine builds it."""
+    lake = TestLake(tmp_path_factory.mktemp(f"duckdb-{dirt}"), {**TINY, "dirt": dirt})
+    lake.run_sources(RAW, *HOURS)
+    for name in RAW:
+        lake.land(name, *HOURS)
+    return build(lake)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def other(
+    request: pytest.FixtureRequest, embedded: Built, dirt: str, tmp_path_factory: pytest.TempPathFactory
+) -> Built:
+    """The lake as another engine builds it from a copy of the same raw."""
+    lake = TestLake(
+        tmp_path_factory.mktemp(f"{request.param}-{dirt}"), {**embedded.lake.settings, "engine": request.param}
+    )
+    for zone in ("", "sensitive"):
+        shutil.copytree(embedded.lake.root / zone / "raw", lake.root / zone / "raw")
+    return build(lake)
+
+
+def tables() -> list[tuple[str, str]]:
+    """(contract, table) of everything that contracts give rise to."""
+    found = []
+    for name, contract in contracts().items():
+        names = [f"bronze/{name}", f"silver/{silver_name(contract)}", f"quarantine/{name}"]
+        names += [f"silver/{name}"] if has_newest(contract) else []
+        found += [(name, table) for table in names]
+    return found
+
+
+@pytest.mark.parametrize(("contract", "table"), tables())
+def test_every_engine_gives_the_same_table(
+    contract: str, table: str, embedded: Built, other: Built, record_property
+) -> None:
+    wanted = embedded.lake.table_folder(table)
+
+    told = differences(other.lake.table_folder(table), wanted)
+
+    assert not told, "\n".join(told)
+    record_property("engines", f"{contract} | {table} | {other.lake.settings['engine']}")
+
+
+@pytest.mark.parametrize(("contract", "layer"), [(name, layer) for name in RAW for layer in ("bronze", "silver")])
+def test_every_engine_counts_the_same_rows_and_reasons(
+    contract: str, layer: str, embedded: Built, other: Built
+) -> None:
+    found, wanted = other.results[contract, layer], embedded.results[contract, layer]
+
+    assert replace(found, version=0, table_bytes=0) == replace(wanted, version=0, table_bytes=0)
+
+
+def test_every_engine_finds_the_same_rows_that_break_a_check(embedded: Built, other: Built) -> None:
+    assert other.checks == embedded.checks
