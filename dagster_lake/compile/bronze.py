@@ -4,38 +4,47 @@ JSON comes as rows of ``lines``: the body's bytes, the row's position, its raw f
 ``_ingested_at`` and partition. Typed sources come as rows of ``lines`` with their own columns instead of a body.
 """
 
-from dagster_lake.compile.columns import RESCUED, bronze_schema
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.columns import RESCUED, bronze_schema, partition_field
+from dagster_lake.compile.dialect import Dialect
 from dagster_lake.contract import Contract
 
 
-def bronze_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def bronze_select(contract: Contract, dialect: Dialect) -> str:
     """The bronze rows of whatever ``lines`` holds: every line gives exactly one row, malformed or not."""
     return _from_typed(contract, dialect) if contract.typed_source else _from_json(contract, dialect)
 
 
-def _from_json(contract: Contract, dialect: DuckDBDialect) -> str:
+def rescued_select(contract: Contract, dialect: Dialect, relation: str) -> str:
+    """The partition and number of rows of ``relation``, a relation like bronze, that hold fields the contract does not
+    know. A malformed line is not one of them: it is quarantined."""
+    partition = partition_field(contract).name
+    return (
+        f"SELECT {partition}, count(*) FROM {relation} WHERE {RESCUED.name} IS NOT NULL "
+        f"AND {dialect.is_json_object(RESCUED.name)} GROUP BY {partition}"
+    )
+
+
+def _from_json(contract: Contract, dialect: Dialect) -> str:
     names = [p.name for p in contract.source_properties]
-    line = dialect.utf8("body")
-    document = f"CASE WHEN {dialect.is_json_object('line')} THEN line END"
     # Bytes that are not UTF-8 cannot stand in a text column: their hexadecimal form keeps them whole.
-    malformed = f"coalesce(rtrim(line, E'\\r\\n'), 'hex:' || {dialect.hex('body')})"
-    columns = [f"fields[{i + 1}] AS {dialect.identifier(n)}" for i, n in enumerate(names)]
+    malformed = f"coalesce({dialect.without_line_end('line')}, 'hex:' || {dialect.hex('body')})"
+    columns = [f"{dialect.item('fields', i)} AS {dialect.identifier(n)}" for i, n in enumerate(names)]
     rescued = f"CASE WHEN document IS NULL THEN {malformed} ELSE {dialect.json_rest('document', names)} END"
     return (
         f"SELECT {', '.join(columns)}, {rescued} AS {RESCUED.name}, {', '.join(_carried(contract))} FROM ("
         f"SELECT *, {dialect.json_texts('document', names)} AS fields FROM ("
-        f"SELECT *, {document} AS document FROM (SELECT *, {line} AS line FROM lines)))"
+        f"SELECT *, {dialect.json_object('line')} AS document FROM ("
+        f"SELECT *, {dialect.utf8('body')} AS line FROM lines)))"
     )
 
 
-def _from_typed(contract: Contract, dialect: DuckDBDialect) -> str:
+def _from_typed(contract: Contract, dialect: Dialect) -> str:
     columns = [
         f"CAST({dialect.identifier(p.name)} AS {dialect.sql_type(p)}) AS {dialect.identifier(p.name)}"
         for p in contract.source_properties
     ]
     return (
-        f"SELECT {', '.join(columns)}, CAST(NULL AS VARCHAR) AS {RESCUED.name}, "
+        f"SELECT {', '.join(columns)}, CAST(NULL AS {dialect.text_type()}) AS {RESCUED.name}, "
         f"{', '.join(_carried(contract))} FROM lines"
     )
 

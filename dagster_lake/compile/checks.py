@@ -4,35 +4,35 @@ These do not trust the step that wrote silver: they read what is there, in its f
 """
 
 from dagster_lake.compile.columns import partition_field
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import dedupe_of
 from dagster_lake.contract import Contract, Property
 
 MASKED = {"hmac": "[A-Za-z0-9_.-]{1,32}:[0-9a-f]{64}", "redact": "\\*\\*\\*", "partial": ".\\*\\*\\*"}
 
 
-def duplicate_keys_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def duplicate_keys_select(contract: Contract, dialect: Dialect) -> str:
     """Rows of ``silver`` beyond the first of each key, within a partition."""
     keys = ", ".join(dialect.identifier(p.name) for p in dedupe_of(contract).keys)
     partition = partition_field(contract).name
     groups = f"SELECT count(*) AS n FROM silver GROUP BY {partition}, {keys} HAVING count(*) > 1"
-    return f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM ({groups})"
+    return f"SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) FROM ({groups})"
 
 
-def broken_rows_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def broken_rows_select(contract: Contract, dialect: Dialect) -> str:
     """Rows of ``silver`` in which a value is missing, out of range, not allowed or not masked."""
     conditions = [condition for p in contract.properties for condition in _conditions(p, dialect)]
     return f"SELECT count(*) FROM silver WHERE {' OR '.join(conditions) or 'false'}"
 
 
-def orphans_select(prop: Property, dialect: DuckDBDialect) -> str:
+def orphans_select(prop: Property, dialect: Dialect) -> str:
     """Rows of ``silver`` whose ``prop`` refers to nothing in ``referenced``."""
     assert prop.references is not None
     own, target = dialect.identifier(prop.name), dialect.identifier(prop.references[1])
     return f"SELECT count(*) FROM silver s ANTI JOIN referenced r ON s.{own} = r.{target} WHERE s.{own} IS NOT NULL"
 
 
-def _conditions(prop: Property, dialect: DuckDBDialect) -> list[str]:
+def _conditions(prop: Property, dialect: Dialect) -> list[str]:
     column = dialect.identifier(prop.name)
     conditions = [f"{column} IS NULL"] if prop.required else []
     if prop.minimum is not None:

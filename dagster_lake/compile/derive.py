@@ -4,12 +4,12 @@ A Czech birth number is YYMMDD/NNN (before 1954) or YYMMDD/NNNC; a woman's month
 sex may have 20 more when a day's numbers run out (Act 133/2000 Coll., section 13).
 """
 
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.dialect import Dialect
 
 _FORM = "[0-9]{6}/?[0-9]{3,4}"
 
 
-def derived(derivation: str, value: str, as_of: str, dialect: DuckDBDialect) -> str:
+def derived(derivation: str, value: str, as_of: str, dialect: Dialect) -> str:
     """The derived value of the clear ``value``; ``as_of`` is the text key of the day it is derived for."""
     functions = {"sex_of_birth_number": _sex, "age_band_of_birth_number": _age_band}
     known = f"({value}) IS NOT NULL AND {dialect.matches(value, _FORM)}"
@@ -27,10 +27,10 @@ def _age_band(value: str, as_of: str) -> str:
     century = f"CASE WHEN {without_check_digit} OR {year} >= 54 THEN 1900 ELSE 2000 END"
     month_of_year = f"(({month} % 50) % 20)"
     born = f"(({century} + {year}) * 10000 + {month_of_year} * 100 + {day})"
-    today = f"CAST(replace(substr({as_of}, 1, 10), '-', '') AS BIGINT)"
+    today = f"try_cast(replace(substr({as_of}, 1, 10), '-', '') AS BIGINT)"
     age = f"floor(({today} - {born}) / 10000.0)"
     return f"CASE WHEN {age} < 13 THEN 'child' WHEN {age} < 18 THEN 'teenager' ELSE 'adult' END"
 
 
 def _digits(value: str, start: int, length: int) -> str:
-    return f"CAST(substr({value}, {start}, {length}) AS BIGINT)"
+    return f"try_cast(substr({value}, {start}, {length}) AS BIGINT)"

@@ -16,7 +16,7 @@ from dagster_lake.compile.columns import (
     silver_schema,
 )
 from dagster_lake.compile.derive import derived
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.dialect import Dialect
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, Property
 
 LOOK_BACK_HOURS = 24
@@ -45,7 +45,7 @@ def dedupe_of(contract: Contract) -> Dedupe:
     return Dedupe(contract.keys, False, 0)
 
 
-def keys_select(contract: Contract, dialect: DuckDBDialect, relation: str) -> str:
+def keys_select(contract: Contract, dialect: Dialect, relation: str) -> str:
     """The typed keys and the partition of each row of ``relation``, a relation like ``bronze``."""
     keys = dedupe_of(contract).keys
     return (
@@ -54,7 +54,33 @@ def keys_select(contract: Contract, dialect: DuckDBDialect, relation: str) -> st
     )
 
 
-def losers_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def keys_before_select(contract: Contract, dialect: Dialect) -> str:
+    """The keys of ``look_back``, rows like bronze's of the hours before, that also occur in ``keys_here``."""
+    return (
+        f"SELECT * FROM ({keys_select(contract, dialect, 'look_back')}) "
+        f"SEMI JOIN keys_here USING ({_key_names(contract, dialect)})"
+    )
+
+
+def suspects_select(contract: Contract, dialect: Dialect) -> str:
+    """The keys that occur more than once in ``keys_here`` and ``keys_before``."""
+    keys = _key_names(contract, dialect)
+    return (
+        f"SELECT {keys} FROM (SELECT {keys} FROM keys_here UNION ALL SELECT {keys} FROM keys_before) "
+        f"GROUP BY {keys} HAVING count(*) > 1"
+    )
+
+
+def suspect_partitions_select(contract: Contract, dialect: Dialect) -> str:
+    """The partitions of ``keys_here`` and ``keys_before`` in which a key of ``suspects`` occurs."""
+    return (
+        f"SELECT DISTINCT {partition_field(contract).name} "
+        "FROM (SELECT * FROM keys_here UNION ALL SELECT * FROM keys_before) "
+        f"SEMI JOIN suspects USING ({_key_names(contract, dialect)})"
+    )
+
+
+def losers_select(contract: Contract, dialect: Dialect) -> str:
     """The position and partition of each valid row that loses to another row of the same key.
 
     A row loses to the row next to it in position: the previous one where the earliest wins, the next one where the
@@ -86,7 +112,7 @@ def losers_select(contract: Contract, dialect: DuckDBDialect) -> str:
     )
 
 
-def silver_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def silver_select(contract: Contract, dialect: Dialect) -> str:
     """The silver rows: valid, typed, masked, and not among ``losers``."""
     values = {p.name: _published(p, contract, dialect) for p in contract.properties}
     columns = [f"{values[n]} AS {dialect.identifier(n)}" if n in values else n for n in silver_schema(contract).names]
@@ -97,7 +123,7 @@ def silver_select(contract: Contract, dialect: DuckDBDialect) -> str:
     )
 
 
-def quarantine_select(contract: Contract, dialect: DuckDBDialect) -> str:
+def quarantine_select(contract: Contract, dialect: Dialect) -> str:
     """The rows that break a rule, as bronze holds them, with all their reasons."""
     reasons = [
         f"CASE WHEN {condition} THEN {dialect.literal(code)} END" for code, condition in _rules(contract, dialect)
@@ -114,9 +140,7 @@ def uses_masking_key(contract: Contract) -> bool:
     return any(p.masking == "hmac" for p in contract.properties)
 
 
-def _read(
-    contract: Contract, dialect: DuckDBDialect, relation: str, properties: tuple[Property, ...] | None = None
-) -> str:
+def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple[Property, ...] | None = None) -> str:
     """``relation`` with ``text of x`` and ``value of x`` beside each property x (all that the source delivers)."""
     texts, values = [], []
     for prop in properties or contract.source_properties:
@@ -131,11 +155,11 @@ def _read(
     return f"(SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(texts)} FROM {relation}))"
 
 
-def _broken(contract: Contract, dialect: DuckDBDialect) -> str:
+def _broken(contract: Contract, dialect: Dialect) -> str:
     return " OR ".join(f"coalesce({condition}, false)" for _, condition in _rules(contract, dialect)) or "false"
 
 
-def _rules(contract: Contract, dialect: DuckDBDialect) -> list[tuple[str, str]]:
+def _rules(contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
     """(reason code, condition) of every rule; a condition that is null does not hold."""
     if contract.typed_source:
         well_formed, rules = "true", []
@@ -148,9 +172,7 @@ def _rules(contract: Contract, dialect: DuckDBDialect) -> list[tuple[str, str]]:
     return rules
 
 
-def _property_rules(
-    prop: Property, well_formed: str, contract: Contract, dialect: DuckDBDialect
-) -> list[tuple[str, str]]:
+def _property_rules(prop: Property, well_formed: str, contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
     text, value = _text(prop, dialect), _value(prop, dialect)
     rules = []
     if prop.required:
@@ -173,14 +195,14 @@ def _property_rules(
     return rules
 
 
-def _published(prop: Property, contract: Contract, dialect: DuckDBDialect) -> str:
+def _published(prop: Property, contract: Contract, dialect: Dialect) -> str:
     """What silver holds: derived from the clear value, or masked, or the typed value itself."""
     if prop.derivation is not None and prop.derived_from is not None:
         origin = _value(contract.property(prop.derived_from), dialect)
         return derived(prop.derivation, origin, partition_field(contract).name, dialect)
     value = _value(prop, dialect)
     if prop.masking == "hmac":
-        return f"$key_id || ':' || {dialect.hmac_sha256(value)}"
+        return f"{dialect.parameter('key_id')} || ':' || {dialect.hmac_sha256(value)}"
     if prop.masking == "redact":
         return f"CASE WHEN {value} IS NOT NULL THEN '***' END"
     if prop.masking == "partial":
@@ -188,13 +210,17 @@ def _published(prop: Property, contract: Contract, dialect: DuckDBDialect) -> st
     return value
 
 
-def _text(prop: Property, dialect: DuckDBDialect) -> str:
+def _text(prop: Property, dialect: Dialect) -> str:
     return dialect.identifier(f"text of {prop.name}")
 
 
-def _value(prop: Property, dialect: DuckDBDialect) -> str:
+def _value(prop: Property, dialect: Dialect) -> str:
     return dialect.identifier(f"value of {prop.name}")
 
 
-def _named_values(properties: tuple[Property, ...], dialect: DuckDBDialect) -> str:
+def _key_names(contract: Contract, dialect: Dialect) -> str:
+    return ", ".join(dialect.identifier(p.name) for p in dedupe_of(contract).keys)
+
+
+def _named_values(properties: tuple[Property, ...], dialect: Dialect) -> str:
     return ", ".join(f"{_value(p, dialect)} AS {dialect.identifier(p.name)}" for p in properties)

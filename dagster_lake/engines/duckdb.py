@@ -6,17 +6,21 @@ import duckdb
 import pyarrow as pa
 from upath import UPath
 
-from dagster_lake.compile.bronze import bronze_select
+from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import (
     dedupe_of,
+    keys_before_select,
     keys_select,
     losers_select,
     quarantine_select,
     silver_select,
+    suspect_partitions_select,
+    suspects_select,
     uses_masking_key,
 )
+from dagster_lake.compile.snapshot_guard import SnapshotRefused
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult
 from dagster_lake.engines.duckdb_checks import broken_rows
@@ -24,7 +28,7 @@ from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.newest import merge_newest
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
-from dagster_lake.engines.snapshot_guard import SnapshotRefused, refuse_shrunken
+from dagster_lake.engines.snapshot_guard import refuse_shrunken
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
@@ -175,21 +179,10 @@ class DuckDBEngine:
         partition = partition_field(contract).name
         before = _look_back(contract, partitions)
         con.execute(f"CREATE OR REPLACE VIEW look_back AS {scan_sql(bronze, before)}")
-        keys = ", ".join(self.dialect.identifier(p.name) for p in dedupe_of(contract).keys)
         con.execute(f"CREATE OR REPLACE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
-        con.execute(
-            "CREATE OR REPLACE TEMP TABLE keys_before AS "
-            f"SELECT * FROM ({keys_select(contract, self.dialect, 'look_back')}) SEMI JOIN keys_here USING ({keys})"
-        )
-        con.execute(
-            "CREATE OR REPLACE TEMP TABLE suspects AS "
-            f"SELECT {keys} FROM (SELECT {keys} FROM keys_here UNION ALL SELECT {keys} FROM keys_before) "
-            "GROUP BY ALL HAVING count(*) > 1"
-        )
-        hours = con.execute(
-            f"SELECT DISTINCT {partition} FROM (SELECT * FROM keys_here UNION ALL SELECT * FROM keys_before) "
-            f"SEMI JOIN suspects USING ({keys})"
-        ).fetchall()
+        con.execute(f"CREATE OR REPLACE TEMP TABLE keys_before AS {keys_before_select(contract, self.dialect)}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE suspects AS {suspects_select(contract, self.dialect)}")
+        hours = con.execute(suspect_partitions_select(contract, self.dialect)).fetchall()
         con.execute(f"CREATE OR REPLACE VIEW reach AS {scan_sql(bronze, [hour for (hour,) in hours])}")
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE losers AS SELECT * FROM ({losers_select(contract, self.dialect)}) "
@@ -206,11 +199,8 @@ class DuckDBEngine:
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
     ) -> dict[str, int]:
         """Rows with unknown fields by partition; a malformed line is not counted here but quarantined later."""
-        rows = con.execute(
-            f"SELECT {partition_field(contract).name}, count(*) FROM ({scan_sql(bronze, partitions)}) "
-            f"WHERE _rescued_data IS NOT NULL AND {self.dialect.is_json_object('_rescued_data')} GROUP BY 1"
-        ).fetchall()
-        return dict(rows)
+        con.execute(f"CREATE OR REPLACE VIEW written AS {scan_sql(bronze, partitions)}")
+        return dict(con.execute(rescued_select(contract, self.dialect, "written")).fetchall())
 
     def _key(self, contract: Contract) -> dict[str, str | bytes]:
         if not uses_masking_key(contract):

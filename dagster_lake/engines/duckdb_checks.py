@@ -2,7 +2,7 @@
 
 from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
 from dagster_lake.compile.columns import newest_schema
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check
 from dagster_lake.engines.duckdb_connection import connection

@@ -3,7 +3,7 @@
 import duckdb
 
 from dagster_lake.compile.columns import position_fields
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.contract import Contract, DatabaseSource
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.storage import delta

@@ -1,19 +1,12 @@
-"""A snapshot that is empty, or lost many of its keys, is more likely a broken export than the truth."""
+"""Asks DuckDB how much of the snapshot before a new one lacks; see ``compile.snapshot_guard``."""
 
 import duckdb
 
-from dagster_lake.compile.columns import SNAPSHOT
-from dagster_lake.compile.dialects import DuckDBDialect
-from dagster_lake.compile.silver import keys_select
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
+from dagster_lake.compile.snapshot_guard import lost_keys_select, refuse_when_shrunken
 from dagster_lake.contract import Contract
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.storage import delta
-
-MOST_LOST = 0.2
-
-
-class SnapshotRefused(Exception):
-    """A snapshot that silver does not take unless told so."""
 
 
 def refuse_shrunken(
@@ -28,16 +21,7 @@ def refuse_shrunken(
     earlier = [s for s in silver.partitions() if s < snapshot] if silver else []
     if silver is None or not earlier:
         return
-    keys = ", ".join(dialect.identifier(p.name) for p in contract.keys)
     con.execute(f"CREATE OR REPLACE VIEW offered AS {scan_sql(bronze, [snapshot])}")
     con.execute(f"CREATE OR REPLACE VIEW held AS {scan_sql(silver, [earlier[-1]])}")
-    lost, held = con.execute(
-        f"SELECT count(*) FILTER (o.{SNAPSHOT.name} IS NULL), count(*) FROM held h "
-        f"LEFT JOIN (SELECT DISTINCT * FROM ({keys_select(contract, dialect, 'offered')})) o USING ({keys})"
-    ).fetchall()[0]
-    if held and lost > MOST_LOST * held:
-        raise SnapshotRefused(
-            f"{contract.name}: snapshot {snapshot} lacks {lost:,} of the {held:,} keys of {earlier[-1]}. If the source "
-            f"did shrink, materialise silver/{contract.name}_snapshots with the config accept_shrink: true; if the "
-            f"export is broken, put a whole one into the landing folder and materialise again"
-        )
+    lost, held = con.execute(lost_keys_select(contract, dialect)).fetchall()[0]
+    refuse_when_shrunken(contract, snapshot, earlier[-1], lost=lost, held=held)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dagster_lake.compile.bronze import bronze_select
 from dagster_lake.compile.columns import bronze_schema, position_fields
-from dagster_lake.compile.dialects import DuckDBDialect
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import (
     dedupe_of,
     keys_select,

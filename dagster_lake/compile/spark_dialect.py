@@ -1,0 +1,180 @@
+"""Contracts' primitives as Spark spells them; what each means is said in ``dialect.Dialect``.
+
+Spark's JSON reader passes numbers through doubles, tells a string from a number by nothing but its text, and ignores
+what follows the first value. So a text is first read as it is, which finds what is no JSON, and then with its scalars
+marked: ``"text"`` as ``"|text"`` and the number ``1.10`` as ``"1.10|"``. The mark in front or behind says afterwards
+which was which, and the number's digits came through as text.
+"""
+
+from collections.abc import Sequence
+
+from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, form_of
+from dagster_lake.contract import Property
+from dagster_lake.java_pattern import java_pattern
+
+# Possessive quantifiers, since Java's others recurse once a character.
+_CHARACTERS = '(?:[^"\\\\]++|\\\\.)*+'
+_SCALAR = f'"({_CHARACTERS})"|(-?[0-9][-+.0-9eE]*+)'
+_MARKED_SCALAR = f'(")\\|({_CHARACTERS}")|"([^"|]++)\\|"'
+# Every escape but a surrogate that stands alone.
+_GOOD_ESCAPE = "\\\\[^u]|\\\\u(?![dD][89a-fA-F])|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_MARKS = '"$2|$1"'
+_SURROGATE = "\\\\u[dD][89a-fA-F]"
+_MOST_DIGITS = _LONGEST = str(2**31 - 1)
+
+
+class SparkDialect:
+    """SQL as Spark 4 spells it, ANSI mode on.
+
+    The masking key is read from a view ``masking_key`` of one row: a literal or parameter would show in the plans that
+    Spark keeps in its event log.
+    """
+
+    def identifier(self, name: str) -> str:
+        return "`" + name.replace("`", "``") + "`"
+
+    def literal(self, value: str | int | float) -> str:
+        if not isinstance(value, str):
+            return repr(value)
+        # ${name} would be replaced by a setting before the SQL is parsed.
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{") + "'"
+
+    def texts(self, values: Sequence[str]) -> str:
+        return ", ".join(self.literal(v) for v in values)
+
+    def parameter(self, name: str) -> str:
+        return f"(SELECT {name} FROM masking_key)"
+
+    def sql_type(self, prop: Property) -> str:
+        if prop.precision is not None:
+            return f"DECIMAL({prop.precision}, {prop.scale})"
+        return {
+            "string": "STRING",
+            "integer": "BIGINT",
+            "number": "DOUBLE",
+            "boolean": "BOOLEAN",
+            "date": "DATE",
+            "timestamp": "TIMESTAMP",
+            "array": "ARRAY<STRING>",
+        }[prop.logical_type]
+
+    def text_type(self) -> str:
+        return "STRING"
+
+    def utf8(self, blob: str) -> str:
+        return f"try_validate_utf8(CAST({blob} AS STRING))"
+
+    def hex(self, blob: str) -> str:
+        return f"hex({blob})"
+
+    def without_line_end(self, text: str) -> str:
+        return f"trim(TRAILING {self.literal(chr(13) + chr(10))} FROM {text})"
+
+    def trimmed(self, text: str) -> str:
+        return f"nullif(trim(BOTH {self.literal(WHITE_SPACE)} FROM {text}), '')"
+
+    def matches(self, text: str, pattern: str) -> str:
+        whole = "(?d)\\A(?:" + java_pattern(pattern) + ")\\z"
+        return f"{text} RLIKE {self.literal(whole)}"
+
+    def contains(self, text: str, pattern: str) -> str:
+        # UNIX_LINES: only the line feed ends a line.
+        return f"{text} RLIKE {self.literal('(?d)' + java_pattern(pattern))}"
+
+    def is_json_object(self, text: str) -> str:
+        return f"({self.json_object(text)} IS NOT NULL)"
+
+    def json_object(self, text: str) -> str:
+        """A map of marked names to marked texts."""
+        # In an array and then in an object: a closing bracket too many ends only one of them, and what follows it
+        # would pass unseen.
+        plain = f"'[' || {text} || ']'"
+        marked = f"""'{{"":' || {self._marked(text)} || '}}'"""
+        return (
+            f"CASE WHEN {self._read(plain, 'array<struct<>>', 1)}[0] IS NOT NULL "
+            f"AND NOT {self._has_lone_surrogate(text)} "
+            f"THEN {self._read(marked, 'map<string,map<string,string>>', 1)}[''] END"
+        )
+
+    def json_texts(self, document: str, names: Sequence[str]) -> str:
+        marked = ", ".join(f"{document}[{self.literal('|' + name)}]" for name in names)
+        return f"transform(array({marked}), marked -> {self._unmarked('marked')})"
+
+    def json_rest(self, document: str, names: Sequence[str]) -> str:
+        known = self.texts(["|" + name for name in names])
+        rest = f"filter(map_entries({document}), field -> field.key NOT IN ({known}))"
+        value = (
+            f"CASE WHEN field.value IS NULL THEN 'null' WHEN left(field.value, 1) = '|' THEN "
+            f"{self._json_string('field.value')} ELSE {self._unmarked('field.value')} END"
+        )
+        members = f"transform({rest}, field -> {self._json_string('field.key')} || ':' || {value})"
+        return f"'{{' || nullif(array_join({members}, ','), '') || '}}'"
+
+    def item(self, array: str, index: int) -> str:
+        return f"{array}[{index}]"
+
+    def try_cast(self, text: str, prop: Property) -> str:
+        kind = self.sql_type(prop)
+        if prop.logical_type == "string":
+            return text
+        if prop.logical_type == "array":
+            return self._json_array(text)
+        if prop.logical_type == "boolean":
+            return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+        condition, value = self.matches(text, form_of(prop)), f"try_cast({text} AS {kind})"
+        if prop.logical_type in RANGES and prop.precision is None:
+            least, most = (f"CAST('{bound}' AS {kind})" for bound in RANGES[prop.logical_type])
+            condition += f" AND {value} BETWEEN {least} AND {most}"
+        return f"CASE WHEN {condition} THEN {value} END"
+
+    def hmac_sha256(self, text: str) -> str:
+        inner = f"unhex(sha2({self.parameter('inner_pad')} || CAST({text} AS BINARY), 256))"
+        return f"sha2({self.parameter('outer_pad')} || {inner}, 256)"
+
+    def hours_between(self, earlier: str, later: str) -> str:
+        start, end = (f"to_timestamp({key}, \"yyyy-MM-dd'T'HH\")" for key in (earlier, later))
+        return f"timestampdiff(HOUR, {start}, {end})"
+
+    def list_of(self, expressions: Sequence[str]) -> str:
+        return f"array_sort(array_compact(array({', '.join(expressions)})))"
+
+    def _json_array(self, text: str) -> str:
+        plain = f"""'[{{"":' || {text} || '}}]'"""
+        marked = f"'[' || {self._marked(text)} || ']'"
+        return (
+            f"CASE WHEN {self._read(plain, 'array<struct<>>', 2)}[0] IS NOT NULL "
+            f"AND NOT {self._has_lone_surrogate(text)} "
+            f"THEN transform({self._read(marked, 'array<array<string>>', 1)}[0], marked -> "
+            f"{self._unmarked('marked')}) END"
+        )
+
+    def _read(self, json: str, schema: str, wrapped: int) -> str:
+        options = {
+            "allowSingleQuotes": "false",
+            "allowNonNumericNumbers": "false",
+            "maxNestingDepth": str(DEEPEST + wrapped),
+            "maxNumLen": _MOST_DIGITS,
+            "maxStringLen": _LONGEST,
+        }
+        listed = ", ".join(self.texts(option) for option in options.items())
+        return f"from_json({json}, '{schema}', map({listed}))"
+
+    def _has_lone_surrogate(self, text: str) -> str:
+        good = f"regexp_replace({text}, {self.literal(_GOOD_ESCAPE)}, '')"
+        surrogate = self.literal(_SURROGATE)
+        return f"({text} RLIKE {surrogate} AND {good} RLIKE {surrogate})"
+
+    def _marked(self, text: str) -> str:
+        return f"regexp_replace({text}, {self.literal(_SCALAR)}, {self.literal(_MARKS)})"
+
+    def _unmarked(self, marked: str) -> str:
+        inside = f"regexp_replace({marked}, {self.literal(_MARKED_SCALAR)}, '$1$2$3')"
+        return (
+            f"CASE WHEN left({marked}, 1) = '|' THEN substr({marked}, 2) "
+            f"WHEN left({marked}, 1) IN ('{{', '[') THEN {inside} ELSE trim(TRAILING '|' FROM {marked}) END"
+        )
+
+    def _json_string(self, marked: str) -> str:
+        """The text behind the mark as a JSON string: an array of it without the brackets."""
+        array = f"to_json(array(substr({marked}, 2)))"
+        return f"substr({array}, 2, length({array}) - 2)"
