@@ -8,7 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
-NAMES = ("generators", "load_time", "demo_scale", "one_more_hour", "seed_scale")
+NAMES = ("generators", "load_time", "demo_scale", "engines", "one_more_hour", "seed_scale")
 
 
 def main() -> int:

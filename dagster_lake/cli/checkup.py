@@ -8,12 +8,12 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
+from dagster_lake.cli.checkup_spark import spark_findings
+from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import FORMAT_VERSION
@@ -25,16 +25,6 @@ TOO_LITTLE_SPACE = 1_000_000_000
 LEFTOVER_AGE = timedelta(hours=1)
 _NAMED = 4
 _TOOLS = ("pip", "setuptools", "wheel")  # venv's own, whatever version Python brought
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the checkup; ``remedy`` says what to do unless all is well."""
-
-    level: Literal["ok", "warn", "fail"]
-    subject: str
-    says: str
-    remedy: str = ""
 
 
 def findings(settings: Settings) -> list[Finding]:
@@ -55,7 +45,7 @@ def findings(settings: Settings) -> list[Finding]:
         lambda: clock(root, datetime.now(UTC)),
         lambda: leftovers(root, datetime.now(UTC)),
     ]
-    return [check() for check in everywhere + ([] if remote else local)]
+    return [*(check() for check in everywhere + ([] if remote else local)), *spark_findings(settings)]
 
 
 def python_version(version: tuple[int, int]) -> Finding:
