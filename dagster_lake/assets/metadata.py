@@ -71,7 +71,13 @@ def step_metadata(result: StepResult, seconds: float, engine: str) -> dict[str, 
             metadata[name] = dg.MetadataValue.int(sum(getattr(c, name) for c in counts.values()))
     if len(counts) > 1:
         metadata["rows_by_partition"] = dg.MetadataValue.md(bars({k: c.rows_out for k, c in counts.items()}))
-    return metadata
+    return {**metadata, **{name: _shown(value) for name, value in result.extra.items()}}
+
+
+def _shown(value: str | float) -> dg.MetadataValue:
+    if isinstance(value, str):
+        return dg.MetadataValue.url(value) if value.startswith("https://") else dg.MetadataValue.text(value)
+    return dg.MetadataValue.float(float(value))
 
 
 def bars(values: Mapping[str, int]) -> str:

@@ -1,5 +1,6 @@
 """What an engine does: it runs steps. A step is plain data, so that it can travel to where the engine is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -51,7 +52,8 @@ class Counts:
 class StepResult:
     """What a step did: the table's version and size after it, and the rows by partition.
 
-    ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both.
+    ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both. ``extra`` is what only this
+    engine has to say of the step, such as where it ran and what that cost.
     """
 
     table: str
@@ -60,6 +62,7 @@ class StepResult:
     table_bytes: int
     counts: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    extra: Mapping[str, str | float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -25,7 +25,7 @@ class LakeResource(dg.ConfigurableResource):
     @cached_property
     def lake(self) -> Lake:
         """The lake's layout; the folder is created when absent."""
-        return Lake.at(self.settings.root)
+        return Lake.of(self.settings)
 
     @property
     def contracts(self) -> dict[str, Contract]:
@@ -38,6 +38,11 @@ class LakeResource(dg.ConfigurableResource):
         from dagster_lake.engines.choice import engine_of
 
         return engine_of(self.lake, self.contracts, self.settings)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Ends compute that an engine keeps for the run's further steps."""
+        if "engine" in self.__dict__ and self.settings.engine == "databricks":
+            self.engine.close()  # type: ignore[attr-defined]
 
     @cached_property
     def sources(self) -> "Sources":

@@ -37,6 +37,7 @@ ALLOWED = {
     },
     "masking.py": {"masking_key": "the key's file appears whole, by link, and is never replaced"},
     "notices.py": {"write_notice": "a page for people; the next failure writes another"},
+    "remote/": {"": "messages of a step and the mailbox of a worker, which mean nothing when it has ended"},
     "resources/database_sqlite.py": {"SqliteDialect.upsert": "called within database.<tables>"},
     "resources/database_postgres.py": {"PostgresDialect.upsert": "called within database.<tables>"},
     "resources/dbt.py": {"": "dbt's working files, made anew when they are missing"},

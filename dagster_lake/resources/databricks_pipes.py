@@ -1,0 +1,140 @@
+"""Dagster Pipes over a volume: one folder a step, with its context going there and its messages coming back."""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import dagster as dg
+from dagster import PipesContextInjector, PipesMessageReader, open_pipes_session
+from dagster_pipes import PipesContextData, PipesMessage, PipesParams, encode_param
+
+from dagster_lake.resources.databricks import Workspace, WorkspaceError
+
+log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    """Takes messages: Dagster's, or ours where there is no Dagster."""
+
+    def handle_message(self, message: PipesMessage) -> None:
+        """Takes one message."""
+        ...
+
+
+class StepFolder(PipesContextInjector, PipesMessageReader):
+    """The folder of one step, and what the step has told so far.
+
+    Messages are read when ``pull`` is called, by the one loop that looks at the run as well. Dagster's own reader
+    does it from a thread, in which an error of the workspace ends the reading and not the step.
+    """
+
+    def __init__(self, workspace: Workspace, root: str) -> None:
+        self.workspace = workspace
+        self.folder = f"{root}/{uuid.uuid4().hex}"
+        self.messages = f"{self.folder}/messages"
+        self.started = False
+        self.closed = False
+        self.error: dict[str, Any] | None = None
+        self.result: dict[str, Any] | None = None
+        self._read: set[str] = set()
+        self._handler: Handler | None = None
+
+    @contextmanager
+    def session(self, context: dg.OpExecutionContext | None, extras: dict[str, Any]) -> Iterator[list[str]]:
+        """Makes the folder and yields the arguments that tell a step of it; logs go to Dagster, if it is there."""
+        try:
+            if context is None:
+                with self.inject_context(_outside_dagster(extras)) as there, self.read_messages(_Log()) as back:
+                    yield _arguments(there, back)
+            else:
+                with open_pipes_session(context, context_injector=self, message_reader=self, extras=extras) as session:
+                    yield _arguments(session.context_injector_params, session.message_reader_params)
+        finally:
+            self._remove()
+
+    @contextmanager
+    def inject_context(self, context: PipesContextData) -> Iterator[PipesParams]:
+        """Writes the context into the folder."""
+        self.workspace.make_folder(self.messages)
+        path = f"{self.folder}/context.json"
+        self.workspace.write(path, json.dumps(context).encode())
+        yield {"path": path}
+
+    @contextmanager
+    def read_messages(self, handler: Handler) -> Iterator[PipesParams]:
+        """Says where messages are to be written; ``pull`` hands them to ``handler``."""
+        self._handler = handler
+        yield {"path": self.messages}
+
+    def pull(self) -> None:
+        """Reads what the step has written since the last time."""
+        assert self._handler is not None
+        for name in self.workspace.names(self.messages):
+            if name in self._read:
+                continue
+            text = self.workspace.read(f"{self.messages}/{name}").decode()
+            if not text.endswith("\n"):
+                break  # it is being written
+            self._read.add(name)
+            message = json.loads(text)
+            self._note(message)
+            self._handler.handle_message(message)
+
+    def no_messages_debug_text(self) -> str:
+        """What Dagster adds to its warning when the step never spoke."""
+        return f"The step on Databricks would have written its messages to {self.messages}."
+
+    def _note(self, message: PipesMessage) -> None:
+        params = message["params"] or {}
+        if message["method"] == "opened":
+            # Databricks may have started the task again after a fault; what counts is how the last one ends.
+            self.started, self.closed, self.error, self.result = True, False, None, None
+        elif message["method"] == "report_custom_message":
+            self.result = params["payload"]
+        elif message["method"] == "closed":
+            self.closed, self.error = True, params.get("exception")
+
+    def _remove(self) -> None:
+        try:
+            self.workspace.remove_folder(self.folder)
+        except (WorkspaceError, OSError) as error:
+            log.warning("%s is left behind: %s", self.folder, error)
+
+
+class _Log:
+    """Where there is no Dagster: what a step logs goes to Python's log."""
+
+    def handle_message(self, message: PipesMessage) -> None:
+        """Logs a line; Dagster's other messages mean nothing here."""
+        if message["method"] == "log" and message["params"]:
+            log.info("%s", message["params"]["message"])
+
+
+def current_context() -> dg.OpExecutionContext | None:
+    """The context of the Dagster step that this is called in, an asset's or a check's; None outside of one."""
+    try:
+        return dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def _arguments(context: PipesParams, messages: PipesParams) -> list[str]:
+    return ["--dagster-pipes-context", encode_param(context), "--dagster-pipes-messages", encode_param(messages)]
+
+
+def _outside_dagster(extras: dict[str, Any]) -> PipesContextData:
+    return {
+        "asset_keys": None,
+        "code_version_by_asset_key": None,
+        "provenance_by_asset_key": None,
+        "partition_key": None,
+        "partition_key_range": None,
+        "partition_time_window": None,
+        "run_id": "outside-dagster",
+        "job_name": None,
+        "retry_number": 0,
+        "extras": extras,
+    }
