@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.doctor import doctor
 from dagster_lake.cli.preview import preview
@@ -54,3 +55,4 @@ def lake(
 
 for command in (demo, status, query, preview, doctor, reset):
     app.command()(command)
+app.add_typer(catalog, name="catalog")
