@@ -13,6 +13,7 @@ from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.masking import MaskingKey, MaskingKeyError
 from dagster_lake.remote.document import Work
 from dagster_lake.settings import Settings
+from dagster_lake.storage.adls_path import AdlsPath, parse_address
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
@@ -28,13 +29,11 @@ def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, in
     from dagster_lake.engines.spark import SparkEngine
 
     started = time.monotonic()
-    _require_reachable(work.root)
+    lake = _lake(work.root)
     spark = _session()
     say(f"Spark {spark.version} is ready after {time.monotonic() - started:.1f} s")
     settings = Settings(root=work.root, catalog=work.catalog, pii_key_id=work.key_id)
-    engine = SparkEngine(
-        Lake(UPath(work.root)), contracts(), settings, spark=spark, landed=_landed_of(work), key=lambda: _key(work)
-    )
+    engine = SparkEngine(lake, contracts(), settings, spark=spark, landed=_landed_of(work), key=lambda: _key(work))
     say(f"{work.name}: {_reading(work)}")
     started = time.monotonic()
     result = engine.run(work.task) if isinstance(work.task, Step) else engine.check(work.task)
@@ -42,12 +41,17 @@ def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, in
     return result
 
 
-def _require_reachable(root: str) -> None:
-    if "://" not in root and not os.path.isdir(root):
+def _lake(root: str) -> Lake:
+    """The layout alone: there are no credentials here but those that Spark has, so nothing is looked up."""
+    if "://" in root:
+        account, container, path = parse_address(root, None)
+        return Lake(AdlsPath(f"abfss://{container}/{path}", protocol="abfss", account_name=account))
+    if not os.path.isdir(root):
         raise UnreachableLake(
             f"LAKE_ROOT={root} is a folder of the machine that Dagster runs on, which Databricks cannot see; set it to "
             "abfss://container@account.dfs.core.windows.net/folder, or to a folder below /Volumes"
         )
+    return Lake(UPath(root))
 
 
 def _session() -> "SparkSession":

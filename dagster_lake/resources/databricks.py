@@ -55,9 +55,9 @@ class Workspace:
 
     def submit(self, payload: dict[str, Any], token: str) -> int:
         """Starts a one-time run, or finds the one that ``token`` started before; gives its id."""
-        from databricks.sdk.service.jobs import JobEnvironment, SubmitTask
+        from databricks.sdk.service.jobs import JobEnvironment, QueueSettings, SubmitTask
 
-        fields = dict(payload)
+        fields = {**payload, "queue": QueueSettings.from_dict(payload["queue"])}
         fields["tasks"] = [SubmitTask.from_dict(task) for task in payload["tasks"]]
         if "environments" in payload:
             fields["environments"] = [JobEnvironment.from_dict(one) for one in payload["environments"]]

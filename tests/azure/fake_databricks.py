@@ -378,6 +378,7 @@ def _kill(run: Run) -> None:
 def _handler(fake: FakeDatabricks) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             parts = urlsplit(self.path)
