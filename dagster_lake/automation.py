@@ -11,7 +11,6 @@ from dagster_lake.assets.partitions import hourly
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage.paths import local_path
 
 LATE_HOURS = 3
 MISSED_HOURS = 48
@@ -92,7 +91,7 @@ def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     for contract in contracts().values():
         if not isinstance(contract.source, FileSource):
             continue
-        state = landing_state(local_path(lake.lake.landing(contract.name)), contract.source.format)
+        state = landing_state(lake.lake.landing(contract.name), contract.source.format)
         if not state.fingerprint or state.fingerprint == seen.get(contract.name):
             continue
         if state.age < timedelta(seconds=SETTLED_SECONDS):

@@ -5,9 +5,10 @@ import hashlib
 import os
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from dagster_lake.settings import Settings
-from dagster_lake.storage.paths import Lake, local_path
+from dagster_lake.storage.paths import Lake
 
 _BLOCK = 64
 _SHORTEST = 32
@@ -38,7 +39,7 @@ class MaskingKey:
 
 
 def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
-    """The key from ``LAKE_PII_KEY``; without one, a key made once and kept at ``<lake>/sources/pii.key``, mode 0600.
+    """The key from ``LAKE_PII_KEY``; without one, a key made once and kept beside the sources, mode 0600.
 
     That file is for the embedded default only: a remote lake must be given its key.
     """
@@ -46,12 +47,11 @@ def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
         if settings.pii_key_id is None:
             raise MaskingKeyError("LAKE_PII_KEY has no name; set LAKE_PII_KEY_ID, a new one for each new key")
         return MaskingKey.of(settings.pii_key_id, settings.pii_key.get_secret_value().encode())
-    file = lake.sources / "pii.key"
-    if file.protocol not in ("", "file"):
+    if not isinstance(lake.root, Path):
         raise MaskingKeyError(
             "a remote lake needs its masking key: set LAKE_PII_KEY (32 to 64 bytes) and LAKE_PII_KEY_ID"
         )
-    path = str(local_path(file))
+    path = str(lake.sources / "pii.key")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = f"{path}.{secrets.token_hex(8)}"
     if not os.path.exists(path):

@@ -1,17 +1,18 @@
 """A failed run, said in a page that a person on call can read."""
 
 import json
-from pathlib import Path
 
 import dagster as dg
+from upath import UPath
 
 from dagster_lake.contract import contracts
-from dagster_lake.storage.paths import Lake, local_path
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.publish import publish
 
 _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
-def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> Path:
+def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> UPath:
     """Writes ``<lake>/notices/<run id>.md`` and returns its path: what failed, why, whom to tell, how to run again."""
     run = context.dagster_run
     first, last = _range(run)
@@ -48,10 +49,8 @@ def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> Path:
         "```",
         "",
     ]
-    folder = local_path(lake.root) / "notices"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{run.run_id}.md"
-    file.write_text("\n".join(lines), encoding="utf-8")
+    file = lake.root / "notices" / f"{run.run_id}.md"
+    publish(file, "\n".join(lines))
     return file
 
 

@@ -28,6 +28,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LAKE_", env_file=PROJECT_ROOT / ".env", extra="ignore")
 
     root: str = Field(str(PROJECT_ROOT / ".lake"), description="The lake's folder, or a URL such as abfss://...")
+    sources: Path | None = Field(
+        None,
+        description="The local folder of the embedded source systems; by default sources/ in a local lake, and "
+        ".lake-sources in the project for a remote one",
+    )
+    azure_account: str | None = Field(
+        None, pattern=r"^[a-z0-9]{3,24}$", description="The storage account, where an az:// root does not name it"
+    )
+    azure_account_key: SecretStr | None = Field(None, description="The storage account's key")
+    azure_sas: SecretStr | None = Field(
+        None, description="A shared access signature; with neither it nor a key, DefaultAzureCredential is used"
+    )
+    azure_endpoint: str | None = Field(
+        None, pattern=r"^https?://", description="The blob endpoint where it is not Azure's own, as Azurite's"
+    )
     database_url: str | None = Field(
         None, description="The SQL source, as a SQLAlchemy URL; by default a SQLite file inside the lake's sources"
     )
@@ -46,7 +61,8 @@ class Settings(BaseSettings):
         description="Unity Catalog's catalog: Spark then addresses tables by name there, not by path",
     )
     databricks: DatabricksSettings = Field(
-        default_factory=DatabricksSettings, description="Databricks' own settings, LAKE_DATABRICKS_*"
+        default_factory=lambda: DatabricksSettings(_env_file=PROJECT_ROOT / ".env"),
+        description="Databricks' own settings, LAKE_DATABRICKS_*; see docs/databricks.md",
     )
     pii_key: SecretStr | None = Field(
         None, description="The masking key (32 bytes or more); by default one is made and kept beside the lake"

@@ -16,12 +16,14 @@ def preview(table: Pinned) -> str:
     import duckdb
 
     from dagster_lake.engines.scan import quoted, scan_sql
+    from dagster_lake.storage.duckdb_files import let_read
 
     newest = table.partitions()[-1:] if table.partition_column else None
     measure = next((name for name in _MEASURES if name in table.schema.names), None)
     order = f"ORDER BY {quoted(measure)} DESC NULLS LAST" if measure else ""
     with duckdb.connect(":memory:") as con:
         con.execute("SET TimeZone = 'UTC'")
+        let_read(con, table.uri)
         found = con.execute(f"SELECT * FROM ({scan_sql(table, newest)}) {order} LIMIT {ROWS}")
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
+from upath import UPath
 
 from dagster_lake.assets.metadata import bars
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
+from dagster_lake.storage.publish import publish
 
 
 @dg.asset(
@@ -27,18 +30,20 @@ def engagement_report(lake: LakeResource) -> Iterator[dg.MaterializeResult]:
 
     started = time.monotonic()
     data = read_engagement(lake.lake, lake.settings)
-    file = local_path(lake.lake.reports) / "engagement.html"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".html.tmp")
-    temporary.write_text(render_engagement(data), encoding="utf-8")
+    file = lake.lake.reports / "engagement.html"
+    page = render_engagement(data)
     with commit("reports.engagement"):
-        temporary.replace(file)
+        publish(file, page)
     yield dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.url(file.resolve().as_uri()),
+            "page": dg.MetadataValue.url(_url(file)),
             "path": dg.MetadataValue.path(str(file)),
             "order_value_by_city": dg.MetadataValue.md(bars({g.name: int(g.value) for g in data.by_city})),
             "latency_median_by_hour": dg.MetadataValue.md(bars({h.hour: round(h.p50) for h in data.latency})),
             "seconds": round(time.monotonic() - started, 3),
         }
     )
+
+
+def _url(page: UPath) -> str:
+    return str(page) if is_adls(page) else local_path(page).resolve().as_uri()

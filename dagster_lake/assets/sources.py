@@ -5,16 +5,24 @@ Nothing downstream knows them: raw reads the landing folder, the database and th
 
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from upath import UPath
 
 from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.lake_hour import hour_key
+from dagster_lake.landing.dropped import MODIFIED_NOTE
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.blobs import upload_blob
 from dagster_lake.storage.paths import Lake, local_path
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from generators.world import World
 
 _OWNER = "team:shop"
+_UPLOADS = 16
 
 
 def source_assets() -> list[dg.AssetsDefinition]:
@@ -55,13 +64,15 @@ def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
         }
         started = time.monotonic()
         world, dirt = _world(lake)
-        folder = local_path(lake.lake.landing(data_set))
-        rows = _written_before(folder, world, dirt)
+        landing = lake.lake.landing(data_set)
+        note, described = landing / "_generated", f"{world!r} {dirt!r}"
+        rows = _written_before(note, described)
         if rows is None:
-            rows = writers[data_set](world, folder, dirt)
-            _date_back(folder, data_set, world, dirt)
+            with _dropping_into(landing) as folder:
+                rows = writers[data_set](world, folder, dirt)
+                _date_back(folder, data_set, world, described)
             _write_dirt(lake.lake, world, data_set, None, dirt)
-            (folder / "_generated").write_text(f"{world!r} {dirt!r}\n{rows}\n")
+            note.write_text(f"{described}\n{rows}\n")
         yield dg.MaterializeResult(metadata=_metadata(rows, started))
 
     return source
@@ -142,23 +153,44 @@ def _metadata(rows: int, started: float) -> dict[str, int | float]:
     return {"dagster/partition_row_count": rows, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _written_before(folder: Path, world: "World", dirt: "Dirt") -> int | None:
+def _written_before(note: UPath, described: str) -> int | None:
     """The rows of an earlier run that wrote the very same; None when it did not."""
-    note = folder / "_generated"
     if not note.exists():
         return None
-    described, rows = note.read_text().splitlines()
-    return int(rows) if described == f"{world!r} {dirt!r}" else None
+    written, rows = note.read_text().splitlines()
+    return int(rows) if written == described else None
 
 
-def _date_back(folder: Path, data_set: str, world: "World", dirt: "Dirt") -> None:
+@contextmanager
+def _dropping_into(landing: UPath) -> Iterator[Path]:
+    """A local folder whose files are in ``landing`` afterwards: the landing folder itself, or one that is uploaded.
+
+    In ADLS nobody can set a file's modification time, so that it is noted as rclone notes it.
+    """
+    if not is_adls(landing):
+        yield local_path(landing)
+        return
+    with tempfile.TemporaryDirectory(prefix="lake-") as temporary:
+        folder = Path(temporary)
+        yield folder
+        files = [file for file in folder.rglob("*") if file.is_file()]
+
+        def upload(file: Path) -> None:
+            modified = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=file.stat().st_mtime_ns // 1000)
+            notes = {MODIFIED_NOTE: modified.isoformat()}
+            upload_blob(landing / file.relative_to(folder).as_posix(), file.read_bytes(), notes)
+
+        with ThreadPoolExecutor(_UPLOADS) as threads:
+            list(threads.map(upload, files))
+
+
+def _date_back(folder: Path, data_set: str, world: "World", described: str) -> None:
     """Dates the generated files to the beginning of the generated world: a snapshot is named after its files' time.
 
     The fraction of the second tells worlds apart, so that another seed's files of the same size are seen as new. Files
     that somebody else dropped keep their time.
     """
-    described = hashlib.sha256(f"{world!r} {dirt!r}".encode()).digest()
-    fraction = int.from_bytes(described[:4]) % 1_000_000
+    fraction = int.from_bytes(hashlib.sha256(described.encode()).digest()[:4]) % 1_000_000
     stamp = int(world.epoch.timestamp()) * 1_000_000_000 + fraction * 1_000
     generated = [folder / f"{data_set}.jsonl", *folder.glob("[0-9]" * 6 + "/*.json")]
     for file in generated:
@@ -172,7 +204,7 @@ def _write_dirt(lake: Lake, world: "World", data_set: str, hour: object, dirt: "
 
     from generators.dirt import manifest
 
-    folder = local_path(lake.sources) / "dirt" / data_set
+    folder = lake.sources / "dirt" / data_set
     folder.mkdir(parents=True, exist_ok=True)
     name = "snapshot" if hour is None else hour_key(hour)  # type: ignore[arg-type]
     temporary = folder / f".{name}.{os.getpid()}.tmp"

@@ -10,7 +10,7 @@ from upath import UPath
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import Settings
-from dagster_lake.storage.manifest import MANIFEST_NAME
+from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.paths import LAYERS, Lake
 
 EMPTY = "The lake is empty. Build one with:  lake demo"
@@ -54,8 +54,7 @@ def existing_lake(settings: Settings) -> Lake | None:
 
     Raises LakeFormatError for a lake of another format.
     """
-    lake = Lake(UPath(settings.root))
-    return Lake.at(settings.root) if lake.marker.exists() else None
+    return Lake.of(settings) if Lake.placed(settings).exists() else None
 
 
 def wanted_lake(settings: Settings) -> Lake:
@@ -104,8 +103,7 @@ def raw_data_sets(lake: Lake) -> list[RawDataSet]:
     found = []
     for zone in (lake.root, lake.root / "sensitive"):
         for folder in _folders(zone / "raw"):
-            landed = [p.name for p in _folders(folder) if (p / MANIFEST_NAME).exists()]
-            found.append(RawDataSet(folder.name, tuple(sorted(landed))))
+            found.append(RawDataSet(folder.name, tuple(landed_partitions(folder))))
     return sorted(found, key=lambda data_set: data_set.name)
 
 

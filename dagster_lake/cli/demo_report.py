@@ -1,7 +1,5 @@
 """What ``lake demo`` says at the end: what was built, how to look at it, and the first lines of gold."""
 
-from pathlib import Path
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -34,8 +32,8 @@ def print_report(console: Console, settings: Settings, outcome: Outcome) -> None
     console.print("  lake status                       every table, with rows and freshest hour")
     console.print("  lake preview gold/daily_sales     columns and first rows of a table")
     console.print(f'  lake query "{_QUESTION}"', soft_wrap=True, markup=False)
-    for report in sorted(Path(str(lake.reports)).glob("*.html")):
-        console.print(f"  open {path_text(report)}", soft_wrap=True, markup=False)
+    for report in sorted(lake.reports.glob("*.html"), key=str):
+        console.print(f"  open {path_text(str(report))}", soft_wrap=True, markup=False)
 
 
 def _built(outcome: Outcome) -> Table:

@@ -11,6 +11,7 @@ from dagster_lake.cli.render import Row, all_rows, plain, rich_table
 from dagster_lake.cli.text import value_text
 from dagster_lake.engines.scan import quoted, scan_sql, sql_type
 from dagster_lake.storage.delta import Pinned
+from dagster_lake.storage.duckdb_files import let_read
 
 _WIDEST_VALUE = 60
 
@@ -52,6 +53,7 @@ def _first(
     order = f" ORDER BY {quoted(order_by)} DESC" if order_by else ""
     with duckdb.connect(":memory:") as con:
         con.execute("SET TimeZone = 'UTC'")
+        let_read(con, pinned.uri)
         sql = f"SELECT * FROM ({scan_sql(pinned, partitions)}){order} LIMIT {rows:d}"
         return all_rows(con.sql(sql).to_arrow_reader(rows or 1))
 

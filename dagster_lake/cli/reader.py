@@ -12,7 +12,8 @@ from dagster_lake.cli.errors import CommandError
 from dagster_lake.engines.scan import literal, quoted, scan_sql
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
-from dagster_lake.storage.paths import LAYERS
+from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.paths import LAYERS, Lake
 
 BATCH_ROWS = 10_000
 _UNKNOWN_TABLE = re.compile(r'(?:Table with name "?|Catalog ")([^\s"!]+)')
@@ -27,6 +28,7 @@ def ask(catalog: list[LakeTable], settings: Settings, sql: str) -> Iterator[pa.R
     con = duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})
     try:
         con.execute("SET TimeZone = 'UTC'")
+        let_read(con, Lake.placed(settings).root)
         if settings.threads:
             con.execute(f"SET threads = {settings.threads:d}")
         _refuse_all_but_select(con, sql)

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from dagster_lake.engines.dbt_session import DbtSession, Store
 from dagster_lake.settings import Settings
+from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.paths import Lake
 
 SESSIONS: dict[str, DbtSession] = {}
@@ -33,6 +34,7 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Views over all tables, made before any thread runs."""
         conn.execute("SET TimeZone = 'UTC'")
+        let_read(conn, self.session.lake.root)
         self.session.open(conn)
 
     def store(self, target_config: TargetConfig) -> None:
@@ -67,7 +69,7 @@ class Plugin(BasePlugin):
 
 def _by_hand() -> DbtSession:
     settings = Settings()
-    return DbtSession(Lake.at(settings.root), settings)
+    return DbtSession(Lake.of(settings), settings)
 
 
 def _field(found: pa.Field, column: dict[str, Any]) -> pa.Field:

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 import duckdb
 
 from dagster_lake.settings import Settings
+from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.paths import Lake
 
 
 @contextmanager
@@ -19,6 +21,7 @@ def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     ):
         con.execute("SET temp_directory = $spill", {"spill": spill})
         con.execute("SET TimeZone = 'UTC'")
+        let_read(con, Lake.placed(settings).root)
         if settings.threads:
             con.execute(f"SET threads = {settings.threads:d}")
         yield con

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import duckdb
 import pyarrow as pa
-from upath import UPath
 
 from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
 from dagster_lake.contract import Contract, EventHubSource, FileSource
@@ -26,7 +25,7 @@ def offer_lines(con: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, 
     """
     files = raw_files(lake, contract, landed)
     if isinstance(contract.source, FileSource) and contract.source.format == "json_lines":
-        con.register("lines", pa.RecordBatchReader.from_batches(_line_schema(contract), _lines(contract, files)))
+        con.register("lines", pa.RecordBatchReader.from_batches(_line_schema(contract), _lines(lake, contract, files)))
         return
     con.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {_select(con, contract, files)}")
 
@@ -62,10 +61,10 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[Land
     return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
 
 
-def _lines(contract: Contract, files: list[LandedFile]) -> Iterator[pa.RecordBatch]:
+def _lines(lake: Lake, contract: Contract, files: list[LandedFile]) -> Iterator[pa.RecordBatch]:
     schema = _line_schema(contract)
     for file in files:
-        for batch in line_batches(UPath(file.place)):
+        for batch in line_batches(lake.file(file.place)):
             same = [
                 pa.repeat(pa.scalar(v, f.type), len(batch)) for v, f in zip(_of(file), list(schema)[2:], strict=True)
             ]

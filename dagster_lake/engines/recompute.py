@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
 from dagster_lake.storage.delta import Pinned
+from dagster_lake.storage.duckdb_files import let_read
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputati
     that may hold one of these orders are opened, so that the cost follows the run and not the history.
     """
     with duckdb.connect(":memory:") as con:
+        for table in list(silver.values())[:1]:
+            let_read(con, table.uri)
         written = [
             f"SELECT order_id FROM ({scan_sql(silver[table], hours)})"
             for table in ("orders_changes", "order_items_changes")

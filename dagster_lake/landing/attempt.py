@@ -4,9 +4,10 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import IO, BinaryIO, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import IO, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,32 +15,44 @@ from filelock import FileLock, Timeout
 from upath import UPath
 
 from dagster_lake.landing.result import LandingError
-from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, RawFile
+from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.azure_errors import reaching
+from dagster_lake.storage.blobs import Blob, list_blobs, remove_blobs
+from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, ManifestReplaced, RawFile
 from dagster_lake.storage.paths import local_path
 
 FILE_ROWS = 1_000_000
 ROW_GROUP_ROWS = 100_000
 LOCK_SECONDS = 900
+PUBLISH_ATTEMPTS = 4
+LEFTOVER_AGE = timedelta(hours=24)
+_Landed = TypeVar("_Landed")
 
 
 class AttemptFolder:
     """The folder of attempt ``number`` of the partition in ``partition``; its name is this process's own."""
 
     def __init__(self, partition: UPath, number: int) -> None:
-        self.path = local_path(partition) / f"attempt-{number:04d}-{uuid.uuid4().hex[:8]}"
+        self.path = partition / f"attempt-{number:04d}-{uuid.uuid4().hex[:8]}"
         self.files: list[RawFile] = []
 
     @contextmanager
     def new_file(self, name: str) -> Iterator["HashingFile"]:
         """A file to write to, under its name only when it is whole and on disk."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f"{name}.tmp"
+        if is_adls(self.path):
+            # Uploaded in blocks while it is written; it appears when it is closed.
+            with reaching(self.path), (self.path / name).open("wb") as upload:
+                yield HashingFile(upload)
+            return
+        folder = local_path(self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{name}.tmp"
         with open(temporary, "wb") as raw:
             file = HashingFile(raw)
             yield file
             raw.flush()
             os.fsync(raw.fileno())
-        os.replace(temporary, self.path / name)
+        os.replace(temporary, folder / name)
 
     def add(self, name: str, rows: int, written: "HashingFile", **origin: object) -> None:
         """Notes a written file for the manifest."""
@@ -61,7 +74,10 @@ class AttemptFolder:
 
     def discard(self) -> None:
         """Removes the folder and what it holds."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if is_adls(self.path):
+            remove_blobs(self.path, list_blobs(self.path))
+        else:
+            shutil.rmtree(local_path(self.path), ignore_errors=True)
 
 
 class HashingFile:
@@ -128,8 +144,12 @@ def _row_groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterato
 def locked(folder: UPath, what: str) -> Iterator[None]:
     """Holds ``folder`` against other landings, in this process and others; the lock goes with its process.
 
+    In ADLS nothing is held: the manifest's conditional write lets one of two landings win, and the other land again.
     Raises LandingError when another landing of ``what`` holds it for ``LOCK_SECONDS``.
     """
+    if is_adls(folder):
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(local_path(folder) / ".lock", timeout=LOCK_SECONDS):
@@ -140,11 +160,37 @@ def locked(folder: UPath, what: str) -> Iterator[None]:
         ) from None
 
 
+def until_published(land: Callable[[], _Landed]) -> _Landed:
+    """What ``land`` gives; it is called again when another landing was published while it was at work."""
+    for _ in range(PUBLISH_ATTEMPTS - 1):
+        with suppress(ManifestReplaced):
+            return land()
+    return land()
+
+
 def remove_leftovers(partition: UPath, manifest: Manifest | None) -> None:
-    """Removes what crashed landings left in a partition; the caller holds its lock, so nobody is writing there."""
+    """Removes what crashed landings left in a partition.
+
+    On a local disk the caller holds its lock, so nobody is writing there. In ADLS an attempt is left alone for
+    ``LEFTOVER_AGE`` after its last file, since it may be another landing at work.
+    """
     named = {file.path.split("/")[0] for file in manifest.files} if manifest else set()
+    if is_adls(partition):
+        remove_old_blobs(partition, lambda folder: folder.startswith("attempt-") and folder not in named)
+        return
     for entry in os.scandir(local_path(partition)):
         if entry.name.startswith("attempt-") and entry.name not in named:
             shutil.rmtree(entry.path)
         elif entry.name.startswith(MANIFEST_NAME) and entry.name.endswith(".tmp"):
             os.unlink(entry.path)
+
+
+def remove_old_blobs(parent: UPath, wanted: Callable[[str], bool]) -> None:
+    """Removes the folders in ``parent`` whose names are ``wanted`` and whose newest blob is older than
+    ``LEFTOVER_AGE``, by the storage's clock and ours."""
+    folders: dict[str, list[Blob]] = {}
+    for blob in list_blobs(parent):
+        folders.setdefault(str(blob.path).removeprefix(f"{parent}/").split("/")[0], []).append(blob)
+    for name, blobs in folders.items():
+        if wanted(name) and datetime.now(UTC) - max(blob.modified for blob in blobs) > LEFTOVER_AGE:
+            remove_blobs(parent, blobs)

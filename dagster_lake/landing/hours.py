@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from upath import UPath
 
@@ -9,9 +10,9 @@ from dagster_lake import clock
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing import events, rows
-from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers
+from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
 from dagster_lake.landing.result import Landed, LandingError, Sources
-from dagster_lake.storage.manifest import Attempt, Manifest, read_manifest, write_manifest
+from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
 
@@ -25,7 +26,7 @@ def land_hours(
     open is landed with ``complete=False`` and must be landed again. Raises LandingError for an hour that has not
     begun, and for one of which the hub may have forgotten events before they were landed; ``refresh`` accepts that.
     """
-    return [_land_hour(contract, lake, hour, sources, refresh) for hour in hours]
+    return [until_published(partial(_land_hour, contract, lake, hour, sources, refresh)) for hour in hours]
 
 
 def late_commits(contract: Contract, lake: Lake, hours: HourRange, sources: Sources) -> list[datetime]:
@@ -102,5 +103,9 @@ def _publish(folder: UPath, before: Manifest | None, after: Manifest, attempt: A
     if changed:
         after = replace(after, landed_at=now)
     if after != before:
-        write_manifest(folder, after, replacing=before)
+        try:
+            write_manifest(folder, after, replacing=before)
+        except ManifestReplaced:
+            attempt.discard()
+            raise
     return Landed.of(after, changed=changed)

@@ -6,7 +6,7 @@ from dagster_lake.contract import Contract
 from dagster_lake.landing.hours import land_hours, late_commits
 from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources
 from dagster_lake.landing.snapshot import land_snapshot
-from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dagster_lake.storage.manifest import Manifest, landed_partitions, read_manifest
 from dagster_lake.storage.paths import Lake
 
 __all__ = [
@@ -38,7 +38,4 @@ def manifests(lake: Lake, contract: Contract, partitions: Iterable[str]) -> list
 
 def partitions(lake: Lake, contract: Contract) -> list[str]:
     """The keys of every landed partition, oldest first."""
-    raw = lake.raw(contract.name, sensitive=contract.sensitive)
-    if not raw.exists():
-        return []
-    return sorted(entry.name for entry in raw.iterdir() if (entry / MANIFEST_NAME).exists())
+    return landed_partitions(lake.raw(contract.name, sensitive=contract.sensitive))

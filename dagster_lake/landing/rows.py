@@ -7,7 +7,6 @@ from datetime import datetime
 
 import duckdb
 import pyarrow as pa
-from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, DatabaseSource, Property
@@ -16,6 +15,7 @@ from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
 from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.database_dialect import listed, quoted
+from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.manifest import Manifest, landed_files
 
 _TYPES: dict[str, pa.DataType] = {
@@ -80,10 +80,11 @@ def _not_landed(
             QUALIFY row_number() OVER (PARTITION BY {version} ORDER BY _file DESC) = 1
         )
         SELECT found.* FROM found ANTI JOIN last ON {same} ORDER BY {order}"""
-    files = [str(place) for _, _, place in landed_files(UPath(attempt.path.parent), before)]
+    files = [str(place) for _, _, place in landed_files(attempt.path.parent, before)]
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'")
         connection.execute("SET temp_directory = ?", [spill])
+        let_read(connection, attempt.path)
         connection.register("found", found)
         new = connection.sql(sql, params=[files]).to_arrow_reader(ROW_GROUP_ROWS)
         assert new is not None

@@ -1,12 +1,14 @@
 """Landing a snapshot: everything in a data set's landing folder, as it stands."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
+from typing import BinaryIO
 
 import pyarrow as pa
 from upath import UPath
@@ -14,11 +16,19 @@ from upath import UPath
 from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, FileSource
-from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked
+from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked, remove_old_blobs, until_published
 from dagster_lake.landing.dropped import ENDINGS, DroppedFile, Stamp, dropped_files, read_steadily, safe_name
 from dagster_lake.landing.line_count import LineCounter
 from dagster_lake.landing.result import Landed, LandingError
-from dagster_lake.storage.manifest import MANIFEST_NAME, Attempt, Manifest, read_manifest, write_manifest
+from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.manifest import (
+    Attempt,
+    Manifest,
+    ManifestReplaced,
+    landed_partitions,
+    read_manifest,
+    write_manifest,
+)
 from dagster_lake.storage.paths import Lake, local_path
 
 SNAPSHOT_FORMAT = "%Y-%m-%dT%H%M%SZ"
@@ -34,6 +44,7 @@ _BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_FILES = 10_000
 _CHUNK = 1024 * 1024
 _READERS = 4
+_REMOTE_READERS = 16
 
 
 @dataclass
@@ -57,12 +68,16 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> L
     """
     if not isinstance(contract.source, FileSource):
         raise LandingError(f"{contract.name}: arrives by hour from a {contract.source.kind}; land its hours instead")
+    return until_published(partial(_land, contract, contract.source, lake, refresh))
+
+
+def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool) -> Landed:
     raw = lake.raw(contract.name, sensitive=contract.sensitive)
     with locked(raw, f"{contract.name}, snapshot"):
-        files, skipped_files = dropped_files(local_path(lake.landing(contract.name)), contract.source.format)
+        files, skipped_files = dropped_files(lake.landing(contract.name), source.format)
         skipped = tuple(skipped_files)
         if not files:
-            raise LandingError(_nothing_to_land(contract, contract.source, lake, len(skipped)))
+            raise LandingError(_nothing_to_land(contract, source, lake, len(skipped)))
         previous = _newest(raw)
         if previous and not refresh and _inventory(files) == previous.source_state:
             return Landed.of(previous, changed=False, skipped=skipped)
@@ -72,14 +87,14 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> L
         attempt = AttemptFolder(raw / key, 1)
         content = _Content()
         with commit(f"raw.{contract.name}.files"):
-            if contract.source.format == "json_lines":
+            if source.format == "json_lines":
                 _copy(files, attempt, content)
             else:
                 attempt.write_parquet("documents", DOCUMENT_SCHEMA, _documents(files, content))
         landed = Manifest(
             data_set=contract.name,
             partition=key,
-            kind=contract.source.kind,
+            kind=source.kind,
             attempts=(Attempt(1, now, tuple(attempt.files)),),
             complete=True,
             landed_at=now,
@@ -90,9 +105,13 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> L
             # The files were only touched. Noting how they look now saves reading them again next time.
             seen = replace(previous, source_state=landed.source_state)
             write_manifest(raw / previous.partition, seen, replacing=previous)
-            shutil.rmtree(local_path(raw) / key)
+            _discard(raw / key, attempt)
             return Landed.of(previous, changed=False, skipped=skipped)
-        write_manifest(raw / key, landed, replacing=None)
+        try:
+            write_manifest(raw / key, landed, replacing=None)
+        except ManifestReplaced:
+            _discard(raw / key, attempt)
+            raise
         return Landed.of(landed, changed=True, skipped=skipped)
 
 
@@ -103,7 +122,7 @@ def _nothing_to_land(contract: Contract, source: FileSource, lake: Lake, skipped
 
 
 def _inventory_line(source: str, stamp: Stamp) -> bytes:
-    return f"{source}\0{stamp.size}\0{stamp.modified_ns}\0".encode()
+    return f"{source}\0{stamp.size}\0{stamp.modified_ns}\0{stamp.etag}".encode()
 
 
 def _inventory(files: list[DroppedFile]) -> str:
@@ -124,32 +143,40 @@ def _key(files: list[DroppedFile], previous: Manifest | None, now: datetime) -> 
     return key
 
 
-def _snapshot_folders(raw: UPath) -> list[str]:
-    return sorted((entry.name for entry in raw.iterdir() if not entry.name.startswith(".")), reverse=True)
+def _discard(partition: UPath, attempt: AttemptFolder) -> None:
+    """Removes what was landed in vain. In ADLS, where nothing is locked, another landing may have the same key."""
+    if is_adls(partition):
+        attempt.discard()
+    else:
+        shutil.rmtree(local_path(partition))
 
 
 def _newest(raw: UPath) -> Manifest | None:
-    for name in _snapshot_folders(raw):
-        if (raw / name / MANIFEST_NAME).exists():
-            return read_manifest(raw / name)
-    return None
+    landed = landed_partitions(raw)
+    return read_manifest(raw / landed[-1]) if landed else None
 
 
 def _remove_leftovers(raw: UPath, newest: Manifest | None) -> None:
     """Removes the folders of crashed landings: they have no manifest, and their keys are later than the newest."""
-    for name in _snapshot_folders(raw):
-        if newest and name <= newest.partition:
-            return
-        shutil.rmtree(local_path(raw) / name)
+
+    def crashed(name: str) -> bool:
+        return not name.startswith(".") and (newest is None or name > newest.partition)
+
+    if is_adls(raw):
+        remove_old_blobs(raw, crashed)
+        return
+    for entry in os.scandir(local_path(raw)):
+        if crashed(entry.name):
+            shutil.rmtree(entry.path)
 
 
 def _copy(files: list[DroppedFile], attempt: AttemptFolder, content: _Content) -> None:
     for number, file in enumerate(files):
         name = safe_name(number, file.source)
 
-        def copy(path: Path, name: str = name) -> tuple[HashingFile, int]:
+        def copy(opened: BinaryIO, name: str = name) -> tuple[HashingFile, int]:
             counter = LineCounter()
-            with open(path, "rb") as opened, attempt.new_file(name) as copied:
+            with attempt.new_file(name) as copied:
                 while chunk := opened.read(_CHUNK):
                     copied.write(chunk)
                     counter.add(chunk)
@@ -162,9 +189,11 @@ def _copy(files: list[DroppedFile], attempt: AttemptFolder, content: _Content) -
 
 def _documents(files: list[DroppedFile], content: _Content) -> Iterator[pa.RecordBatch]:
     """The files as ``DOCUMENT_SCHEMA``, read by a few threads; a batch holds at most about ``_BATCH_BYTES``."""
-    with ThreadPoolExecutor(_READERS) as readers:
+    # A local disk is busy with a few; of a remote store it is the answers that are waited for.
+    remote = any(is_adls(file.path) for file in files[:1])
+    with ThreadPoolExecutor(_REMOTE_READERS if remote else _READERS) as readers:
         for batch in _batches(files):
-            read = list(readers.map(lambda file: read_steadily(file, Path.read_bytes), batch))
+            read = list(readers.map(lambda file: read_steadily(file, lambda opened: opened.read()), batch))
             for file, (stamp, body) in zip(batch, read, strict=True):
                 content.add(file.source, stamp, hashlib.sha256(body).digest())
             yield pa.RecordBatch.from_arrays(

@@ -4,7 +4,8 @@ import hashlib
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+
+from upath import UPath
 
 from dagster_lake.landing.dropped import dropped_files
 
@@ -17,14 +18,14 @@ class LandingState:
     age: timedelta
 
 
-def landing_state(folder: Path, file_format: str) -> LandingState:
+def landing_state(folder: UPath, file_format: str) -> LandingState:
     """The state of ``folder`` as it stands; only names and times are read."""
     files, _ = dropped_files(folder, file_format)
     if not files:
         return LandingState("", timedelta.max)
     listing = hashlib.sha256()
     for file in files:
-        listing.update(f"{file.source}\0{file.stamp.size}\0{file.stamp.modified_ns}\n".encode())
+        listing.update(f"{file.source}\0{file.stamp.size}\0{file.stamp.modified_ns}{file.stamp.etag}\n".encode())
     newest = max(file.stamp.modified_ns for file in files)
     age = time.time_ns() - newest
     # A time in the future is not somebody writing but a wrong clock; waiting for it could take for ever.

@@ -17,6 +17,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.azure import delta_options
+from dagster_lake.storage.azure_errors import reaching
 from dagster_lake.storage.table_spec import TableSpec
 
 ATTEMPTS = 8
@@ -79,6 +82,11 @@ class Pinned:
                 actions = actions.filter(pc.and_(low_enough, high_enough))
         return [str(self.uri / path) for path in actions["path"].to_pylist()]
 
+    def are_there(self, files: Collection[str]) -> bool:
+        """Whether none of these files, as ``files`` names them, was vacuumed meanwhile."""
+        root = f"{self.uri}/"
+        return all(_exists(self.uri / file.removeprefix(root)) for file in files)
+
     def rows(self, partitions: Collection[str] | None = None) -> int:
         """Rows in the table, or in the named partitions, from the log alone."""
         return pc.sum(self._select(partitions)["num_records"]).as_py() or 0
@@ -133,9 +141,8 @@ def _pin_to_write(uri: UPath) -> Pinned | None:
 
 
 def _load(uri: UPath, version: int | None = None) -> Pinned | None:
-    try:
-        table = DeltaTable(str(uri), version=version)
-    except TableNotFoundError:
+    table = _open(uri, version)
+    if table is None:
         return None
     unreadable = _UNREADABLE_FEATURES & set(table.protocol().reader_features or ())
     if unreadable:
@@ -146,42 +153,64 @@ def _load(uri: UPath, version: int | None = None) -> Pinned | None:
     return Pinned(uri, table)
 
 
+def _open(uri: UPath, version: int | None = None) -> DeltaTable | None:
+    with reaching(uri):
+        try:
+            return DeltaTable(str(uri), version=version, storage_options=delta_options(uri))
+        except TableNotFoundError:
+            return None
+
+
 # ---- what this process knows already ----
 # Loading a table reads its log, which takes longer the more partitions there are. A step pins its tables several times
 # over, and mostly nobody has committed since: two looks at the log's folder tell.
 
-_Commit = tuple[int, int, int]
+_Commit = tuple[object, ...]
 _held: dict[str, tuple[_Commit, Pinned]] = {}
 
 
 def _hold(pinned: Pinned) -> None:
-    """Keeps a table for the next ``pin``, when it is a local one."""
+    """Keeps a table for the next ``pin``."""
     commit = _commit_file(pinned)
     if commit is not None:
         _held[str(pinned.uri)] = (commit, pinned)
 
 
 def _still_newest(held: tuple[_Commit, Pinned] | None) -> Pinned | None:
-    """The table, when the last commit it knows is still there, and no later one."""
+    """The table, when the last commit it knows is still there, and no later one, and it can still be read."""
     if held is None:
         return None
     commit, pinned = held
-    return pinned if commit == _commit_file(pinned) and not os.path.exists(_log_file(pinned, 1)) else None
+    if pinned.table._storage_options != delta_options(pinned.uri):  # its token is about to expire
+        return None
+    return pinned if commit == _commit_file(pinned) and not _exists(_log_file(pinned, 1)) else None
 
 
 def _commit_file(pinned: Pinned) -> _Commit | None:
     """What tells the file of this very commit from that of a table made anew in the same place."""
-    if not isinstance(pinned.uri, Path):
-        return None
+    file = _log_file(pinned)
+    if is_adls(file):
+        etag = _etag(file)
+        return None if etag is None else (etag,)
     try:
-        found = os.stat(_log_file(pinned))
+        found = os.stat(str(file))
     except FileNotFoundError:
         return None  # expired, behind a checkpoint
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _log_file(pinned: Pinned, later: int = 0) -> str:
-    return os.path.join(str(pinned.uri), "_delta_log", f"{pinned.version + later:020}.json")
+def _exists(file: UPath) -> bool:
+    return _etag(file) is not None if is_adls(file) else os.path.exists(str(file))
+
+
+def _etag(file: UPath) -> str | None:
+    from dagster_lake.storage.blobs import etag_of
+
+    return etag_of(file)
+
+
+def _log_file(pinned: Pinned, later: int = 0) -> UPath:
+    return pinned.uri / "_delta_log" / f"{pinned.version + later:020}.json"
 
 
 def replace_partitions(
@@ -272,17 +301,21 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
     """
     if keep_hours < 7 * 24:
         raise ValueError(f"keep_hours={keep_hours} could break a running reader; keep at least {7 * 24} hours")
-    with commit(f"vacuum.{uri.name}"):
+    table = _open(uri)
+    if table is None:
+        raise TableNotFoundError(f"{uri} is no Delta table")
+    with reaching(uri), commit(f"vacuum.{uri.name}"):
         # In full: a writer that crashed left files that no version ever named.
-        return DeltaTable(str(uri)).vacuum(retention_hours=keep_hours, dry_run=False, full=True)
+        return table.vacuum(retention_hours=keep_hours, dry_run=False, full=True)
 
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
     for _ in range(ATTEMPTS):
         try:
-            base = _ensure(spec)
-            with commit(spec.name):
-                write(base)
+            with reaching(spec.uri):
+                base = _ensure(spec)
+                with commit(spec.name):
+                    write(base)
         except CommitFailedError:
             continue
         written = Pinned(base.uri, base.table)  # the write took the table along
@@ -312,7 +345,9 @@ def _ensure(spec: TableSpec) -> Pinned:
     with commit(f"{spec.name}.evolved"):
         existing.table.alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
     with commit(f"{spec.name}.columns"):
-        DeltaTable(str(spec.uri)).alter.add_columns(_delta_fields(added))
+        evolving = _open(spec.uri)
+        assert evolving is not None
+        evolving.alter.add_columns(_delta_fields(added))
     widened = _pin_to_write(spec.uri)
     assert widened is not None
     return widened
@@ -329,6 +364,7 @@ def _create(spec: TableSpec) -> Pinned:
                 partition_by=spec.partition_by,
                 description=spec.description or None,
                 configuration={"delta.dataSkippingStatsColumns": ",".join(spec.statistics)},
+                storage_options=delta_options(spec.uri),
             )
     except (CommitFailedError, DeltaError):
         if pin(spec.uri) is None:

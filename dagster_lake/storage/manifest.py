@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
 
 VERSION = 1
@@ -25,6 +27,10 @@ MANIFEST_NAME = "_manifest.json"
 
 class ManifestError(Exception):
     """A manifest that cannot be used, or files that differ from it; the message names the file and the remedy."""
+
+
+class ManifestReplaced(ManifestError):
+    """Another landing of the partition was published first; landing again takes account of it."""
 
 
 @dataclass(frozen=True)
@@ -94,55 +100,104 @@ class Manifest:
 
 def read_manifest(folder: UPath) -> Manifest | None:
     """The manifest in ``folder``; None when the partition is not landed. Raises ManifestError for a bad one."""
-    file = folder / MANIFEST_NAME
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        document = json.loads(text)
-        if document["version"] != VERSION:
-            raise ManifestError(
-                f"{file} has version {document['version']!r}; this dagster_lake reads {VERSION}. Install the version "
-                "that wrote it, or move the partition's folder away and land it again"
-            )
-        return _manifest(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(
-            f"{file} is damaged ({error!r}); restore it, or move the partition's folder away and land it again"
-        ) from error
+    return _read(folder)[0]
 
 
 def write_manifest(folder: UPath, manifest: Manifest, *, replacing: Manifest | None) -> None:
     """Publishes ``manifest``, provided that ``replacing`` is still the one there (None: none is).
 
-    The caller holds the partition's lock, which is what makes check and replacement one step on a local disk. On
-    ADLS the same promise takes a conditional write: If-None-Match: * for the first, If-Match: <etag> after that.
-    Raises ManifestError when another landing came first.
+    On a local disk the caller holds the partition's lock, which makes check and replacement one step. In ADLS the
+    write itself carries the condition. Raises ManifestReplaced when another landing came first.
     """
-    if read_manifest(folder) != replacing:
-        raise ManifestError(f"{folder / MANIFEST_NAME} was replaced by another landing meanwhile; run this one again")
-    place = local_path(folder) / MANIFEST_NAME
-    temporary = place.with_name(f"{MANIFEST_NAME}.{uuid.uuid4().hex}.tmp")
-    with commit(f"raw.{manifest.data_set}"):
+    found, etag = _read(folder)
+    replaced = ManifestReplaced(
+        f"{folder / MANIFEST_NAME} was replaced by another landing meanwhile; run this one again"
+    )
+    if found != replacing:
+        raise replaced
+    text = json.dumps(_document(manifest), indent=1, ensure_ascii=False) + "\n"
+    if not is_adls(folder):
+        _replace_file(local_path(folder) / MANIFEST_NAME, text, f"raw.{manifest.data_set}")
+        return
+    from dagster_lake.storage.blobs import BlobChanged, put_blob
+
+    try:
+        with commit(f"raw.{manifest.data_set}"):
+            put_blob(folder / MANIFEST_NAME, text.encode(), replacing=etag)
+    except BlobChanged:
+        raise replaced from None
+
+
+def _replace_file(place: Path, text: str, name: str) -> None:
+    temporary = place.with_name(f"{place.name}.{uuid.uuid4().hex}.tmp")
+    with commit(name):
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(_document(manifest), file, indent=1, ensure_ascii=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, place)
         _sync_folder(place.parent)
 
 
+def landed_partitions(raw: UPath) -> list[str]:
+    """The keys of the partitions below ``raw`` that have a manifest, oldest first."""
+    if is_adls(raw):
+        from dagster_lake.storage.blobs import list_blobs
+
+        return sorted(blob.path.parent.name for blob in list_blobs(raw) if blob.path.name == MANIFEST_NAME)
+    if not raw.exists():
+        return []
+    return sorted(entry.name for entry in raw.iterdir() if (entry / MANIFEST_NAME).exists())
+
+
 def landed_files(folder: UPath, manifest: Manifest) -> Iterator[tuple[Attempt, RawFile, UPath]]:
     """Each file with its attempt and its address; raises ManifestError for one that is missing or of another size."""
+    sizes = _sizes(folder, manifest)
     for attempt in manifest.attempts:
         for file in attempt.files:
-            place = folder / file.path
-            size = place.stat().st_size if place.exists() else None
+            place, size = folder / file.path, sizes.get(file.path)
             if size != file.bytes:
                 raise ManifestError(_differs(place, file, "is missing" if size is None else f"has {size} bytes"))
             yield attempt, file, place
+
+
+def _sizes(folder: UPath, manifest: Manifest) -> dict[str, int]:
+    """The size of each of the manifest's files that is there, by its path."""
+    if is_adls(folder):
+        from dagster_lake.storage.blobs import list_blobs
+
+        return {f"{b.path.parent.name}/{b.path.name}": b.size for b in list_blobs(folder)} if manifest.files else {}
+    places = {file.path: folder / file.path for file in manifest.files}
+    return {path: place.stat().st_size for path, place in places.items() if place.exists()}
+
+
+def _read(folder: UPath) -> tuple[Manifest | None, str | None]:
+    """The manifest, and the etag of its file where it is in ADLS."""
+    file, etag = folder / MANIFEST_NAME, None
+    if is_adls(folder):
+        from dagster_lake.storage.blobs import read_blob
+
+        found = read_blob(file)
+        if found is None:
+            return None, None
+        content, _, etag = found
+    else:
+        try:
+            content = file.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None, None
+    try:
+        document = json.loads(content)
+        if document["version"] != VERSION:
+            raise ManifestError(
+                f"{file} has version {document['version']!r}; this dagster_lake reads {VERSION}. Install the version "
+                "that wrote it, or move the partition's folder away and land it again"
+            )
+        return _manifest(document), etag
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(
+            f"{file} is damaged ({error!r}); restore it, or move the partition's folder away and land it again"
+        ) from error
 
 
 def verify(folder: UPath, manifest: Manifest) -> list[str]:
@@ -153,8 +208,8 @@ def verify(folder: UPath, manifest: Manifest) -> list[str]:
         if not place.exists():
             problems.append(_differs(place, file, "is missing"))
             continue
-        with open(local_path(place), "rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        with place.open("rb") as opened:
+            found = hashlib.file_digest(cast(BufferedReader, opened), "sha256").hexdigest()
         if found != file.sha256:
             problems.append(_differs(place, file, f"has sha256 {found}"))
     return problems

@@ -1,11 +1,14 @@
 """Where everything in the lake lives: one class knows the layout, local or remote."""
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from upath import UPath
+
+from dagster_lake.settings import PROJECT_ROOT, Settings
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
@@ -22,34 +25,72 @@ class Lake:
     """The layout of one lake below ``root``.
 
     ``sensitive`` data (raw, bronze and quarantine of a data set with PII) lives below ``sensitive/``; every other
-    zone holds masked values only. Names are checked, so that no path can leave the lake.
+    zone holds masked values only. Names are checked, so that no path can leave the lake. ``own_sources`` is where the
+    embedded source systems live when not below ``root``.
     """
 
     root: UPath
+    own_sources: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Lake":
+        """The lake that the settings name, created when absent.
+
+        Raises LakeFormatError as ``at`` does, and StorageError for a remote lake that cannot be reached.
+        """
+        return cls.placed(settings)._opened()
+
+    @classmethod
+    def placed(cls, settings: Settings) -> "Lake":
+        """The layout of the lake that the settings name, whether or not there is one; nothing is read or written."""
+        if not is_remote(settings.root):
+            return cls(_local_root(settings.root), settings.sources)
+        from dagster_lake.storage.azure import adls_root
+
+        return cls(adls_root(settings), settings.sources or PROJECT_ROOT / ".lake-sources")
 
     @classmethod
     def at(cls, root: str) -> "Lake":
-        """The lake at ``root``, created when absent.
+        """The lake in the local folder ``root``, created when absent.
 
         Raises LakeFormatError when the folder holds a lake of another format, or cannot hold one by its name.
         """
-        if set(root) & set("*?[]"):
-            raise LakeFormatError(
-                f"{root!r} cannot hold a lake: engines read *, ?, [ and ] as patterns; rename the folder"
-            )
-        lake = cls(UPath(root))
-        marker = lake.marker
-        if not marker.exists():
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.write_text(json.dumps({"format_version": FORMAT_VERSION}) + "\n")
-            return lake
-        found = json.loads(marker.read_text()).get("format_version")
+        return cls(_local_root(root))._opened()
+
+    def exists(self) -> bool:
+        """Whether there is a lake, of whatever format."""
+        return self._read_marker() is not None
+
+    def _opened(self) -> "Lake":
+        text = self._read_marker()
+        if text is None:
+            self._write_marker(json.dumps({"format_version": FORMAT_VERSION}) + "\n")
+            return self
+        found = json.loads(text).get("format_version")
         if found != FORMAT_VERSION:
             raise LakeFormatError(
-                f"{marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "
+                f"{self.marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "
                 "Move the folder away and build it anew (`lake reset`, `lake demo`), or install the version it names."
             )
-        return lake
+        return self
+
+    def _read_marker(self) -> str | None:
+        if isinstance(self.root, Path):
+            return self.marker.read_text() if self.marker.exists() else None
+        from dagster_lake.storage.blobs import read_blob
+
+        found = read_blob(self.marker)
+        return None if found is None else found[0].decode()
+
+    def _write_marker(self, text: str) -> None:
+        if isinstance(self.root, Path):
+            self.marker.parent.mkdir(parents=True, exist_ok=True)
+            self.marker.write_text(text)
+            return
+        from dagster_lake.storage.blobs import BlobChanged, put_blob
+
+        with contextlib.suppress(BlobChanged):  # another process made the lake just now
+            put_blob(self.marker, text.encode(), replacing=None)
 
     @property
     def marker(self) -> UPath:
@@ -75,9 +116,19 @@ class Lake:
         return self.root / "landing" / _checked(data_set, _NAME)
 
     @property
-    def sources(self) -> UPath:
-        """Where the embedded source systems live; they stand in for the outside world."""
-        return self.root / "sources"
+    def sources(self) -> Path:
+        """Where the embedded source systems live, on this machine; they stand in for the outside world."""
+        return self.own_sources or local_path(self.root) / "sources"
+
+    def file(self, address: str) -> UPath:
+        """The path of a file of this lake by its address, as ``str`` of its path gives it.
+
+        Raises ValueError for one outside the lake.
+        """
+        root = f"{str(self.root).rstrip('/')}/"
+        if not address.startswith(root):
+            raise ValueError(f"{address} is not in the lake {self.root}")
+        return self.root / address[len(root) :]
 
     @property
     def reports(self) -> UPath:
@@ -88,11 +139,22 @@ class Lake:
         return self.root / "sensitive" if sensitive else self.root
 
 
+def is_remote(root: str) -> bool:
+    """Whether ``root`` is a URL rather than a folder on this machine."""
+    return "://" in root
+
+
 def local_path(path: UPath) -> Path:
     """``path`` as an ordinary path. Raises ValueError for a remote one, which has none."""
     if path.protocol not in ("", "file"):
-        raise ValueError(f"{path} is remote; the embedded sources, the landing folder and raw need a local lake so far")
+        raise ValueError(f"{path} is remote, and only a folder on this machine or in ADLS Gen2 can hold this")
     return Path(path.path)
+
+
+def _local_root(root: str) -> UPath:
+    if set(root) & set("*?[]"):
+        raise LakeFormatError(f"{root!r} cannot hold a lake: engines read *, ?, [ and ] as patterns; rename the folder")
+    return UPath(root)
 
 
 def _checked(name: str, pattern: re.Pattern[str]) -> str:

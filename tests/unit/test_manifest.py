@@ -78,5 +78,5 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_lake_elsewhere_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match="need a local lake"):
+    with pytest.raises(ValueError, match="only a folder on this machine or in ADLS Gen2"):
         write_manifest(UPath("memory://lake/raw"), MANIFEST, replacing=None)
