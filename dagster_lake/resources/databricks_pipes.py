@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import dagster as dg
-from dagster import PipesContextInjector, PipesMessageReader, open_pipes_session
+from dagster import PipesMessageReader
 from dagster_pipes import PipesContextData, PipesMessage, PipesParams, encode_param
 
 from dagster_lake.resources.databricks import Workspace, WorkspaceError
@@ -24,7 +24,7 @@ class Handler(Protocol):
         ...
 
 
-class StepFolder(PipesContextInjector, PipesMessageReader):
+class StepFolder(PipesMessageReader):
     """The folder of one step, and what the step has told so far.
 
     Messages are read when ``pull`` is called, by the one loop that looks at the run as well. Dagster's own reader
@@ -44,24 +44,24 @@ class StepFolder(PipesContextInjector, PipesMessageReader):
 
     @contextmanager
     def session(self, context: dg.OpExecutionContext | None, extras: dict[str, Any]) -> Iterator[list[str]]:
-        """Makes the folder and yields the arguments that tell a step of it; logs go to Dagster, if it is there."""
+        """Makes the folder and yields the arguments that tell a step of it; logs go to Dagster, if it is there.
+
+        Not by Dagster's open_pipes_session: it obliges the asset to yield what Pipes would, and ours yield what every
+        engine's results come to.
+        """
+        handler: Handler = _Log() if context is None else dg.PipesMessageHandler(context, self)
+        path = f"{self.folder}/context.json"
         try:
-            if context is None:
-                with self.inject_context(_outside_dagster(extras)) as there, self.read_messages(_Log()) as back:
-                    yield _arguments(there, back)
-            else:
-                with open_pipes_session(context, context_injector=self, message_reader=self, extras=extras) as session:
-                    yield _arguments(session.context_injector_params, session.message_reader_params)
+            self.workspace.make_folder(self.messages)
+            self.workspace.write(path, json.dumps(_context_data(context, extras)).encode())
+            with self.read_messages(handler) as messages:
+                context_argument, messages_argument = encode_param({"path": path}), encode_param(messages)
+                yield [
+                    *("--dagster-pipes-context", context_argument),
+                    *("--dagster-pipes-messages", messages_argument),
+                ]
         finally:
             self._remove()
-
-    @contextmanager
-    def inject_context(self, context: PipesContextData) -> Iterator[PipesParams]:
-        """Writes the context into the folder."""
-        self.workspace.make_folder(self.messages)
-        path = f"{self.folder}/context.json"
-        self.workspace.write(path, json.dumps(context).encode())
-        yield {"path": path}
 
     @contextmanager
     def read_messages(self, handler: Handler) -> Iterator[PipesParams]:
@@ -121,11 +121,8 @@ def current_context() -> dg.OpExecutionContext | None:
         return None
 
 
-def _arguments(context: PipesParams, messages: PipesParams) -> list[str]:
-    return ["--dagster-pipes-context", encode_param(context), "--dagster-pipes-messages", encode_param(messages)]
-
-
-def _outside_dagster(extras: dict[str, Any]) -> PipesContextData:
+def _context_data(context: dg.OpExecutionContext | None, extras: dict[str, Any]) -> PipesContextData:
+    """The document that Pipes opens there. What a step is to do stands in ``extras`` alone."""
     return {
         "asset_keys": None,
         "code_version_by_asset_key": None,
@@ -133,8 +130,8 @@ def _outside_dagster(extras: dict[str, Any]) -> PipesContextData:
         "partition_key": None,
         "partition_key_range": None,
         "partition_time_window": None,
-        "run_id": "outside-dagster",
-        "job_name": None,
-        "retry_number": 0,
+        "run_id": context.run_id if context else "outside-dagster",
+        "job_name": context.job_name if context else None,
+        "retry_number": context.retry_number if context else 0,
         "extras": extras,
     }
