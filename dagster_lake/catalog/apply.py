@@ -132,35 +132,32 @@ class _Applier:
             )
 
     def change(self, action: Action) -> None:
-        """Writes a setting or comment as it is wanted; the object's others are written along, which changes nothing."""
+        """Writes one setting or comment as it is wanted, and nothing beside it."""
         from databricks.sdk.service.catalog import AzureManagedIdentityResponse
 
-        wanted, client = self.desired[action.kind, action.name], self.client
-        if action.kind == "storage credential":
-            client.storage_credentials.update(
-                wanted.name,
-                azure_managed_identity=AzureManagedIdentityResponse.from_dict(_identity(wanted).as_dict()),
-                comment=wanted.comment,
-            )
-        elif action.kind == "external location":
-            client.external_locations.update(
-                wanted.name,
-                url=wanted.settings["url"],
-                credential_name=wanted.settings["credential"],
-                comment=wanted.comment,
-            )
-        elif action.kind == "catalog":
-            client.catalogs.update(wanted.name, comment=wanted.comment)
-        elif action.kind == "schema":
-            client.schemas.update(wanted.name, comment=wanted.comment)
-        elif action.kind == "volume":
-            client.volumes.update(wanted.name, comment=wanted.comment)
-        elif action.kind == "function":
+        client, name, wanted = self.client, action.name, self.desired[action.kind, action.name]
+        if action.kind == "function":
             self.workspace.sql(sql.create_function(wanted))
         elif action.column:
-            self.workspace.sql(sql.comment_on_column(action.name, action.column, action.after))
+            self.workspace.sql(sql.comment_on_column(name, action.column, action.after))
+        elif action.kind == "table":
+            self.workspace.sql(sql.comment_on_table(name, action.after))
+        elif action.what == "comment":
+            updates: dict[str, Callable[..., object]] = {
+                "storage credential": client.storage_credentials.update,
+                "external location": client.external_locations.update,
+                "catalog": client.catalogs.update,
+                "schema": client.schemas.update,
+                "volume": client.volumes.update,
+            }
+            updates[action.kind](name, comment=action.after)
+        elif action.kind == "storage credential":
+            identity = AzureManagedIdentityResponse.from_dict(_identity(wanted).as_dict())
+            client.storage_credentials.update(name, azure_managed_identity=identity)
+        elif action.key == "url":
+            client.external_locations.update(name, url=action.after)
         else:
-            self.workspace.sql(sql.comment_on_table(action.name, action.after))
+            client.external_locations.update(name, credential_name=action.after)
 
     def tag(self, step: Step) -> None:
         first = step[0]

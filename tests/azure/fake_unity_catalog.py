@@ -145,6 +145,7 @@ class FakeUnityCatalog:
             elif method == "DELETE":
                 del every[name]
                 self.grants.pop((kind.removesuffix("s"), name), None)
+                self.tags = {owner: tags for owner, tags in self.tags.items() if not f"{owner}.".startswith(f"{name}.")}
             return found
         if method == "GET":
             parent = ".".join(query[key] for key in ("catalog_name", "schema_name") if key in query)
@@ -210,7 +211,7 @@ class FakeUnityCatalog:
     def _permissions(self, method: str, type_: str, name: str, query: dict[str, str], body: Json) -> Json:
         if name not in getattr(self, f"{type_}s"):
             raise Refused(404, f"{type_.upper()}_DOES_NOT_EXIST", f"'{name}' does not exist.")
-        granted = self.grants.setdefault((type_, name), {})
+        granted = self.grants.get((type_, name), {})
         if method == "PATCH":
             for change in body["changes"]:
                 who = change["principal"]
@@ -223,6 +224,7 @@ class FakeUnityCatalog:
                 granted.pop(who, None)
                 if kept:
                     granted[who] = sorted(kept)
+            self.grants[type_, name] = granted
         assignments = [{"principal": who, "privileges": granted[who]} for who in sorted(granted)]
         return _page("privilege_assignments", assignments, query)
 
