@@ -97,7 +97,8 @@ class SparkEngine:
             if step.layer == "silver":
                 return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
             version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
-            return self._result(newest_table(self.lake, contract), version, {})
+            newest = newest_table(self.lake, contract)
+            return self._result(newest, version, self._counted(total=self._total(newest, version)), {})
 
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
@@ -120,11 +121,18 @@ class SparkEngine:
             up_to_date=lambda: self._landed(contract, partitions) == landed,
             metadata=lambda: {"contract": _named(contract)},
         )
-        rows = self._rows(spec, version, partitions)
-        version = self._remember(contract, spec, version, rows)
-        rescued = self._rescued(contract, spec, version, partitions)
-        counts = {p.partition: Counts(p.rows, rows[p.partition], rescued=rescued.get(p.partition, 0)) for p in landed}
-        return self._result(spec, version, counts)
+        self._rows_of(spec, version, partitions).createOrReplaceTempView("written")
+        found = self._counted(
+            rows=_rows_by(spec.partition_by, "written"),
+            rescued=rescued_select(contract, self.dialect, "written"),
+            total=self._total(spec, version),
+        )
+        counts = {
+            p.partition: Counts(p.rows, found["rows"].get(p.partition, 0), rescued=found["rescued"].get(p.partition, 0))
+            for p in landed
+        }
+        version = self._remember(contract, spec, version, counts)
+        return self._result(spec, version, found, counts)
 
     def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
         bronze = bronze_table(self.lake, contract)
@@ -134,7 +142,6 @@ class SparkEngine:
         if contract.cadence == "snapshot":
             partitions = self._without_refused(contract, partitions, accept_shrink)
         read = 0
-        duplicates: dict[str, int] = {}
 
         def read_bronze() -> None:
             nonlocal read
@@ -163,20 +170,21 @@ class SparkEngine:
             quarantine, partitions, compute_quarantine, up_to_date, metadata
         )
         version = self.delta.replace_partitions(silver, partitions, compute_silver, up_to_date, metadata)
-        duplicates = dict(self._pairs(f"SELECT {column}, count(*) FROM losers GROUP BY {column}"))
-        rows_in = self._rows(bronze, read, partitions)
-        rows_out = self._rows(silver, version, partitions)
-        quarantined = self._rows(quarantine, quarantined_version, partitions)
-        version = self._remember(contract, silver, version, rows_out)
+        self._rows_of(silver, version, partitions).createOrReplaceTempView("silver")
         self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
-        reasons = self._pairs(
-            "SELECT reason, count(*) FROM (SELECT explode(_reasons) AS reason FROM quarantined) GROUP BY reason"
+        # Each is counted on its own, from what is there; in one query, since a query's start costs more than a count.
+        found = self._counted(
+            rows_in=_rows_by(column, "bronze"),
+            rows_out=_rows_by(column, "silver"),
+            duplicates=_rows_by(column, "losers"),
+            quarantined=_rows_by(column, "quarantined"),
+            reasons=_rows_by("reason", "(SELECT explode(_reasons) AS reason FROM quarantined)"),
+            total=self._total(silver, version),
         )
-        counts = {
-            p: Counts(rows_in[p], rows_out[p], duplicates=duplicates.get(p, 0), quarantined=quarantined[p])
-            for p in partitions
-        }
-        return self._result(silver, version, counts, dict(sorted(reasons)))
+        kinds = ("rows_in", "rows_out", "duplicates", "quarantined")
+        counts = {p: Counts(**{kind: found[kind].get(p, 0) for kind in kinds}) for p in partitions}
+        version = self._remember(contract, silver, version, counts)
+        return self._result(silver, version, found, counts)
 
     def _offer_losers(self, contract: Contract, bronze_version: int, partitions: list[str]) -> None:
         """Creates ``losers``, the duplicates among the rows of ``partitions``.
@@ -237,20 +245,12 @@ class SparkEngine:
         assert row is not None
         refuse_when_shrunken(contract, snapshot, earlier, lost=row[0], held=row[1])
 
-    def _remember(self, contract: Contract, spec: TableSpec, version: int, rows: dict[str, int]) -> int:
+    def _remember(self, contract: Contract, spec: TableSpec, version: int, counts: dict[str, Counts]) -> int:
         """Notes the snapshots that hold nothing, so that they count as taken; the table's version after it."""
         if contract.cadence == "snapshot":
-            for partition in (p for p, count in rows.items() if not count):
+            for partition in (p for p, count in counts.items() if not count.rows_out):
                 version = self.delta.remember(spec, partition)
         return version
-
-    def _rescued(self, contract: Contract, spec: TableSpec, version: int, partitions: list[str]) -> dict[str, int]:
-        """Rows with unknown fields by partition; a malformed line is not counted here but quarantined later."""
-        self._rows_of(spec, version, partitions).createOrReplaceTempView("written")
-        return dict(self._pairs(rescued_select(contract, self.dialect, "written")))
-
-    def _rows(self, spec: TableSpec, version: int, partitions: list[str]) -> dict[str, int]:
-        return self.delta.rows(spec.uri, version, spec.partition_by or "", partitions)
 
     def _rows_of(self, spec: TableSpec, version: int, partitions: list[str]) -> "DataFrame":
         rows = self.delta.read(spec.uri, version)
@@ -265,14 +265,24 @@ class SparkEngine:
     def _view(self, name: str, statement: str) -> None:
         self.spark.sql(statement).createOrReplaceTempView(name)
 
-    def _pairs(self, statement: str) -> list[tuple[str, int]]:
-        return [(row[0], row[1]) for row in self.spark.sql(statement).collect()]
+    def _counted(self, **statements: str) -> dict[str, dict[str, int]]:
+        """What each statement, a SELECT of a text and a count, gives."""
+        parts = [
+            f"SELECT '{name}' AS what, * FROM ({statement}) AS t(key, n)" for name, statement in statements.items()
+        ]
+        found: dict[str, dict[str, int]] = {name: {} for name in statements}
+        for what, key, n in self.spark.sql(" UNION ALL ".join(parts)).collect():
+            found[what][key] = n
+        return found
+
+    def _total(self, spec: TableSpec, version: int) -> str:
+        return f"SELECT 'rows', count(*) FROM {self.delta.name(spec.uri)} VERSION AS OF {version:d}"
 
     def _result(
-        self, spec: TableSpec, version: int, counts: dict[str, Counts], reasons: dict[str, int] | None = None
+        self, spec: TableSpec, version: int, found: dict[str, dict[str, int]], counts: dict[str, Counts]
     ) -> StepResult:
-        written = self.delta.written(spec.uri, version)
-        return StepResult(spec.name, version, written.rows, written.bytes, counts, reasons or {})
+        reasons = dict(sorted(found.get("reasons", {}).items()))
+        return StepResult(spec.name, version, found["total"]["rows"], self.delta.bytes(spec.uri), counts, reasons)
 
     def _by_manifests(self, contract: Contract, partitions: Sequence[str]) -> list[LandedPartition]:
         from dagster_lake.engines.raw_files import landed_partitions
@@ -287,6 +297,10 @@ def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
         return []
     wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
     return sorted(wanted - set(partitions))
+
+
+def _rows_by(column: str | None, relation: str) -> str:
+    return f"SELECT {column}, count(*) FROM {relation} GROUP BY {column}"
 
 
 def _named(contract: Contract) -> str:

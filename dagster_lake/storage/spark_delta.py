@@ -11,7 +11,6 @@ commits last has then read the newest input.
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -36,15 +35,6 @@ _MISSING = re.compile(
 
 class SparkDeltaError(Exception):
     """A write that was refused, or that lost to other writers too many times in a row."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A table after a write: its version, rows and bytes."""
-
-    version: int
-    rows: int
-    bytes: int
 
 
 class SparkDelta:
@@ -110,7 +100,7 @@ class SparkDelta:
         return self.spark.sql(statement).limit(1).count() == 0
 
     def within(self, relation: str, column: str) -> str | None:
-        """A condition on ``t.<column>`` that holds for every value in ``relation``; None unless they are whole numbers."""
+        """A condition that holds for ``t.<column>`` of every value in ``relation``; None unless these are integers."""
         bounds = self.spark.sql(f"SELECT min({column}), max({column}) FROM {relation}").first()
         if bounds is None or not isinstance(bounds[0], int):
             return None
@@ -126,16 +116,11 @@ class SparkDelta:
         found = self.read(uri, version).where(self.is_one_of(column, partitions)).groupBy(column).count().collect()
         return dict.fromkeys(partitions, 0) | {row[0]: row[1] for row in found}
 
-    def written(self, uri: UPath, version: int | None = None) -> Written:
-        """The table as it stands, or as of ``version``. Raises SparkDeltaError when there is none."""
-        newest = self.version(uri) if version is None else version
-        if newest is None:
-            raise SparkDeltaError(f"{uri} does not exist yet; materialise it first")
-        rows = self.spark.sql(f"SELECT count(*) FROM {self.name(uri)} VERSION AS OF {newest:d}").first()
+    def bytes(self, uri: UPath) -> int:
+        """The bytes of the table's files as it stands."""
         detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(uri)}").select("sizeInBytes").first()
-        assert rows is not None
         assert detail is not None
-        return Written(newest, rows[0], detail[0])
+        return int(detail[0])
 
     def same_files(self, uri: UPath, column: str, partitions: Collection[str], before: int, after: int) -> bool:
         """Whether the partitions consist of the same files in both versions."""
