@@ -8,6 +8,7 @@ from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
+from dagster_lake.resources.adls import adls_resources
 from dagster_lake.resources.lake import LakeResource
 
 defs = dg.Definitions(
@@ -16,6 +17,6 @@ defs = dg.Definitions(
     jobs=jobs,
     schedules=schedules,
     sensors=sensors,
-    resources={"lake": LakeResource()},
+    resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,
 )

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
+from dagster_lake.cli.checkup_azure import azure_findings
 from dagster_lake.cli.checkup_spark import spark_findings
 from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import PROJECT_ROOT, Settings
-from dagster_lake.storage.paths import FORMAT_VERSION
+from dagster_lake.storage.paths import FORMAT_VERSION, Lake, is_remote
 
 UI_PORT = 3000
 PYTHONS = ((3, 11), (3, 13))
@@ -29,7 +30,6 @@ _TOOLS = ("pip", "setuptools", "wheel")  # venv's own, whatever version Python b
 
 def findings(settings: Settings) -> list[Finding]:
     """Every check, in the order in which problems should be solved."""
-    remote = "://" in settings.root
     everywhere: list[Callable[[], Finding]] = [
         lambda: python_version((sys.version_info.major, sys.version_info.minor)),
         lambda: packages(constraints_file(), _installed()),
@@ -45,7 +45,8 @@ def findings(settings: Settings) -> list[Finding]:
         lambda: clock(root, datetime.now(UTC)),
         lambda: leftovers(root, datetime.now(UTC)),
     ]
-    return [*(check() for check in everywhere + ([] if remote else local)), *spark_findings(settings)]
+    place = azure_findings(settings) if is_remote(settings.root) else [check() for check in local]
+    return [*(check() for check in everywhere), *place, *spark_findings(settings)]
 
 
 def python_version(version: tuple[int, int]) -> Finding:
@@ -112,10 +113,10 @@ def masking_key_present(settings: Settings) -> Finding:
         if settings.pii_key_id is None:
             return Finding("fail", "masking key", "LAKE_PII_KEY has no name", "set LAKE_PII_KEY_ID")
         return Finding("ok", "masking key", f"from LAKE_PII_KEY, id {settings.pii_key_id}")
-    if "://" in settings.root:
+    if is_remote(settings.root):
         remedy = "set LAKE_PII_KEY (32 to 64 bytes) and LAKE_PII_KEY_ID"
         return Finding("fail", "masking key", "a remote lake must be given its key", remedy)
-    file = Path(settings.root) / "sources" / "pii.key"
+    file = Lake.placed(settings).sources / "pii.key"
     if not file.exists():
         return Finding("ok", "masking key", "made with the first lake")
     if stat.S_IMODE(file.stat().st_mode) & 0o077:

@@ -23,12 +23,10 @@ class LakeContents:
 
 
 def lake_contents(root: str) -> LakeContents:
-    """What the lake at ``root`` consists of.
+    """What the local lake at ``root`` consists of.
 
-    Raises CommandError for a remote lake, for a folder without the marker of a lake, and for a link to one.
+    Raises CommandError for a folder without the marker of a lake, and for a link to one.
     """
-    if "://" in root:
-        raise CommandError(f"{root} is remote, and `lake reset` removes local lakes only; use your cloud's tools")
     folder = Path(root)
     if folder.is_symlink():
         raise CommandError(f"{folder} is a link to {os.readlink(folder)}; name that folder itself with --lake")

@@ -19,6 +19,9 @@ def reset(
     Only what a lake is made of is removed, files that you dropped into its landing folder included; anything else
     in the folder stays. Stop `make dev` first.
 
+    A lake in ADLS Gen2 is removed only with `--yes`, and only when it has a folder of its own in its container. Its
+    embedded sources and the history of runs, which are on this machine, stay.
+
     **Examples**
 
         lake reset
@@ -30,8 +33,14 @@ def reset(
     from dagster_lake.cli.catalog import settings
     from dagster_lake.cli.removal import history_folder, lake_contents, remove
     from dagster_lake.cli.text import path_text, size_text
+    from dagster_lake.storage.paths import is_remote
 
     console = Console(highlight=False)
+    if is_remote(settings().root):
+        from dagster_lake.cli.removal_azure import reset_remote
+
+        reset_remote(settings(), console, yes=yes)
+        return
     contents = lake_contents(settings().root)
     history = history_folder()
     console.print("This removes:")

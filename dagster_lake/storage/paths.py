@@ -66,13 +66,22 @@ class Lake:
         if text is None:
             self._write_marker(json.dumps({"format_version": FORMAT_VERSION}) + "\n")
             return self
+        self._check(text)
+        return self
+
+    def check_format(self) -> None:
+        """Raises LakeFormatError when there is a lake of another format."""
+        text = self._read_marker()
+        if text is not None:
+            self._check(text)
+
+    def _check(self, text: str) -> None:
         found = json.loads(text).get("format_version")
         if found != FORMAT_VERSION:
             raise LakeFormatError(
                 f"{self.marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "
                 "Move the folder away and build it anew (`lake reset`, `lake demo`), or install the version it names."
             )
-        return self
 
     def _read_marker(self) -> str | None:
         if isinstance(self.root, Path):

@@ -68,10 +68,10 @@ def test_a_folder_without_a_marker_is_refused(tmp_path: Path, project: Path) -> 
     assert (project / ".dagster").exists()
 
 
-def test_a_remote_lake_is_refused() -> None:
-    result = reset("abfss://lake@account.dfs.core.windows.net/root", "--yes")
+def test_a_whole_container_is_refused() -> None:
+    result = reset("abfss://lake@account.dfs.core.windows.net/", "--yes")
     assert result.exit_code == 1
-    assert "remote" in result.output
+    assert "whole container" in result.output
 
 
 def test_a_link_to_a_lake_is_refused(root: Path, tmp_path: Path) -> None:
