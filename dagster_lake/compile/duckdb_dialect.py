@@ -2,8 +2,33 @@
 
 from collections.abc import Sequence
 
-from dagster_lake.compile.dialect import RANGES, form_of
+from dagster_lake.compile.dialect import DEEPEST, RANGES, form_of
+from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, STRING, marked, re2
 from dagster_lake.contract import Property
+
+# DuckDB's JSON reader takes more than JSON, and passes numbers through doubles. What may be concerned is found by one
+# cheap expression that may be wrong about a string's content; only what it finds is looked at closely.
+_SPACE = "[ \\t\\r\\n]*"
+_LENIENT = f",{_SPACE}[}}\\]]|[:,\\[]{_SPACE}-?(?:[nN][aA]|[iI])"
+_LENIENT_OUTSIDE_STRINGS = f",{_SPACE}[}}\\]]|[nN][aA]|[iI]"
+# Numbers that a double does not give back as they were written: with an exponent, a last zero behind the point, a
+# small one, more than 15 digits (some with 13 are taken for those), and minus zero.
+_NUMBERS = "|".join(
+    [
+        "[0-9.]+[eE][-+0-9]+",
+        "[0-9]+\\.[0-9]+0",
+        "0\\.000000[0-9]+",
+        "[0-9]{12,}\\.[0-9]+",
+        "[0-9]{9,}\\.[0-9]{4,}",
+        "[0-9]{6,}\\.[0-9]{7,}",
+        "[0-9]{3,}\\.[0-9]{10,}",
+        "[0-9]+\\.[0-9]{13,}",
+    ]
+)
+_INEXACT = f"[:,\\[]{_SPACE}(?:-0|-?(?:{_NUMBERS})){_SPACE}[,}}\\]]"
+_GROUPS = ("\\1", "\\2", "\\3")
+_LEVELS = 1 << 31
+_SHORTEST_DEEP = 2 * DEEPEST
 
 
 class DuckDBDialect:
@@ -59,21 +84,28 @@ class DuckDBDialect:
         return f"regexp_matches({text}, {self.literal(pattern)})"
 
     def is_json_object(self, text: str) -> str:
-        # Valid JSON that begins with a brace is an object: asking for its type would parse it a second time.
-        return f"coalesce(json_valid({text}) AND starts_with(ltrim({text}, E' \\t\\r\\n'), '{{'), false)"
+        return f"({self.json_object(text)} IS NOT NULL)"
 
     def json_object(self, text: str) -> str:
-        return f"CASE WHEN {self.is_json_object(text)} THEN {text} END"
+        """The text itself, or, when its numbers would suffer, a mark and the text with its scalars marked."""
+        return self._json(text, "{")
 
     def json_texts(self, document: str, names: Sequence[str]) -> str:
-        return f"json_extract_string({document}, [{self.texts(['$.' + n for n in names])}])"
+        plain = self.texts([f"$.{name}" for name in names])
+        with_marks = self.texts([f'$."{MARK}{name}"' for name in names])
+        texts = f"json_extract_string({document}[2:], [{with_marks}])"
+        return (
+            f"CASE WHEN starts_with({document}, '{MARK}') "
+            f"THEN list_transform({texts}, lambda marked: {self._unmarked('marked')}) "
+            f"ELSE json_extract_string({document}, [{plain}]) END"
+        )
 
     def json_rest(self, document: str, names: Sequence[str]) -> str:
-        # A merge patch (RFC 7396) that takes the named fields out.
-        removal = "{" + ", ".join(f'"{n}":null' for n in names) + "}"
-        rest = f"CAST(json_merge_patch({document}, {self.literal(removal)}) AS VARCHAR)"
-        # Building the patched document is dear, and few documents have a field that is not named.
-        return f"CASE WHEN NOT list_has_all([{self.texts(names)}], json_keys({document})) THEN {rest} END"
+        rest_of_marked = self._rest(f"{document}[2:]", [MARK + name for name in names])
+        return (
+            f"CASE WHEN starts_with({document}, '{MARK}') THEN {self._without_marks(rest_of_marked)} "
+            f"ELSE {self._rest(document, names)} END"
+        )
 
     def item(self, array: str, index: int) -> str:
         return f"{array}[{index + 1}]"
@@ -83,7 +115,7 @@ class DuckDBDialect:
         if prop.logical_type == "string":
             return text
         if prop.logical_type == "array":
-            return f"try(from_json({text}, '[\"VARCHAR\"]'))"
+            return self._json_array(text)
         if prop.logical_type == "boolean":
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END"
         condition, value = self.matches(text, form_of(prop)), f"try_cast({text} AS {kind})"
@@ -102,3 +134,62 @@ class DuckDBDialect:
 
     def list_of(self, expressions: Sequence[str]) -> str:
         return f"list_sort(list_filter([{', '.join(expressions)}], lambda reason: reason IS NOT NULL))"
+
+    def _json_array(self, text: str) -> str:
+        items = "from_json({}, '[\"VARCHAR\"]')"
+        with_marks = f"list_transform({items.format('json[2:]')}, lambda marked: {self._unmarked('marked')})"
+        found = f"CASE WHEN starts_with(json, '{MARK}') THEN {with_marks} ELSE {items.format('json')} END"
+        # A list of one gives the text a name, so that it is looked at once.
+        return f"list_transform([{self._json(text, '[')}], lambda json: {found})[1]"
+
+    def _json(self, text: str, opening: str) -> str:
+        """``text`` when it is JSON that begins with ``opening``, with a mark and marked when its numbers need it."""
+        # Valid JSON that begins with a bracket is an array: asking for its type would parse it a second time.
+        valid = f"json_valid({text}) AND starts_with(ltrim({text}, E' \\t\\r\\n'), '{opening}')"
+        doubtful = f"regexp_matches({text}, {self.literal(f'{_LENIENT}|{_INEXACT}')}) OR {self._may_be_deep(text)}"
+        scalars_marked = (
+            f"regexp_replace({text}, {self.literal(re2(SCALAR))}, {self.literal(marked(*_GROUPS[:2]))}, 'g')"
+        )
+        looked_at = (
+            f"CASE WHEN {self._is_lenient(text)} OR {self._is_too_deep(text)} THEN NULL "
+            f"WHEN regexp_matches({text}, {self.literal(_INEXACT)}) THEN '{MARK}' || {scalars_marked} ELSE {text} END"
+        )
+        return f"CASE WHEN NOT coalesce({valid}, false) THEN NULL WHEN {doubtful} THEN {looked_at} ELSE {text} END"
+
+    def _is_lenient(self, json: str) -> str:
+        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '', 'g')"
+        return (
+            f"(regexp_matches({json}, {self.literal(_LENIENT)}) "
+            f"AND regexp_matches({without_strings}, {self.literal(_LENIENT_OUTSIDE_STRINGS)}))"
+        )
+
+    def _may_be_deep(self, json: str) -> str:
+        without_openings = f"replace(replace({json}, '[', ''), '{{', '')"
+        return f"(strlen({json}) > {_SHORTEST_DEEP} AND strlen({json}) - strlen({without_openings}) > {DEEPEST})"
+
+    def _is_too_deep(self, json: str) -> str:
+        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '', 'g')"
+        brackets = f"regexp_replace({without_strings}, '[^\\[\\]{{}}]+', '', 'g')"
+        steps = f"list_transform(string_split({brackets}, ''), lambda b: CASE WHEN b IN ('[', '{{') THEN 1 ELSE -1 END)"
+        # One number holds both the present depth and, times _LEVELS, the greatest.
+        step = f"greatest(found // {_LEVELS}, found % {_LEVELS} + step) * {_LEVELS} + found % {_LEVELS} + step"
+        deepest = f"list_reduce({steps}, lambda found, step: {step}, 0::BIGINT) // {_LEVELS}"
+        return f"({self._may_be_deep(json)} AND {deepest} > {DEEPEST})"
+
+    def _rest(self, document: str, names: Sequence[str]) -> str:
+        # A merge patch (RFC 7396) that takes the named fields out.
+        removal = "{" + ", ".join(f'"{n}":null' for n in names) + "}"
+        rest = f"CAST(json_merge_patch({document}, {self.literal(removal)}) AS VARCHAR)"
+        # Building the patched document is dear, and few documents have a field that is not named; most have all of
+        # them in one order.
+        keys, known = f"json_keys({document})", f"[{self.texts(names)}]"
+        return f"CASE WHEN {keys} = {known} OR list_has_all({known}, {keys}) THEN NULL ELSE {rest} END"
+
+    def _unmarked(self, text: str) -> str:
+        return (
+            f"CASE WHEN starts_with({text}, '{MARK}') THEN {text}[2:] "
+            f"WHEN left({text}, 1) IN ('{{', '[') THEN {self._without_marks(text)} ELSE rtrim({text}, '{MARK}') END"
+        )
+
+    def _without_marks(self, json: str) -> str:
+        return f"regexp_replace({json}, {self.literal(re2(MARKED_SCALAR))}, {self.literal(''.join(_GROUPS))}, 'g')"

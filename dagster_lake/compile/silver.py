@@ -141,8 +141,13 @@ def uses_masking_key(contract: Contract) -> bool:
 
 
 def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple[Property, ...] | None = None) -> str:
-    """``relation`` with ``text of x`` and ``value of x`` beside each property x (all that the source delivers)."""
+    """``relation`` with ``text of x`` and ``value of x`` beside each property x (all that the source delivers); with
+    all of them, whether the line ``is malformed``, too."""
     texts, values = [], []
+    if properties is None and not contract.typed_source:
+        texts.append(
+            f"({RESCUED.name} IS NOT NULL AND NOT {dialect.is_json_object(RESCUED.name)}) AS {_malformed(dialect)}"
+        )
     for prop in properties or contract.source_properties:
         column = dialect.identifier(prop.name)
         if not contract.typed_source:
@@ -164,8 +169,7 @@ def _rules(contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
     if contract.typed_source:
         well_formed, rules = "true", []
     else:
-        malformed = f"({RESCUED.name} IS NOT NULL AND NOT ({dialect.is_json_object(RESCUED.name)}))"
-        well_formed, rules = f"NOT {malformed}", [("malformed", malformed)]
+        well_formed, rules = f"NOT {_malformed(dialect)}", [("malformed", _malformed(dialect))]
     for prop in contract.source_properties:
         for rule, condition in _property_rules(prop, well_formed, contract, dialect):
             rules.append((f"{prop.name}:{rule}", condition))
@@ -212,6 +216,10 @@ def _published(prop: Property, contract: Contract, dialect: Dialect) -> str:
 
 def _text(prop: Property, dialect: Dialect) -> str:
     return dialect.identifier(f"text of {prop.name}")
+
+
+def _malformed(dialect: Dialect) -> str:
+    return dialect.identifier("is malformed")
 
 
 def _value(prop: Property, dialect: Dialect) -> str:

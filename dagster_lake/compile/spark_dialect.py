@@ -1,24 +1,19 @@
 """Contracts' primitives as Spark spells them; what each means is said in ``dialect.Dialect``.
 
-Spark's JSON reader passes numbers through doubles, tells a string from a number by nothing but its text, and ignores
+Spark's JSON reader passes numbers through doubles, tells a string from an object by nothing but its text, and ignores
 what follows the first value. So a text is first read as it is, which finds what is no JSON, and then with its scalars
-marked: ``"text"`` as ``"|text"`` and the number ``1.10`` as ``"1.10|"``. The mark in front or behind says afterwards
-which was which, and the number's digits came through as text.
+marked (see ``json_marks``).
 """
 
 from collections.abc import Sequence
 
 from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, form_of
+from dagster_lake.compile.json_marks import MARKED_SCALAR, SCALAR, marked
 from dagster_lake.contract import Property
 from dagster_lake.java_pattern import java_pattern
 
-# Possessive quantifiers, since Java's others recurse once a character.
-_CHARACTERS = '(?:[^"\\\\]++|\\\\.)*+'
-_SCALAR = f'"({_CHARACTERS})"|(-?[0-9][-+.0-9eE]*+)'
-_MARKED_SCALAR = f'(")\\|({_CHARACTERS}")|"([^"|]++)\\|"'
 # Every escape but a surrogate that stands alone.
 _GOOD_ESCAPE = "\\\\[^u]|\\\\u(?![dD][89a-fA-F])|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_MARKS = '"$2|$1"'
 _SURROGATE = "\\\\u[dD][89a-fA-F]"
 _MOST_DIGITS = _LONGEST = str(2**31 - 1)
 
@@ -165,10 +160,10 @@ class SparkDialect:
         return f"({text} RLIKE {surrogate} AND {good} RLIKE {surrogate})"
 
     def _marked(self, text: str) -> str:
-        return f"regexp_replace({text}, {self.literal(_SCALAR)}, {self.literal(_MARKS)})"
+        return f"regexp_replace({text}, {self.literal(SCALAR)}, {self.literal(marked('$1', '$2'))})"
 
     def _unmarked(self, marked: str) -> str:
-        inside = f"regexp_replace({marked}, {self.literal(_MARKED_SCALAR)}, '$1$2$3')"
+        inside = f"regexp_replace({marked}, {self.literal(MARKED_SCALAR)}, '$1$2$3')"
         return (
             f"CASE WHEN left({marked}, 1) = '|' THEN substr({marked}, 2) "
             f"WHEN left({marked}, 1) IN ('{{', '[') THEN {inside} ELSE trim(TRAILING '|' FROM {marked}) END"
