@@ -59,7 +59,8 @@ class DatabricksSettings(BaseSettings):
         5, gt=0, description="Job cluster: it ends itself after this long without a step, if nobody told it before"
     )
     warehouse_id: str | None = Field(
-        None, description="The SQL warehouse that `lake catalog` uses where the YAML names none"
+        None,
+        description="The SQL warehouse that dbt runs on, and that `lake catalog` uses where the YAML names none",
     )
     secret_scope: str | None = Field(
         None, description="The secret scope that holds the masking key; without one, LAKE_PII_KEY must be set there"

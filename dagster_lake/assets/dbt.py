@@ -99,7 +99,7 @@ def _multi_asset(
         for result in results:
             context.log.info(f"{result.name}: {result.status} {result.message} ({result.seconds:.2f} s)")
             if result.unique_id in wanted and result.ok:
-                yield _materialized(wanted[result.unique_id], result)
+                yield _materialized(wanted[result.unique_id], result, lake.settings.engine)
             elif result.unique_id in tests and result.status != "skipped":
                 yield _checked(tests[result.unique_id], result)
 
@@ -134,7 +134,7 @@ def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:
     )
 
 
-def _materialized(key: dg.AssetKey, result: NodeResult) -> dg.MaterializeResult[None]:
+def _materialized(key: dg.AssetKey, result: NodeResult, engine: str) -> dg.MaterializeResult[None]:
     from dagster_lake.assets.preview import preview
 
     written = result.written
@@ -156,7 +156,7 @@ def _materialized(key: dg.AssetKey, result: NodeResult) -> dg.MaterializeResult[
             "bytes": table.bytes(),
             "delta_version": table.version,
             "seconds": result.seconds,
-            "engine": "duckdb",
+            "engine": engine,
             "preview": dg.MetadataValue.md(preview(table)),
         },
     )

@@ -5,19 +5,18 @@ view of a written table moves to the new version, so that later models of the ru
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
-from upath import UPath
 
+from dagster_lake.engines.dbt_reads import READ, difference, last_reads, older
+from dagster_lake.engines.dbt_tables import LAYERS, Written, pin_lake, pin_tables
 from dagster_lake.engines.recompute import Recomputation
-from dagster_lake.engines.scan import empty_sql, files_holding, files_sql, quoted, sql_type
+from dagster_lake.engines.scan import files_holding, files_sql, quoted, sql_type
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.delta import Merge, Pinned, pin
@@ -25,8 +24,6 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 
 BATCH_ROWS = 100_000
-READ = "lake.read."
-LAYERS = ("gold", "silver")
 
 
 @dataclass(frozen=True)
@@ -44,29 +41,19 @@ class Store:
     key: str | None = None
 
 
-@dataclass(frozen=True)
-class Written:
-    """What storing one model left: the table's new version, and the partitions that were replaced, if not all."""
-
-    pinned: Pinned
-    partitions: tuple[str, ...] | None
-
-
 @dataclass
 class DbtSession:
     """The tables of one dbt run.
 
     When ``recomputed`` is set, the hourly tables of silver show what those hours need, and nothing else: listing every
     file of a long history costs more than reading an hour.
-
-    Gold is pinned before silver: whoever writes gold between our pins read silver no older than we do, and whoever
-    writes it later is noticed when we store.
     """
 
     lake: Lake
     settings: Settings
+    name: str = ""
+    workspace: Mapping[str, str] = field(default_factory=dict)
     pinned: dict[str, Pinned] = field(default_factory=dict)
-    written: dict[str, Written] = field(default_factory=dict)
     recomputed: Recomputation | None = None
 
     def __post_init__(self) -> None:
@@ -75,8 +62,20 @@ class DbtSession:
         self._reads: dict[str, tuple[int, dict[str, int]]] = {}
         self._seen: dict[tuple[str, int], Pinned] = {}
         self._unread: dict[tuple[str, int, int], str | None] = {}
-        for layer in LAYERS:
-            self._pin(f"{layer}.{uri.name}" for uri in _tables(self.lake, layer))
+        self._written: dict[str, Written] = {}
+        self._note(pin_lake(self.lake))
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the macros are told: under which name the plugin finds this session."""
+        return {"lake_session": self.name}
+
+    def heard(self, event: Any) -> None:
+        """Nothing to hear: commits announce themselves where they are made."""
+
+    def written(self, table: str) -> Written | None:
+        """What the run left of a model, if it stored it."""
+        return self._written.get(table)
 
     def open(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Gives ``connection`` a view of each pinned table."""
@@ -131,15 +130,9 @@ class DbtSession:
             replaced = store.partitions if store.mode == "replace_partitions" else None
             with self._lock:
                 self._note({store.table: written})
-                self.written[store.table] = Written(written, replaced)
+                self._written[store.table] = Written(written, replaced)
                 self._show(cursor, store.table)
                 self._show_unread(cursor)
-
-    def _pin(self, tables: Iterator[str]) -> None:
-        names = list(tables)
-        with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(lambda table: pin(self.lake.table(*table.split("."))), names))
-        self._note({name: pinned for name, pinned in zip(names, found, strict=True) if pinned is not None})
 
     def _note(self, pinned: Mapping[str, Pinned]) -> None:
         self.pinned.update(pinned)
@@ -149,7 +142,7 @@ class DbtSession:
         with self._lock:
             if self.recomputed is not None:
                 self.recomputed = replace(self.recomputed, orders=None)  # the orders may be others by now
-            self._pin(iter(tables))
+            self._note(pin_tables(self.lake, tables))
             for table in tables:
                 if table in self.pinned:
                     self._show(cursor, table)
@@ -184,7 +177,7 @@ class DbtSession:
         now = self.pinned[feed]
         asked = (feed, now.version, version)
         if asked not in self._unread:
-            old = self._seen.get((feed, version)) or _older(now, version)
+            old = self._seen.get((feed, version)) or older(now, version)
             self._unread[asked] = None if old is None else _unread_sql(now, old)
         return self._unread[asked]
 
@@ -192,46 +185,20 @@ class DbtSession:
         """The version of each gold table that ``table`` was last computed from."""
         known = self._reads.get(table)
         if known is None or known[0] != pinned.version:
-            known = self._reads[table] = (pinned.version, _last_reads(pinned))
+            known = self._reads[table] = (pinned.version, last_reads(pinned))
         return known[1]
-
-
-def _tables(lake: Lake, layer: str) -> list[UPath]:
-    folder = lake.table(layer, "any").parent
-    return sorted(uri for uri in folder.iterdir() if uri.is_dir()) if folder.exists() else []
 
 
 def _version_of(pinned: Pinned | None) -> int:
     return 0 if pinned is None else pinned.version  # a table just created is as empty as none
 
 
-def _last_reads(pinned: Pinned) -> dict[str, int]:
-    # The newest commit may be housekeeping; further back than these, reading everything again is right too.
-    for entry in pinned.table.history(10):
-        reads = {key.removeprefix(READ): value for key, value in entry.items() if key.startswith(READ)}
-        if reads:
-            return {table: int(version) for table, version in reads.items() if table.startswith("gold.")}
-    return {}
-
-
-def _older(pinned: Pinned, version: int) -> Pinned | None:
-    try:
-        return pin(pinned.uri, version)
-    except DeltaError:
-        return None  # the log does not reach back that far
-
-
 def _unread_sql(feed: Pinned, old: Pinned) -> str | None:
     """The rows of ``feed`` that came, changed or went since it was ``old``; None when that cannot be told."""
-    if old.version == feed.version:
-        return empty_sql(feed.schema)
-    if old.schema != feed.schema:
+    found = difference(feed, old)
+    if found is None:
         return None
-    now, then = set(feed.files()), set(old.files())
-    gone = sorted(then - now)
-    if not all(UPath(file).exists() for file in gone):
-        return None  # vacuumed
-    added, removed = files_sql(feed, sorted(now - then)), files_sql(old, gone)
+    added, removed = files_sql(feed, found.added), files_sql(old, found.removed)
     return f"({added} EXCEPT ALL {removed}) UNION ALL ({removed} EXCEPT ALL {added})"
 
 

@@ -7,12 +7,14 @@ may run dbt at once, each with its own target folder.
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -27,11 +29,21 @@ from dagster_lake.storage.paths import Lake
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-    from dagster_lake.engines.dbt_session import DbtSession, Written
+    from dagster_lake.engines.dbt_session import DbtSession
+    from dagster_lake.engines.dbt_spark_session import SparkDbtSession
+    from dagster_lake.engines.dbt_tables import Written
+
+    Session = DbtSession | SparkDbtSession
 
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
 HOURLY_TAG = "hourly"
+ATTEMPTS = 8
 _KEEP_SECONDS = 7 * 24 * 3600
+# On Spark and SQL warehouses; delta-rs raises nothing like it, for there storage.delta tries again itself.
+_LOST = re.compile(
+    r"another run wrote|DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent\w*Exception"
+)
+_TARGETS = {"duckdb": "local", "spark": "spark", "databricks": "databricks"}
 _one_dbt = threading.Lock()
 
 
@@ -73,29 +85,78 @@ def build(
     ``hours`` are the lake hours that this run is for, and all models must be hourly ones; None recomputes everything.
     After the last result, raises DbtRunError when a node failed or when a selected node has no result.
     """
-    from dagster_lake.engines.dbt_delta_plugin import SESSIONS
-    from dagster_lake.engines.dbt_session import DbtSession
-    from dagster_lake.engines.recompute import recomputation
-
     if hours is not None:
         _refuse_models_that_read_everything(select)
+
+    def once(nodes: Sequence[str]) -> Iterator[NodeResult]:
+        yield from _run(nodes, None if full_refresh else hours, lake, settings, full_refresh)
+
     with _one_dbt:
-        name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        session = SESSIONS[name] = DbtSession(lake, settings)
-        variables: dict[str, Any] = {"lake_session": name}
-        if hours is not None and not full_refresh:
+        yield from _checked(select, _settled(select, once))
+
+
+def _run(
+    select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings, full_refresh: bool
+) -> Iterator[NodeResult]:
+    """One call of dbt, on one view of the lake."""
+    from dagster_lake.engines.recompute import recomputation
+
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    target = DBT_TARGET / "runs" / name
+    _forget_old_runs(target.parent)
+    with _session(name, lake, settings) as session:
+        variables = dict(session.variables)
+        if hours is not None:
             silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
             found = recomputation(silver, hours.keys)
             session.recomputed = found
             variables |= {"hours": hours.keys, "recomputed_hours": found.hours}
-        target = DBT_TARGET / "runs" / name
-        _forget_old_runs(target.parent)
+        all_well = True
+        for result in _invoke(select, variables, target, full_refresh, session, settings):
+            all_well = all_well and result.ok
+            yield result
+    if all_well:
+        shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
+
+
+@contextmanager
+def _session(name: str, lake: Lake, settings: Settings) -> Iterator["Session"]:
+    session: Session
+    if settings.engine == "duckdb":
+        from dagster_lake.engines.dbt_delta_plugin import SESSIONS
+        from dagster_lake.engines.dbt_session import DbtSession
+
+        session = SESSIONS[name] = DbtSession(lake, settings, name)
         try:
-            yield from _checked(select, _invoke(select, variables, target, full_refresh, session))
-            shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
+            yield session
         finally:
             session.close()
             del SESSIONS[name]
+    else:
+        from dagster_lake.engines.dbt_spark_session import spark_dbt_session
+
+        with spark_dbt_session(lake, settings) as session:
+            yield session
+
+
+def _settled(select: Sequence[str], once: Callable[[Sequence[str]], Iterator[NodeResult]]) -> Iterator[NodeResult]:
+    """Runs the nodes; those that lost to another writer of their table run again, on what the lake is by then."""
+    left = select
+    for attempt in range(1, ATTEMPTS + 1):
+        lost: list[NodeResult] = []
+        failed = False
+        for result in once(left):
+            if (_LOST.search(result.message) and not result.ok) or (result.status == "skipped" and lost):
+                lost.append(result)
+            else:
+                failed = failed or not result.ok
+                yield result
+        if not lost:
+            return
+        if failed or attempt == ATTEMPTS:
+            yield from lost
+            return
+        left = [result.unique_id for result in lost]
 
 
 def _refuse_models_that_read_everything(select: Sequence[str]) -> None:
@@ -133,17 +194,29 @@ def _told(result: NodeResult) -> str:
 
 
 def _invoke(
-    select: Sequence[str], variables: Mapping[str, Any], target: Path, full_refresh: bool, session: "DbtSession"
+    select: Sequence[str],
+    variables: Mapping[str, Any],
+    target: Path,
+    full_refresh: bool,
+    session: "Session",
+    settings: Settings,
 ) -> Iterator[NodeResult]:
     """Runs dbt in a thread and yields what it finishes."""
     from dbt.cli.main import dbtRunner, dbtRunnerResult
 
-    manifest = _parsed(_stamp(DBT_PROJECT))
-    finished: SimpleQueue[NodeResult | None] = SimpleQueue()
+    profile = _TARGETS[settings.engine]
+    manifest = _parsed(_stamp(DBT_PROJECT), profile, json.dumps(session.workspace))
+    finished: SimpleQueue[Any] = SimpleQueue()
 
     def heard(event: Any) -> None:
+        try:
+            session.heard(event)
+        except Exception:
+            raise
+        except BaseException as error:  # dbt would lose the thread and wait for ever
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
         if event.info.name == "NodeFinished":
-            finished.put(_node_result(event.data, target, session))
+            finished.put(event.data)
 
     def run() -> dbtRunnerResult:
         try:
@@ -152,9 +225,9 @@ def _invoke(
                     "build",
                     *("--select", *(_selector(manifest, unique_id) for unique_id in select)),
                     *("--indirect-selection", "empty", "--exclude-resource-type", "unit_test"),
-                    *("--vars", json.dumps(variables)),
+                    *("--vars", json.dumps({**session.workspace, **variables})),
                     *(["--full-refresh"] if full_refresh else []),
-                    *_flags(target),
+                    *_flags(target, profile),
                 ]
             )
         finally:
@@ -162,8 +235,8 @@ def _invoke(
 
     with ThreadPoolExecutor(1, "dbt") as thread:
         done = thread.submit(run)
-        while (result := finished.get()) is not None:
-            yield result
+        while (data := finished.get()) is not None:
+            yield _node_result(data, target, session)
         if (error := done.result().exception) is not None:
             raise DbtRunError(f"dbt could not run: {error}") from error
 
@@ -172,16 +245,18 @@ def _selector(manifest: "Manifest", unique_id: str) -> str:
     return "fqn:" + ".".join(manifest.nodes[unique_id].fqn)
 
 
-def _flags(target: Path) -> list[str]:
+def _flags(target: Path, profile: str = "local") -> list[str]:
     return [
+        *("--target", profile, "--no-populate-cache"),
         *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
         *("--target-path", str(target), "--log-path", str(target / "logs")),
         *("--log-level", "none", "--log-level-file", "none", "--no-write-json", "--no-send-anonymous-usage-stats"),
     ]
 
 
-def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
+def _node_result(data: Any, target: Path, session: "Session") -> NodeResult:
     info, result = data.node_info, data.run_result
+    stored = info.resource_type == "model" and result.status == "success"
     sql_file = next((target / "compiled").rglob(Path(info.node_path).name), None)
     return NodeResult(
         unique_id=info.unique_id,
@@ -190,7 +265,7 @@ def _node_result(data: Any, target: Path, session: "DbtSession") -> NodeResult:
         seconds=result.execution_time,
         failures=result.num_failures if info.resource_type == "test" else None,
         sql_file=sql_file,
-        written=session.written.get(f"gold.{info.node_name}"),
+        written=session.written(f"gold.{info.node_name}") if stored else None,
     )
 
 
@@ -209,26 +284,29 @@ def _manifest(stamp: str) -> Mapping[str, Any]:
     file = DBT_TARGET / "manifest.json"
     stamp_file = file.with_suffix(".stamp")
     if not (file.exists() and stamp_file.exists() and stamp_file.read_text() == stamp):
-        _parsed(stamp)
+        _parsed(stamp, "local", "{}")
     found: Mapping[str, Any] = json.loads(file.read_bytes())
     return found
 
 
 @cache
-def _parsed(stamp: str) -> "Manifest":
-    """dbt's own manifest. Several processes may ask at once: one parses at a time, and files appear whole."""
+def _parsed(stamp: str, profile: str, variables: str) -> "Manifest":
+    """dbt's own manifest for one target. Several processes may ask at once: one parses at a time, and the file that
+    ``manifest`` reads appears whole."""
     from dbt.cli.main import dbtRunner
     from filelock import FileLock
 
     DBT_TARGET.mkdir(parents=True, exist_ok=True)
-    scratch = DBT_TARGET / "parse"
+    scratch = DBT_TARGET / ("parse" if profile == "local" else f"parse-{profile}")
+    flags = [flag for flag in _flags(scratch, profile) if flag != "--no-write-json"]
     with FileLock(DBT_TARGET / "parse.lock"):
-        result = dbtRunner().invoke(["parse", *(f for f in _flags(scratch) if f != "--no-write-json")])
+        result = dbtRunner().invoke(["parse", "--vars", variables, *flags])
         if not result.success:
             raise DbtRunError(f"the dbt project in {DBT_PROJECT} does not parse: {result.exception}")
-        (scratch / "manifest.json").replace(DBT_TARGET / "manifest.json")
-        (scratch / "stamp").write_text(stamp)
-        (scratch / "stamp").replace(DBT_TARGET / "manifest.stamp")
+        if profile == "local":
+            (scratch / "manifest.json").replace(DBT_TARGET / "manifest.json")
+            (scratch / "stamp").write_text(stamp)
+            (scratch / "stamp").replace(DBT_TARGET / "manifest.stamp")
     parsed: Manifest = result.result  # type: ignore[assignment]
     return parsed
 

@@ -32,4 +32,5 @@ class TableSpec:
             if column.name not in self.without_statistics
             and not column.name.startswith("_")
             and not pa.types.is_nested(column.type)
+            and not pa.types.is_boolean(column.type)  # Spark refuses such a column here
         ]

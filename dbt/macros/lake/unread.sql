@@ -4,19 +4,39 @@
    This is what makes a chain of tables safe to kill anywhere: each reader catches up from what it has really read,
    not from what a run said it would write. #}
 {% macro unread(reader, feed) %}
-  {% do return(adapter.dispatch('unread', 'dagster_lake')(reader, feed)) %}
-{% endmacro %}
-
-{% macro default__unread(reader, feed) %}
-  {% do return(none) %}
+  {% do return(adapter.dispatch('unread', 'dagster_lake')(reader, feed) if is_incremental() else none) %}
 {% endmacro %}
 
 {% macro duckdb__unread(reader, feed) %}
-  {% if not is_incremental() %}
-    {% do return(none) %}
-  {% endif %}
   {% set found = run_query("select select_sql from lake.unread where reader = '" ~ reader ~ "' and feed = '" ~ feed ~ "'") %}
   {% do return('(' ~ found.rows[0][0] ~ ')' if found.rows | length else none) %}
+{% endmacro %}
+
+{# The caller of dbt says from the logs what the reader had read, and which partitions of the feed differ between that
+   version and the pinned one (var lake_reads); what this run wrote itself comes on top. #}
+{% macro default__unread(reader, feed) %}
+  {% set since = var('lake_reads', {}).get('gold.' ~ reader, {}).get('gold.' ~ feed) %}
+  {% if since is none %}
+    {% do return(none) %}
+  {% endif %}
+  {% set node = lake_model(feed) %}
+  {% set table = lake_relation(node) %}
+  {% set own = lake_written_by_this_run(node) %}
+  {% set partitions = since.partitions %}
+  {% if own is not none and own.widened %}
+    {% do return(none) %}
+  {% elif own is not none %}
+    {% set replaced = context[node.config.replaces]() if node.config.get('replaces') else none %}
+    {% set partitions = none if partitions is none or replaced is none else partitions + replaced %}
+  {% endif %}
+  {% set now = table ~ ' version as of ' ~ lake_version_read(node) %}
+  {% set then = table ~ ' version as of ' ~ since.version %}
+  {% set differing = is_one_of(node.config.get('partition_by') or 'none', partitions) %}
+  {% do return(
+      '((select * from ' ~ now ~ ' where ' ~ differing ~ ' except all select * from ' ~ then ~ ' where ' ~ differing ~ ')'
+      ~ ' union all '
+      ~ '(select * from ' ~ then ~ ' where ' ~ differing ~ ' except all select * from ' ~ now ~ ' where ' ~ differing ~ '))'
+  ) %}
 {% endmacro %}
 
 

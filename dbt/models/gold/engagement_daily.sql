@@ -8,7 +8,7 @@
 ) }}
 
 select
-    cast(substr(_lake_hour, 1, 10) as varchar) as _lake_day,
+    cast(substr(_lake_hour, 1, 10) as {{ lake_type('varchar') }}) as _lake_day,
     cast(user_id as bigint) as user_id,
     cast(sum(pageviews) as bigint) as pageviews,
     cast(sum(stars_count) as bigint) as stars_count,

@@ -70,7 +70,7 @@ partials as (
 )
 
 select
-    cast(_lake_hour as varchar) as _lake_hour,
+    cast(_lake_hour as {{ lake_type('varchar') }}) as _lake_hour,
     cast(user_id as bigint) as user_id,
     cast(sum(pageviews) as bigint) as pageviews,
     cast(sum(stars_count) as bigint) as stars_count,

@@ -61,8 +61,8 @@ totals as (
 
 select
     cast(customers.id as bigint) as id,
-    cast(customers.user_name as varchar) as user_name,
-    cast(customers.city as varchar) as city,
+    cast(customers.user_name as {{ lake_type('varchar') }}) as user_name,
+    cast(customers.city as {{ lake_type('varchar') }}) as city,
     cast(coalesce(totals.pageviews, 0) as bigint) as pageviews,
     cast(coalesce(totals.orders, 0) as bigint) as orders,
     cast(coalesce(totals.orders_value, 0) as decimal(18, 2)) as total_orders_value,

@@ -15,8 +15,8 @@ with sold as (
 -- A full join: a product without sales has zeros, and an item of no known product still counts.
 select
     cast(coalesce(products.id, sold.product_id) as bigint) as product_id,
-    cast(coalesce(products.name, 'unknown') as varchar) as name,
-    cast(case when products.id is null then 'unknown' else products.category end as varchar) as category,
+    cast(coalesce(products.name, 'unknown') as {{ lake_type('varchar') }}) as name,
+    cast(case when products.id is null then 'unknown' else products.category end as {{ lake_type('varchar') }}) as category,
     cast(coalesce(sold.orders, 0) as bigint) as orders,
     cast(coalesce(sold.quantity, 0) as bigint) as quantity,
     cast(coalesce(sold.revenue, 0) as decimal(18, 2)) as revenue

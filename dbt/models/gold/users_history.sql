@@ -62,7 +62,7 @@ select
     cast(versioned.id as bigint) as id,
     cast(versioned.version as bigint) as version,
     {%- for attribute in attributes if attribute != 'jobs' %}
-    cast(versioned.{{ attribute }} as varchar) as {{ attribute }},
+    cast(versioned.{{ attribute }} as {{ lake_type('varchar') }}) as {{ attribute }},
     {%- endfor %}
     versioned.jobs,
     {{ snapshot_instant('lasting.first_snapshot') }} as valid_from,

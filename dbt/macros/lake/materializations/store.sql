@@ -1,5 +1,12 @@
-{# Locally a model's rows are computed by DuckDB and written as Delta by the plugin; the model's SQL is passed on. #}
+{# How a model's rows get into its Delta table; the same three modes on every engine. #}
+
+{# mode is overwrite, merge (by unique_key), or replace_partitions (exactly the listed ones). #}
 {% macro store_in_lake(mode, partitions=none) %}
+  {% do adapter.dispatch('store_in_lake', 'dagster_lake')(mode, partitions) %}
+{% endmacro %}
+
+{# Locally DuckDB computes the rows and a plugin writes them; the model's SQL is passed on. #}
+{% macro duckdb__store_in_lake(mode, partitions) %}
   {% set inputs = [] %}
   {% for id in model.depends_on.nodes %}
     {% set input = graph.sources.get(id) or graph.nodes.get(id) %}
@@ -19,17 +26,29 @@
 {% endmacro %}
 
 
-{% materialization table, adapter='duckdb', supported_languages=['sql'] %}
+{% macro lake_table() %}
   {{ run_hooks(pre_hooks) }}
   {% do store_in_lake('overwrite') %}
   {{ run_hooks(post_hooks) }}
-  {{ return({'relations': [this]}) }}
+  {% do return({'relations': [this]}) %}
+{% endmacro %}
+
+{% materialization table, adapter='duckdb', supported_languages=['sql'] %}
+  {{ return(lake_table()) }}
+{% endmaterialization %}
+
+{% materialization table, adapter='spark', supported_languages=['sql'] %}
+  {{ return(lake_table()) }}
+{% endmaterialization %}
+
+{% materialization table, adapter='databricks', supported_languages=['sql'] %}
+  {{ return(lake_table()) }}
 {% endmaterialization %}
 
 
 {# insert_overwrite replaces exactly the partitions that the macro named by the config `replaces` lists, even those
    that have no rows any more; merge updates by unique_key. Without a list, or on a full refresh, all is replaced. #}
-{% materialization incremental, adapter='duckdb', supported_languages=['sql'] %}
+{% macro lake_incremental() %}
   {{ run_hooks(pre_hooks) }}
   {% set strategy = config.get('incremental_strategy') %}
   {% if should_full_refresh() %}
@@ -43,5 +62,17 @@
     {% do exceptions.raise_compiler_error("incremental_strategy " ~ strategy ~ " is unknown; use insert_overwrite or merge") %}
   {% endif %}
   {{ run_hooks(post_hooks) }}
-  {{ return({'relations': [this]}) }}
+  {% do return({'relations': [this]}) %}
+{% endmacro %}
+
+{% materialization incremental, adapter='duckdb', supported_languages=['sql'] %}
+  {{ return(lake_incremental()) }}
+{% endmaterialization %}
+
+{% materialization incremental, adapter='spark', supported_languages=['sql'] %}
+  {{ return(lake_incremental()) }}
+{% endmaterialization %}
+
+{% materialization incremental, adapter='databricks', supported_languages=['sql'] %}
+  {{ return(lake_incremental()) }}
 {% endmaterialization %}

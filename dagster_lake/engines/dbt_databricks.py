@@ -1,0 +1,60 @@
+"""Which SQL warehouse dbt runs on, and as whom."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dagster_lake.settings import Settings
+
+if TYPE_CHECKING:
+    from databricks.sdk.core import Config
+
+_DBT_KNOWS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "ARM_CLIENT_SECRET")
+_TOKEN = "DBT_ENV_SECRET_LAKE_TOKEN"  # dbt keeps what is named like this out of its logs
+
+
+class DatabricksNotSet(Exception):
+    """A setting that dbt needs on Databricks is missing; the message names it."""
+
+
+def workspace(settings: Settings) -> dict[str, str]:
+    """What the profile's target ``databricks`` asks for, as dbt variables; no secret is among them.
+
+    Raises DatabricksNotSet when the catalog, the warehouse or the workspace is not set.
+    """
+    if not settings.catalog:
+        raise DatabricksNotSet("LAKE_ENGINE=databricks needs LAKE_CATALOG, the Unity Catalog that holds the lake")
+    if not settings.databricks.warehouse_id:
+        raise DatabricksNotSet("dbt on Databricks needs LAKE_DATABRICKS_WAREHOUSE_ID, the id of a SQL warehouse")
+    host = os.environ.get("DATABRICKS_HOST") or _identity().host
+    if not host:
+        raise DatabricksNotSet("dbt on Databricks needs DATABRICKS_HOST, the workspace's address")
+    return {
+        "lake_catalog": settings.catalog,
+        "lake_databricks_host": host.removeprefix("https://").rstrip("/"),
+        "lake_warehouse": settings.databricks.warehouse_id,
+    }
+
+
+@contextmanager
+def signed_in() -> Iterator[None]:
+    """Gives dbt a token where it knows no way of its own to the identity at hand: an Azure one, or a profile.
+
+    The token lasts about an hour. With a service principal's secret in the environment dbt renews its own.
+    """
+    if any(os.environ.get(name) for name in _DBT_KNOWS):
+        yield
+        return
+    token = _identity().authenticate()["Authorization"].removeprefix("Bearer ")
+    os.environ[_TOKEN] = token
+    try:
+        yield
+    finally:
+        del os.environ[_TOKEN]
+
+
+def _identity() -> "Config":
+    from databricks.sdk.core import Config
+
+    return Config()

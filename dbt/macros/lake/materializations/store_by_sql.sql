@@ -1,0 +1,150 @@
+{# Spark and Databricks write by SQL alone: a SQL warehouse takes nothing else.
+
+   Each statement that commits begins with a comment, `/* lake {...} */`: whoever called dbt hears of the statement
+   before and after it runs, and knows by the comment that it is a commit, of which table, and which partitions it
+   replaces (null for all). #}
+{% macro default__store_in_lake(mode, partitions) %}
+  {% set columns = model.columns.values() | list %}
+  {% do refuse_other_columns(columns) %}
+  {% set widened = ensure_lake_table(columns) %}
+  {% set before = unchanged_version() %}
+
+  {% if mode == 'replace_partitions' and not partitions %}
+    {% call noop_statement('main', 'no partition is out of date') %}{% endcall %}
+  {% else %}
+    {# The table's own columns, in its order: one that the model dropped is null from now on. #}
+    {% set rows = [] %}
+    {% for column in lake_columns(this) %}
+      {% set name = adapter.quote(column.name) %}
+      {% do rows.append(name if column.name in model.columns else 'cast(null as ' ~ column.type ~ ') as ' ~ name) %}
+    {% endfor %}
+    {% set rows = 'select ' ~ rows | join(', ') ~ ' from (\n' ~ compiled_code ~ '\n) as model_rows' %}
+
+    {% call statement('main', fetch_result=True) %}
+      {{ lake_commit(this, partitions if mode == 'replace_partitions' else none) }}
+      {% if mode == 'merge' %}
+        {% set key = adapter.quote(config.require('unique_key')) %}
+        merge into {{ this }} as t using ({{ rows }}) as s on t.{{ key }} = s.{{ key }}
+        when matched then update set * when not matched then insert *
+      {% else %}
+        insert into {{ this }}
+        replace where {{ is_one_of(config.get('partition_by'), partitions) }}
+        {{ rows }}
+      {% endif %}
+    {% endcall %}
+    {% do note_what_was_read(before, widened, nothing_merged=(mode == 'merge' and merged_rows() == 0)) %}
+  {% endif %}
+{% endmacro %}
+
+
+{% macro lake_commit(relation, partitions=none, suffix='') -%}
+  /* lake {{ tojson({'commit': relation.schema ~ '.' ~ relation.identifier ~ suffix, 'partitions': partitions}) }} */
+{%- endmacro %}
+
+
+{# A merge without source rows commits nothing. #}
+{% macro merged_rows() %}
+  {% set counts = load_result('main').table %}
+  {% do return((counts.columns['num_affected_rows'].values() | first | int) if 'num_affected_rows' in counts.column_names else none) %}
+{% endmacro %}
+
+
+{# The columns and types that a query gives, as Spark names them. #}
+{% macro columns_of_query(sql) %}
+  {% set found = [] %}
+  {% for row in run_query('describe query ' ~ sql).rows %}
+    {% do found.append({'name': row[0], 'type': row[1]}) %}
+  {% endfor %}
+  {% do return(found) %}
+{% endmacro %}
+
+
+{% macro lake_columns(relation) %}
+  {% do return(columns_of_query('select * from ' ~ relation)) %}
+{% endmacro %}
+
+
+{% macro refuse_other_columns(columns) %}
+  {% set wanted = {} %}
+  {% for column in columns %}{% do wanted.update({column.name: lake_type(column.data_type)}) %}{% endfor %}
+  {% set actual = {} %}
+  {% for column in columns_of_query(compiled_code) %}{% do actual.update({column.name: column.type}) %}{% endfor %}
+  {% set told = [] %}
+  {% for name in (wanted.keys() | list + actual.keys() | list) | unique | sort %}
+    {% if wanted.get(name) != actual.get(name) %}
+      {% do told.append(name ~ ': declared ' ~ wanted.get(name, 'not') ~ ', selected ' ~ actual.get(name, 'not')) %}
+    {% endif %}
+  {% endfor %}
+  {% if told %}
+    {% do exceptions.raise_compiler_error(
+        this.schema ~ '.' ~ this.identifier ~ ' differs from the columns declared in its YAML: ' ~ told | join('; ')) %}
+  {% endif %}
+{% endmacro %}
+
+
+{# The table as it stands, created or widened when need be; returns whether it was widened. #}
+{% macro ensure_lake_table(columns) %}
+  {% set versions = var('lake_versions', none) %}
+  {% set there = (load_relation(this) is not none) if versions is none else ((this.schema ~ '.' ~ this.identifier) in versions) %}
+  {% do run_query(create_lake_table(columns, there)) %}
+  {% do return(widen_lake_table(columns) if there else false) %}
+{% endmacro %}
+
+
+{# For a table that lies in the lake already, this only makes its name known. #}
+{% macro create_lake_table(columns, there) %}
+  {% set location = "location " ~ spark_text(var('lake_gold', env_var('LAKE_ROOT', '') ~ '/gold') ~ '/' ~ this.identifier) %}
+  {% if there %}
+    {% do return('create table if not exists ' ~ this ~ ' using delta ' ~ location) %}
+  {% endif %}
+  {% set declared, statistics = [], [] %}
+  {% for column in columns %}
+    {% set required = column.constraints | selectattr('type', 'equalto', 'not_null') | list %}
+    {% do declared.append(lake_column(column) ~ (' not null' if required) ~ lake_comment(column)) %}
+    {# As storage/table_spec.py chooses them. #}
+    {% if not column.name.startswith('_') and not column.data_type.endswith('[]') and column.data_type != 'boolean' %}
+      {% do statistics.append(column.name) %}
+    {% endif %}
+  {% endfor %}
+  {# Without deletion vectors and column mapping, so that delta-rs and DuckDB can read it. #}
+  {% do return(lake_commit(this, suffix='.create') ~ ' create table if not exists ' ~ this
+      ~ ' (' ~ declared | join(', ') ~ ') using delta'
+      ~ (' partitioned by (' ~ adapter.quote(config.get('partition_by')) ~ ')' if config.get('partition_by') else '')
+      ~ ' ' ~ location ~ ' comment ' ~ spark_text(model.description)
+      ~ " tblproperties ('delta.enableDeletionVectors' = 'false', 'delta.columnMapping.mode' = 'none',"
+      ~ " 'delta.dataSkippingStatsColumns' = " ~ spark_text(statistics | join(',')) ~ ')') %}
+{% endmacro %}
+
+
+{% macro widen_lake_table(columns) %}
+  {% set found = {} %}
+  {% for column in lake_columns(this) %}{% do found.update({column.name: column.type}) %}{% endfor %}
+  {% set added = [] %}
+  {% for column in columns %}
+    {% set wanted = lake_type(column.data_type) %}
+    {% if column.name not in found %}
+      {# Nullable whatever the model says: the rows before have no value. #}
+      {% do added.append(lake_column(column) ~ lake_comment(column)) %}
+    {% elif found[column.name] != wanted %}
+      {% do exceptions.raise_compiler_error(
+          this.schema ~ '.' ~ this.identifier ~ '.' ~ column.name ~ ' is ' ~ found[column.name] ~ ' in the lake and '
+          ~ wanted ~ ' in the model; a type cannot change in place: remove the table and materialise it again') %}
+    {% endif %}
+  {% endfor %}
+  {% if added %}
+    {# Said before it is true: see storage/delta.py. #}
+    {% do run_query(lake_commit(this, suffix='.evolved') ~ ' alter table ' ~ this ~ " set tblproperties ('lake.evolved' = 'true')") %}
+    {% do run_query(lake_commit(this, suffix='.columns') ~ ' alter table ' ~ this ~ ' add columns (' ~ added | join(', ') ~ ')') %}
+  {% endif %}
+  {% do return(added | length > 0) %}
+{% endmacro %}
+
+
+{% macro lake_column(column) %}
+  {% do return(adapter.quote(column.name) ~ ' ' ~ lake_type(column.data_type)) %}
+{% endmacro %}
+
+
+{% macro lake_comment(column) %}
+  {% do return(' comment ' ~ spark_text(column.description)) %}
+{% endmacro %}
