@@ -27,7 +27,7 @@ def actual_state(workspace: Workspace, catalog: str, desired: State, tell: Calla
         with explained(f"reading {kind}s", kind):
             found += _found(workspace, kind, catalog, desired, found)
     if any(one.kind == "catalog" for one in found):
-        tell("reading tags")
+        tell("reading tags (a SQL warehouse that was stopped takes minutes to start)")
         with explained("reading tags", "catalog"):
             found = _tagged(workspace, catalog, found)
     granted = []

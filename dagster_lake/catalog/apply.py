@@ -96,11 +96,11 @@ class _Applier:
         elif wanted.kind == "function":
             self.workspace.sql(sql.create_function(wanted))
         elif wanted.kind == "volume":
-            self.create_volume(wanted)
+            self.make_volume(wanted)
         else:
-            self.create_table(wanted)
+            self.make_table(wanted)
 
-    def create_volume(self, wanted: Securable) -> None:
+    def make_volume(self, wanted: Securable) -> None:
         from databricks.sdk.service.catalog import VolumeType
 
         catalog, schema, name = wanted.name.split(".")
@@ -113,7 +113,7 @@ class _Applier:
             storage_location=wanted.settings.get("location"),
         )
 
-    def create_table(self, wanted: Securable) -> None:
+    def make_table(self, wanted: Securable) -> None:
         if wanted.spec is not None and not has_files(self.workspace, wanted.settings["location"]):
             self.workspace.sql(sql.create_empty_table(wanted, wanted.spec))
             return

@@ -71,7 +71,7 @@ def plan(desired: State, actual: State, unbuilt: Collection[str] = ()) -> Plan:
         actions += _differences(wanted, found)
     if unbuilt:
         names = ", ".join(sorted(unbuilt))
-        notes.append(f"dbt has not built {names} yet; materialise them, then apply again")
+        notes.append(f"dbt has not built {names} yet, or the files cannot be seen; materialise them, then apply again")
     unwanted = [Action("-", f.kind, f.name, "object") for key, f in actual.items() if key not in desired]
     kept = [(action, actual[action.kind, action.name].stays) for action in unwanted]
     removals = [a for a in actions if a.sign == "-"] + [action for action, why in kept if not why]

@@ -131,7 +131,7 @@ def explained(what: str, kind: str) -> Iterator[None]:
             f"{what}: Databricks does not know who we are: {error}; log in again (`az login`, `databricks auth login`)"
         ) from error
     except (DatabricksError, StatementFailed) as error:
-        told = " ".join(str(error).split())
+        told = " ".join(str(error).split()).partition(" Config: host=")[0]  # the client says how it logged in, too
         if isinstance(error, PermissionDenied) or any(code in told for code in _DENIED):
             raise CatalogError(
                 f"{what}: not permitted: {told}; whoever runs this needs {_NEEDED[kind]}: "

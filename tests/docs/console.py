@@ -30,10 +30,11 @@ def _renewed(block: re.Match[str]) -> str:
         ["bash", "-c", block["command"]], cwd=ROOT, env=environment, text=True, stdout=-1, stderr=-2, input="n\n"
     )
     lines = [line.rstrip() for line in done.stdout.replace(f"{ROOT}/", "").rstrip().splitlines()]
-    return f"```console\n$ {block['command']}\n" + "\n".join(_shortened(lines, block["output"].splitlines())) + "\n```"
+    return f"```console\n$ {block['command']}\n" + "\n".join(shortened(lines, block["output"].splitlines())) + "\n```"
 
 
-def _shortened(lines: list[str], before: list[str]) -> list[str]:
+def shortened(lines: list[str], before: list[str]) -> list[str]:
+    """``lines`` cut as the block was ``before``: as many at the start and at the end as stood around its ``...``."""
     if "..." not in before:
         return lines
     head = before.index("...")
