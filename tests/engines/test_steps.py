@@ -4,11 +4,13 @@ import shutil
 from dataclasses import dataclass, replace
 
 import pytest
+from deltalake import DeltaTable
 
 from dagster_lake.assets.pending import pending_snapshots
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Check, Step, StepResult
 from dagster_lake.storage.tables import has_newest, silver_name
+from tests.engines.report import note
 from tests.engines.tables import differences
 from tests.lake.lakes import TINY, TestLake, hours
 
@@ -95,7 +97,15 @@ def test_every_engine_gives_the_same_table(
     told = differences(other.lake.table_folder(table), wanted)
 
     assert not told, "\n".join(told)
-    record_property("engines", f"{contract} | {table} | {other.lake.settings['engine']}")
+    note(
+        record_property,
+        kind="contract",
+        name=contract,
+        table=table,
+        engine=other.lake.settings["engine"],
+        case=f"{embedded.lake.settings['dirt']} dirt",
+        rows=DeltaTable(str(wanted)).to_pyarrow_table().num_rows,
+    )
 
 
 @pytest.mark.parametrize(("contract", "layer"), [(name, layer) for name in RAW for layer in ("bronze", "silver")])

@@ -1,0 +1,77 @@
+"""docs/engines.md from a run of this suite: python -m tests.engines.report docs/engines.md
+
+Each test that holds a table of two engines against each other notes what it compared (``note``); this command runs the
+suite, and writes one line a table with what was noted. A table without a note in a case stands there as not compared.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTE = "engines"
+HEAD = """# Engines
+
+One step, one table: the same contract or model gives the same table on every engine. The embedded engine (DuckDB and
+delta-rs) is the reference; the others are held against it by `tests/engines`, from the same inputs: column names,
+types, nullability, partitions, the columns with statistics, and every value. Written by the suite
+(`python -m tests.engines.report docs/engines.md`); the numbers are the rows that were compared and found equal.
+
+`LAKE_ENGINE` chooses: `duckdb` (the default; no JVM), `spark` (a local JVM, or a cluster's), `databricks` (the same
+Spark steps, [submitted to a workspace](databricks.md)).
+"""
+
+
+def note(record_property: Callable[[str, object], None], **compared: Any) -> None:
+    """Notes what a test compared: ``kind`` (contract or model), ``name``, ``table``, ``engine``, ``case``, ``rows``."""
+    record_property(NOTE, compared)
+
+
+class Notes:
+    """A pytest plugin that keeps the notes of tests that passed."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called by pytest after each phase of a test."""
+        if report.when == "call" and report.passed:
+            self.found += [dict(value) for name, value in report.user_properties if name == NOTE]  # type: ignore[call-overload]
+
+
+def page(notes: list[dict[str, Any]]) -> str:
+    """The page for these notes."""
+    parts = [HEAD]
+    for kind, title in (("contract", "Contracts"), ("model", "dbt models")):
+        own = [one for one in notes if one["kind"] == kind]
+        parts += [f"## {title}\n", _table(own)]
+    return "\n".join(parts)
+
+
+def _table(notes: list[dict[str, Any]]) -> str:
+    cases = sorted({(one["engine"], one["case"]) for one in notes})
+    rows: dict[tuple[str, str], dict[tuple[str, str], int]] = defaultdict(dict)
+    for one in notes:
+        rows[one["name"], one["table"]][one["engine"], one["case"]] = one["rows"]
+    head = ["name", "table", *(f"{engine}, {case}" for engine, case in cases)]
+    lines = [f"| {' | '.join(head)} |", "|---|---|" + "--:|" * len(cases)]
+    for (name, table), found in sorted(rows.items()):
+        cells = [f"{found[case]:,}" if case in found else "not compared" for case in cases]
+        lines.append(f"| {' | '.join([name, table, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(file: Path) -> int:
+    """Runs the suite and writes the page; nothing is written when a test fails."""
+    notes = Notes()
+    code = pytest.main(["-q", "-p", "no:cacheprovider", str(Path(__file__).parent)], plugins=[notes])
+    if code == 0:
+        file.write_text(page(notes.found), encoding="utf-8")
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
