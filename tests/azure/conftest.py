@@ -1,0 +1,5 @@
+"""Fixtures that several of these test files use."""
+
+from tests.azure.azurite import azurite
+
+__all__ = ["azurite"]
