@@ -76,4 +76,4 @@ class DatabricksSettings(BaseSettings):
     backoff_seconds: float = Field(
         2, gt=0, description="The pause before the second attempt; it doubles up to a minute, give or take half"
     )
-    prices: Prices = Field(Prices(), description="The price table that cost is estimated by, as JSON; see below")
+    prices: Prices = Field(Prices(), description="The price table that cost is estimated by, as JSON (below)")

@@ -89,7 +89,10 @@ class DatabricksEngine:
 
     def close(self) -> None:
         """Ends the compute that waits for further steps."""
-        self._runs.close()
+        try:
+            self._runs.close()
+        except WorkspaceError as error:  # the steps are done all the same
+            log.warning("the worker on Databricks was not told to end, and will when it is idle: %s", error)
 
     def _landed(self, contract: Contract, partitions: list[str]) -> tuple[LandedPartition, ...]:
         return tuple(landed_partitions(self.lake, contract, partitions))

@@ -7,7 +7,7 @@ from typing import Protocol
 from dagster_lake.remote.worker import STOP
 from dagster_lake.resources.databricks import Workspace
 from dagster_lake.resources.databricks_compute import submission
-from dagster_lake.resources.databricks_failures import has_ended
+from dagster_lake.resources.databricks_failures import is_ending
 from dagster_lake.resources.databricks_wheel import remote_wheel
 
 
@@ -80,7 +80,7 @@ class SharedRun:
             payload = submission(settings, f"steps of run {self.name}", wheel, parameters)
             self.workspace.make_folder(self.mailbox)
             self._run = self.workspace.submit(payload, f"{self.name}-{self._number}")
-            if not has_ended(self.workspace.run(self._run)):
+            if not is_ending(self.workspace.run(self._run)):
                 return self._run
             self._number += 1
 

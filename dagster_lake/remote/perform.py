@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from upath import UPath
 
@@ -16,9 +15,6 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AdlsPath, parse_address
 from dagster_lake.storage.paths import Lake
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 
 class UnreachableLake(Exception):
     """The lake is not where this process can read it; the message names the setting."""
@@ -27,12 +23,13 @@ class UnreachableLake(Exception):
 def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, int]:
     """Runs ``work`` and returns its result; ``say`` gets a line for people at each turn."""
     from dagster_lake.engines.spark import SparkEngine
+    from dagster_lake.engines.spark_session import spark_session
 
     started = time.monotonic()
     lake = _lake(work.root)
-    spark = _session()
-    say(f"Spark {spark.version} is ready after {time.monotonic() - started:.1f} s")
     settings = Settings(root=work.root, catalog=work.catalog, pii_key_id=work.key_id)
+    spark = spark_session(settings)
+    say(f"Spark {spark.version} is ready after {time.monotonic() - started:.1f} s")
     engine = SparkEngine(lake, contracts(), settings, spark=spark, landed=_landed_of(work), key=lambda: _key(work))
     say(f"{work.name}: {_reading(work)}")
     started = time.monotonic()
@@ -52,14 +49,6 @@ def _lake(root: str) -> Lake:
             "abfss://container@account.dfs.core.windows.net/folder, or to a folder below /Volumes"
         )
     return Lake(UPath(root))
-
-
-def _session() -> "SparkSession":
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.getOrCreate()
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    return session
 
 
 def _landed_of(work: Work) -> Callable[[Contract, Sequence[str]], list[LandedPartition]]:

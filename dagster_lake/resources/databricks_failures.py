@@ -51,13 +51,17 @@ def is_ending(run: "Run") -> bool:
 def may_do_better(run: "Run", *, had_started: bool) -> bool:
     """Whether a run that ended without a word from the step may be tried again.
 
-    Yes where the compute could not be had or was lost, and where the step had started and its process vanished: steps
-    replace what they write, so one that ran half is run whole. No where somebody cancelled it or time ran out, and
+    Yes where the compute could not be had or was lost, where a worker went for want of work just as the step came, and
+    where the step had started and its process vanished: steps replace what they write, so one that ran half is run
+    whole. No where somebody cancelled it or time ran out, and
     where it could not start for a reason that will be the same next time (permissions, libraries, configuration).
     """
     if _result(run) in ("CANCELED", "TIMEDOUT") or _code(run) in _BY_SOMEBODY:
         return False
-    return had_started or _code(run) in _PASSING_CODES or any(word in message_of(run) for word in _PASSING_WORDS)
+    went = _result(run) == "SUCCESS"
+    return (
+        went or had_started or _code(run) in _PASSING_CODES or any(word in message_of(run) for word in _PASSING_WORDS)
+    )
 
 
 def was_cancelled(run: "Run") -> bool:

@@ -94,7 +94,7 @@ class FakeDatabricks:
     """The workspace. ``environment`` is what a process needs to find it; ``task_environment`` what its tasks get.
 
     ``faults`` and ``fates`` are used up in order: of requests, and of runs as they are submitted (``launch_failure``,
-    ``hang``, ``cancelled``, ``denied``, anything else being a run that just runs).
+    ``hang``, ``leaves``, ``cancelled``, ``denied``, anything else being a run that just runs).
     """
 
     def __init__(self, folder: Path, task_environment: Mapping[str, str] | None = None) -> None:
@@ -177,8 +177,10 @@ class FakeDatabricks:
             self._end(run, "INTERNAL_ERROR", "FAILED", "UNAUTHORIZED_ERROR", "the principal may not create clusters")
         elif fate == "cancelled":
             self._end(run, "TERMINATED", "CANCELED", "USER_CANCELED", "Run cancelled by someone@example.com.")
-        elif fate == "hang":
+        elif fate in ("hang", "leaves"):
             run.state = "RUNNING"
+            if fate == "leaves":
+                threading.Timer(0.3, self._end, (run, "TERMINATED", "SUCCESS", "SUCCESS", "")).start()
         else:
             self._start(run)
         return {"run_id": run.run_id}

@@ -278,6 +278,22 @@ def test_a_worker_that_went_for_want_of_work_is_replaced(tmp_path: Path) -> None
         assert len(here.fake.submissions()) == 2
 
 
+def test_a_worker_that_goes_just_as_a_step_comes_is_replaced(tmp_path: Path) -> None:
+    with remote(tmp_path, compute="job_cluster") as here:
+        here.fake.fates = ["leaves"]
+        assert here.engine.run(SILVER).version == 7
+        assert len(here.fake.submissions()) == 2
+        here.engine.close()
+
+
+def test_a_worker_that_cannot_be_told_to_end_fails_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with remote(tmp_path, compute="job_cluster", attempts=1) as here:
+        here.engine.run(SILVER)
+        here.fake.faults = [Fault("PUT", FILES, 500)]
+        here.engine.close()
+        assert "will when it is idle" in caplog.text
+
+
 def test_another_process_of_the_same_dagster_run_finds_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-ABSENT = {"dagster", "dbt", "duckdb", "deltalake", "sqlalchemy", "matplotlib", "faker", "typer", "generators"}
+ABSENT = {"dagster", "dbt", "duckdb", "deltalake", "adlfs", "azure", "faker", "generators"}
 
 
 class _Absent:
@@ -55,7 +55,7 @@ if "FAKE_VOLUMES" in os.environ:
     os.listdir = _mounted(os.listdir)
     shutil.rmtree = _mounted(shutil.rmtree)
 if "FAKE_ENGINE" in os.environ:
-    for _name in ("pyspark.sql", "dagster_lake.engines.spark"):
+    for _name in ("dagster_lake.engines.spark_session", "dagster_lake.engines.spark"):
         _spec = importlib.util.spec_from_file_location(_name, os.environ["FAKE_ENGINE"])
         sys.modules[_name] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_name])
