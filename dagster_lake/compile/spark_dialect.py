@@ -86,7 +86,7 @@ class SparkDialect:
         plain = f"'[' || {text} || ']'"
         marked = f"""'{{"":' || {self._marked(text)} || '}}'"""
         return (
-            f"CASE WHEN {self._read(plain, 'array<struct<>>', 1)}[0] IS NOT NULL "
+            f"CASE WHEN get({self._read(plain, 'array<struct<>>', 1)}, 0) IS NOT NULL "
             f"AND NOT {self._has_lone_surrogate(text)} "
             f"THEN {self._read(marked, 'map<string,map<string,string>>', 1)}[''] END"
         )
@@ -137,9 +137,9 @@ class SparkDialect:
         plain = f"""'[{{"":' || {text} || '}}]'"""
         marked = f"'[' || {self._marked(text)} || ']'"
         return (
-            f"CASE WHEN {self._read(plain, 'array<struct<>>', 2)}[0] IS NOT NULL "
+            f"CASE WHEN get({self._read(plain, 'array<struct<>>', 2)}, 0) IS NOT NULL "
             f"AND NOT {self._has_lone_surrogate(text)} "
-            f"THEN transform({self._read(marked, 'array<array<string>>', 1)}[0], marked -> "
+            f"THEN transform(get({self._read(marked, 'array<array<string>>', 1)}, 0), marked -> "
             f"{self._unmarked('marked')}) END"
         )
 

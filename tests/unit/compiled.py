@@ -10,15 +10,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from dagster_lake.compile.bronze import bronze_select
+from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import bronze_schema, position_fields
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import (
-    dedupe_of,
+    keys_before_select,
     keys_select,
     losers_select,
     quarantine_select,
     silver_select,
+    suspect_partitions_select,
+    suspects_select,
     uses_masking_key,
 )
 from dagster_lake.contract import Contract, EventHubSource, FileSource, Property
@@ -40,6 +42,8 @@ class Outcome:
     silver: list[Row]
     quarantine: list[Row]
     losers: list[Row]
+    suspect_partitions: list[str]
+    rescued: list[tuple[str, int]]
 
 
 @contextmanager
@@ -86,29 +90,40 @@ def line_rows(bodies: Iterable[bytes], hours: Iterable[str] | None = None) -> li
     return found
 
 
+def lines_table(of: Contract, lines: list[Row]) -> pa.Table:
+    """The relation ``lines`` as the engine offers it."""
+    typed = {p.name for p in of.source_properties} if not of.typed_source else set()
+    given = [f for f in bronze_schema(of) if f.name not in {*typed, "_rescued_data"}]
+    body = [] if of.typed_source else [pa.field("body", pa.binary())]
+    return pa.Table.from_pylist(lines, pa.schema([*body, *given]))
+
+
+def bronze(of: Contract, lines: list[Row]) -> list[Row]:
+    """The bronze rows of these lines."""
+    with database() as con:
+        con.register("lines", lines_table(of, lines))
+        return _rows(con, bronze_select(of, DIALECT))
+
+
 def run(of: Contract, lines: list[Row]) -> Outcome:
     """Bronze, silver and quarantine of these rows."""
     with database() as con:
-        typed = {p.name for p in of.source_properties} if not of.typed_source else set()
-        given = [f for f in bronze_schema(of) if f.name not in {*typed, "_rescued_data"}]
-        body = [] if of.typed_source else [pa.field("body", pa.binary())]
-        table = pa.Table.from_pylist(lines, pa.schema([*body, *given]))
-        con.register("lines", table)
+        con.register("lines", lines_table(of, lines))
         con.execute(f"CREATE OR REPLACE TEMP TABLE bronze AS {bronze_select(of, DIALECT)}")
         con.execute("CREATE OR REPLACE TEMP VIEW reach AS SELECT * FROM bronze")
-        keys = ", ".join(DIALECT.identifier(p.name) for p in dedupe_of(of).keys)
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE suspects AS SELECT {keys} FROM ({keys_select(of, DIALECT, 'bronze')}) "
-            "GROUP BY ALL HAVING count(*) > 1"
-        )
+        con.execute("CREATE OR REPLACE TEMP VIEW look_back AS SELECT * FROM bronze WHERE false")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE keys_here AS {keys_select(of, DIALECT, 'bronze')}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE keys_before AS {keys_before_select(of, DIALECT)}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE suspects AS {suspects_select(of, DIALECT)}")
         con.execute(f"CREATE OR REPLACE TEMP TABLE losers AS {losers_select(of, DIALECT)}")
-        outcome = Outcome(
+        return Outcome(
             _rows(con, "SELECT * FROM bronze"),
             _rows(con, silver_select(of, DIALECT), pads() if uses_masking_key(of) else None),
             _rows(con, quarantine_select(of, DIALECT)),
             _rows(con, "SELECT * FROM losers"),
+            [partition for (partition,) in con.execute(suspect_partitions_select(of, DIALECT)).fetchall()],
+            con.execute(rescued_select(of, DIALECT, "bronze")).fetchall(),
         )
-        return outcome
 
 
 def cast(texts: Iterable[str | None], prop: Property) -> list[Any]:

@@ -166,10 +166,29 @@ def test_a_field_inside_another_is_not_taken_for_a_column() -> None:
     assert json.loads(row["_rescued_data"]) == {"inner": {"city": "Brno"}}
 
 
+def nested(levels: int, opening: str) -> bytes:
+    """A line of so many levels, itself the first."""
+    inner = levels - 1
+    deep = opening * inner + ("1" + "}" * inner if opening == '{"a":' else "]" * inner)
+    return b'{"event_id":"a","user_id":1,"deep":%s}' % deep.encode()
+
+
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
-def test_a_line_nested_ten_thousand_deep_is_a_row_like_any_other(opening: str) -> None:
-    closing = {"[": "]", '{"a":': "1}"}[opening]
-    deep = opening * 10_000 + ("1" + "}" * 10_000 if closing == "1}" else closing * 10_000)
-    found = outcome_of(b'{"event_id":"a","user_id":1,"deep":%s}' % deep.encode())
-    assert len(only(found.silver)["event_id"]) == 1
-    assert deep in found.bronze[0]["_rescued_data"]
+def test_a_line_of_a_thousand_levels_is_a_row_like_any_other(opening: str) -> None:
+    line = nested(1000, opening)
+    row = only(outcome_of(line).bronze)
+    assert row["event_id"] == "a"
+    assert row["_rescued_data"].encode() == b'{"deep":' + line.split(b'"deep":')[1]
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("levels", [1001, 10_000])
+def test_a_deeper_line_is_malformed_and_kept_whole(levels: int, opening: str) -> None:
+    line = nested(levels, opening)
+    row = only(outcome_of(line).quarantine)
+    assert (row["_reasons"], row["_rescued_data"].encode()) == (["malformed"], line)
+
+
+def test_many_brackets_side_by_side_or_in_strings_are_not_deep() -> None:
+    wide = b'{"event_id":"a","user_id":1,"wide":[%s],"text":"%s"}' % (b",".join([b"[{}]"] * 2000), b"[{" * 2000)
+    assert len(outcome_of(wide).silver) == 1
