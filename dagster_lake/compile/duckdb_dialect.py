@@ -157,7 +157,7 @@ class DuckDBDialect:
         return f"CASE WHEN NOT coalesce({valid}, false) THEN NULL WHEN {doubtful} THEN {looked_at} ELSE {text} END"
 
     def _is_lenient(self, json: str) -> str:
-        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '', 'g')"
+        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '\"\"', 'g')"
         return (
             f"(regexp_matches({json}, {self.literal(_LENIENT)}) "
             f"AND regexp_matches({without_strings}, {self.literal(_LENIENT_OUTSIDE_STRINGS)}))"
@@ -168,7 +168,7 @@ class DuckDBDialect:
         return f"(strlen({json}) > {_SHORTEST_DEEP} AND strlen({json}) - strlen({without_openings}) > {DEEPEST})"
 
     def _is_too_deep(self, json: str) -> str:
-        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '', 'g')"
+        without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '\"\"', 'g')"
         brackets = f"regexp_replace({without_strings}, '[^\\[\\]{{}}]+', '', 'g')"
         steps = f"list_transform(string_split({brackets}, ''), lambda b: CASE WHEN b IN ('[', '{{') THEN 1 ELSE -1 END)"
         # One number holds both the present depth and, times _LEVELS, the greatest.

@@ -8,13 +8,16 @@ marked (see ``json_marks``).
 from collections.abc import Sequence
 
 from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, form_of
-from dagster_lake.compile.json_marks import MARKED_SCALAR, SCALAR, marked
+from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, marked
 from dagster_lake.contract import Property
 from dagster_lake.java_pattern import java_pattern
 
 # Every escape but a surrogate that stands alone.
 _GOOD_ESCAPE = "\\\\[^u]|\\\\u(?![dD][89a-fA-F])|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SURROGATE = "\\\\u[dD][89a-fA-F]"
+_ESCAPED_SURROGATE = "\\uD"
+# JSON cut into pairs of escaped surrogates, other escapes, and what has none.
+_PARTS = "\\\\uD[89AB]..\\\\uD[C-F]..|\\\\.|[^\\\\]++"
 _MOST_DIGITS = _LONGEST = str(2**31 - 1)
 
 
@@ -84,22 +87,22 @@ class SparkDialect:
         # In an array and then in an object: a closing bracket too many ends only one of them, and what follows it
         # would pass unseen.
         plain = f"'[' || {text} || ']'"
-        marked = f"""'{{"":' || {self._marked(text)} || '}}'"""
+        with_marks = f"""'{{"":' || {self._marked(text)} || '}}'"""
         return (
             f"CASE WHEN get({self._read(plain, 'array<struct<>>', 1)}, 0) IS NOT NULL "
             f"AND NOT {self._has_lone_surrogate(text)} "
-            f"THEN {self._read(marked, 'map<string,map<string,string>>', 1)}[''] END"
+            f"THEN {self._read(with_marks, 'map<string,map<string,string>>', 1)}[''] END"
         )
 
     def json_texts(self, document: str, names: Sequence[str]) -> str:
-        marked = ", ".join(f"{document}[{self.literal('|' + name)}]" for name in names)
-        return f"transform(array({marked}), marked -> {self._unmarked('marked')})"
+        with_marks = ", ".join(f"{document}[{self.literal(MARK + name)}]" for name in names)
+        return f"transform(array({with_marks}), marked -> {self._unmarked('marked')})"
 
     def json_rest(self, document: str, names: Sequence[str]) -> str:
-        known = self.texts(["|" + name for name in names])
+        known = self.texts([MARK + name for name in names])
         rest = f"filter(map_entries({document}), field -> field.key NOT IN ({known}))"
         value = (
-            f"CASE WHEN field.value IS NULL THEN 'null' WHEN left(field.value, 1) = '|' THEN "
+            f"CASE WHEN field.value IS NULL THEN 'null' WHEN left(field.value, 1) = '{MARK}' THEN "
             f"{self._json_string('field.value')} ELSE {self._unmarked('field.value')} END"
         )
         members = f"transform({rest}, field -> {self._json_string('field.key')} || ':' || {value})"
@@ -135,11 +138,11 @@ class SparkDialect:
 
     def _json_array(self, text: str) -> str:
         plain = f"""'[{{"":' || {text} || '}}]'"""
-        marked = f"'[' || {self._marked(text)} || ']'"
+        with_marks = f"'[' || {self._marked(text)} || ']'"
         return (
             f"CASE WHEN get({self._read(plain, 'array<struct<>>', 2)}, 0) IS NOT NULL "
             f"AND NOT {self._has_lone_surrogate(text)} "
-            f"THEN transform(get({self._read(marked, 'array<array<string>>', 1)}, 0), marked -> "
+            f"THEN transform(get({self._read(with_marks, 'array<array<string>>', 1)}, 0), marked -> "
             f"{self._unmarked('marked')}) END"
         )
 
@@ -165,9 +168,18 @@ class SparkDialect:
     def _unmarked(self, marked: str) -> str:
         inside = f"regexp_replace({marked}, {self.literal(MARKED_SCALAR)}, '$1$2$3')"
         return (
-            f"CASE WHEN left({marked}, 1) = '|' THEN substr({marked}, 2) "
-            f"WHEN left({marked}, 1) IN ('{{', '[') THEN {inside} ELSE trim(TRAILING '|' FROM {marked}) END"
+            f"CASE WHEN left({marked}, 1) = '{MARK}' THEN substr({marked}, 2) "
+            f"WHEN left({marked}, 1) NOT IN ('{{', '[') THEN trim(TRAILING '{MARK}' FROM {marked}) "
+            f"WHEN contains({marked}, {self.literal(_ESCAPED_SURROGATE)}) THEN {self._without_pairs(inside)} "
+            f"ELSE {inside} END"
         )
+
+    def _without_pairs(self, json: str) -> str:
+        """Characters beyond U+FFFF, which Spark writes as two escapes, as themselves."""
+        parts = f"regexp_extract_all({json}, {self.literal(_PARTS)}, 0)"
+        character = "decode(unhex(substr(part, 3, 4) || substr(part, 9, 4)), 'UTF-16BE')"
+        is_pair = f"startswith(part, {self.literal(_ESCAPED_SURROGATE)})"
+        return f"array_join(transform({parts}, part -> CASE WHEN {is_pair} THEN {character} ELSE part END), '')"
 
     def _json_string(self, marked: str) -> str:
         """The text behind the mark as a JSON string: an array of it without the brackets."""
