@@ -20,11 +20,16 @@
     {% endfor %}
     {% set rows = 'select ' ~ rows | join(', ') ~ ' from (\n' ~ compiled_code ~ '\n) as model_rows' %}
 
+    {% if mode == 'merge' %}
+      {# Delta's MERGE does not resolve a source that reads the target by way of a CTE; a view it does. #}
+      {% set view = adapter.quote('lake_rows_of_' ~ this.identifier) %}
+      {% do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ rows) %}
+    {% endif %}
     {% call statement('main', fetch_result=True) %}
       {{ lake_commit(this, partitions if mode == 'replace_partitions' else none) }}
       {% if mode == 'merge' %}
-        {% set key = adapter.quote(config.require('unique_key')) %}
-        merge into {{ this }} as t using ({{ rows }}) as s on t.{{ key }} = s.{{ key }}
+        {%- set key = adapter.quote(config.require('unique_key')) %}
+        merge into {{ this }} as t using {{ view }} as s on t.{{ key }} = s.{{ key }}
         when matched then update set * when not matched then insert *
       {% else %}
         insert into {{ this }}
