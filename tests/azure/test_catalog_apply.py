@@ -176,13 +176,16 @@ def test_progress_is_told_to_the_end_and_what_to_set_afterwards(empty: Workspace
 
 def test_tables_that_the_lake_has_are_registered_as_they_are(empty: Workspace) -> None:
     empty.fake.files[f"{ROOT}/silver/orders"] = ["order_id", "user_id", "older_column"]
-    empty.fake.files[f"{ROOT}/gold/engagements"] = ["id", "user_name"]
+    empty.fake.files[f"{ROOT}/sensitive/bronze/users"] = ["id", "name"]
     output = empty.done("apply", "--yes")
     assert [c["name"] for c in empty.fake.tables["shop_dev.silver.orders"]["columns"]] == [
         *("order_id", "user_id", "older_column")
     ]
     assert empty.column("silver.orders", "order_id")["comment"] == "The order's number."
     assert "Note: shop_dev.silver.orders: has no " in output
+    # A column that an older table lacks has no tags and no mask to take; the others have theirs.
+    assert empty.column("sensitive.bronze_users", "name")["mask"] == {"function_name": "shop_dev.masks.first_letter"}
+    assert "shop_dev.sensitive.bronze_users.birth_number" not in empty.fake.tags
     assert empty.fake.tables["shop_dev.silver.orders"]["comment"] == "One order, as the shop's database holds it."
 
 
