@@ -2,29 +2,25 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 
 from dagster_lake.cli.finding import Finding
 from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AddressError
-from dagster_lake.storage.azure import AzureSettingsError, credential_setting
+from dagster_lake.storage.azure import AzureSettingsError, credential_setting, require_libraries
 from dagster_lake.storage.azure_errors import StorageError, sas_expiry
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError
 
 SKEW = timedelta(minutes=2)
 SOON = timedelta(days=1)
-_NEEDED = ("adlfs", "azure.identity", "azure.storage.blob")
 
 
 def azure_findings(settings: Settings) -> list[Finding]:
     """Address, access, conditional writes, clock and format; what cannot be tried after a failure is left out."""
-    missing = [name for name in _NEEDED if find_spec(name.partition(".")[0]) is None or find_spec(name) is None]
-    if missing:
-        return [Finding("fail", "ADLS", f"missing: {', '.join(missing)}", "pip install 'dagster-lake[azure]'")]
     try:
+        require_libraries()
         lake = Lake.placed(settings)
     except (AddressError, AzureSettingsError) as error:
-        return [Finding("fail", "ADLS", str(error), "correct the settings named; see docs/adls.md")]
+        return [Finding("fail", "ADLS", str(error), "do what it says; docs/adls.md has every setting")]
     access = accessible(lake)
     if access.level == "fail":
         return [access]

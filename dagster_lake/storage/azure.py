@@ -4,6 +4,7 @@
 carries fsspec's options; delta-rs' are made from it each time a table is opened, since a token expires in an hour.
 """
 
+from importlib import import_module
 from typing import Any
 
 from upath import UPath
@@ -12,9 +13,32 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AdlsPath, is_adls, parse_address
 from dagster_lake.storage.azure_identity import Identity, default_identity
 
+_NEEDED = ("adlfs", "azure.core", "azure.identity", "azure.storage.blob")
+
 
 class AzureSettingsError(Exception):
-    """Azure settings that cannot go together; the message names them."""
+    """Azure settings that cannot go together, or libraries that are missing; the message says what to do."""
+
+
+def require_libraries() -> None:
+    """Raises AzureSettingsError when what reads and writes ADLS Gen2 is not installed."""
+    missing = []
+    for name in _NEEDED:
+        try:
+            import_module(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise AzureSettingsError(f"a lake in ADLS Gen2 needs {', '.join(missing)}: pip install 'dagster-lake[azure]'")
+
+
+def require_token(path: UPath) -> None:
+    """Raises azure.core's ClientAuthenticationError when an identity is needed and there is none.
+
+    Azure's own clients would try for a minute and a half before they say so.
+    """
+    if "credential" in path.storage_options:
+        path.storage_options["credential"].access_token()
 
 
 def adls_root(settings: Settings, identity: Identity | None = None) -> AdlsPath:

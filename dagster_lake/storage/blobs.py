@@ -3,8 +3,10 @@
 A blob's etag changes with each write, so a condition on it makes check and replacement one step without any lock.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from io import RawIOBase
@@ -15,6 +17,7 @@ from upath import UPath
 
 from dagster_lake.storage.azure_errors import reaching
 
+_AT_ONCE = 64
 _Result = TypeVar("_Result")
 
 
@@ -33,13 +36,18 @@ class Blob:
     notes: dict[str, str]
 
 
-def read_blob(path: UPath, most: int | None = None) -> tuple[bytes, int, str] | None:
-    """The first ``most`` bytes (None: all), the whole size and the etag, in one request; None when there is no blob."""
+def read_blob(path: UPath, most: int | None = None, *, patient: bool = True) -> tuple[bytes, int, str] | None:
+    """The first ``most`` bytes (None: all), the whole size and the etag, in one request; None when there is no blob.
+
+    A storage that does not answer is tried for a minute, unless the caller is not ``patient``.
+    """
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+    retries: dict[str, int] = {} if patient else {"retry_connect": 0}
 
     async def read() -> tuple[bytes, int, str] | None:
         try:
-            found = await _client(path).download_blob(offset=None if most is None else 0, length=most)
+            found = await _client(path).download_blob(offset=None if most is None else 0, length=most, **retries)
         except ResourceNotFoundError as error:
             if _has_no_container(error):
                 raise
@@ -137,14 +145,15 @@ def remove_blobs(folder: UPath, blobs: list[Blob]) -> None:
     """Removes the blobs, all below ``folder``; one that is gone already is no error."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    async def remove() -> None:
-        for blob in blobs:
-            try:
-                await _client(blob.path).delete_blob()
-            except ResourceNotFoundError:
-                continue
+    async def remove(blob: Blob) -> None:
+        with suppress(ResourceNotFoundError):
+            await _client(blob.path).delete_blob()
 
-    _wait(folder, remove())
+    async def remove_all() -> None:
+        for first in range(0, len(blobs), _AT_ONCE):
+            await asyncio.gather(*(remove(blob) for blob in blobs[first : first + _AT_ONCE]))
+
+    _wait(folder, remove_all())
 
 
 def server_date(path: UPath) -> str | None:

@@ -86,9 +86,15 @@ class Lake:
     def _read_marker(self) -> str | None:
         if isinstance(self.root, Path):
             return self.marker.read_text() if self.marker.exists() else None
+        from dagster_lake.storage.azure import require_libraries, require_token
+        from dagster_lake.storage.azure_errors import reaching
         from dagster_lake.storage.blobs import read_blob
 
-        found = read_blob(self.marker)
+        require_libraries()
+        # The first thing that anybody asks of a lake: a wrong address is to be told at once.
+        with reaching(self.marker):
+            require_token(self.marker)
+        found = read_blob(self.marker, patient=False)
         return None if found is None else found[0].decode()
 
     def _write_marker(self, text: str) -> None:

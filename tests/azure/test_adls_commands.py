@@ -11,6 +11,7 @@ import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 from typer.testing import CliRunner, Result
+from upath import UPath
 
 from dagster_lake.cli import app
 from dagster_lake.settings import PROJECT_ROOT
@@ -44,6 +45,12 @@ def lake(azurite: Azurite, sas: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
     spec = TableSpec(made.table("silver", "people"), SCHEMA)
     delta.overwrite(spec, lambda: pa.RecordBatchReader.from_batches(SCHEMA, rows), {})
     return made
+
+
+def pinned(uri: UPath) -> delta.Pinned:
+    found = delta.pin(uri)
+    assert found is not None
+    return found
 
 
 def run(*arguments: str) -> Result:
@@ -101,14 +108,14 @@ def test_a_reset_takes_a_yes_and_leaves_what_is_no_part_of_the_lake(lake: Lake) 
 
 def test_an_older_table_made_anew_is_not_read_from_memory(lake: Lake) -> None:
     uri = lake.table("silver", "people")
-    assert (delta.pin(uri) or pytest.fail()).rows() == 2
+    assert pinned(uri).rows() == 2
     for blob in list_blobs(uri):
         blob.path.unlink()
     assert delta.pin(uri) is None
     spec = TableSpec(uri, SCHEMA)
     made = [pa.RecordBatch.from_pydict({"id": [7], "city": ["Zlín"]}, schema=SCHEMA)]
     delta.overwrite(spec, lambda: pa.RecordBatchReader.from_batches(SCHEMA, made), {})
-    assert (delta.pin(uri) or pytest.fail()).rows() == 1
+    assert pinned(uri).rows() == 1
 
 
 def test_what_another_process_wrote_is_seen(lake: Lake) -> None:
@@ -117,10 +124,10 @@ def test_what_another_process_wrote_is_seen(lake: Lake) -> None:
     from dagster_lake.storage.azure import delta_options
 
     uri = lake.table("silver", "people")
-    assert (delta.pin(uri) or pytest.fail()).rows() == 2
+    assert pinned(uri).rows() == 2
     more = pa.table({"id": [3], "city": ["Most"]}, schema=SCHEMA)
     write_deltalake(str(uri), more, mode="append", storage_options=delta_options(uri))
-    assert (delta.pin(uri) or pytest.fail()).rows() == 3
+    assert pinned(uri).rows() == 3
 
 
 def test_two_writers_of_one_table_are_both_kept(lake: Lake) -> None:
@@ -137,7 +144,7 @@ def test_two_writers_of_one_table_are_both_kept(lake: Lake) -> None:
     hours = [f"2026-01-01T0{n}" for n in range(4)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, hours))
-    assert (delta.pin(spec.uri) or pytest.fail()).partitions() == hours
+    assert pinned(spec.uri).partitions() == hours
 
 
 def test_the_libraries_logs_never_show_the_signature(lake: Lake, sas: str, caplog: pytest.LogCaptureFixture) -> None:

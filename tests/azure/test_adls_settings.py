@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -65,6 +66,12 @@ def test_a_signature_may_begin_with_a_question_mark() -> None:
     root = adls_root(settings(azure_sas=f"?{SAS}"))
     assert (delta_options(root) or {})["azure_storage_sas_token"] == SAS
     assert str(root.storage_options["connection_string"]).endswith(f"SharedAccessSignature={SAS}")
+
+
+def test_a_missing_library_is_told_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    with pytest.raises(AzureSettingsError, match=r"needs adlfs: pip install 'dagster-lake\[azure\]'"):
+        Lake.of(settings(azure_account_key="a2V5"))
 
 
 def test_settings_that_exclude_each_other_are_refused() -> None:
