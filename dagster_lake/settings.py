@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     engine: Literal["duckdb", "spark", "databricks"] = Field(
         "duckdb", description="What computes: duckdb in this process, spark in a local JVM, or databricks"
     )
+    landing: Literal["copy", "auto_loader"] = Field(
+        "copy", description="How files and events come into raw: copied by Dagster, or by Auto Loader on Databricks"
+    )
+    landing_job: str = Field("lake-ingest", description="The Databricks job that lands by Auto Loader, by its name")
     threads: int = Field(0, ge=0, description="DuckDB threads; 0 takes every core")
     memory_limit: str = Field("2GB", description="DuckDB's memory limit; what is larger spills to disk")
     spark_memory: str = Field("2g", description="Memory of the local Spark's JVM, as Java writes it: 2g, 800m")

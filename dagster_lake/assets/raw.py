@@ -38,10 +38,15 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         **partitioning(contract),
     )
     def raw(context: dg.AssetExecutionContext, config: RawConfig, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.engines.auto_loader_job import land_by_auto_loader, lands_by_auto_loader
         from dagster_lake.landing.land import land_hours, land_snapshot
 
         started = time.monotonic()
-        if contract.cadence == "snapshot":
+        if lands_by_auto_loader(contract, lake.settings):
+            keys = None if contract.cadence == "snapshot" else hours_of(context).keys
+            attempt = f"{context.run_id} {context.retry_number}"
+            landed = land_by_auto_loader(contract, lake.lake, lake.settings, keys, attempt, context.log.info)
+        elif contract.cadence == "snapshot":
             landed = [land_snapshot(contract, lake.lake, refresh=config.refresh)]
         else:
             hours = hours_of(context)

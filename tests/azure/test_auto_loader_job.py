@@ -1,0 +1,92 @@
+"""The raw asset with LAKE_LANDING=auto_loader: Dagster runs the job, and the manifest says what it landed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_lake.assets.raw import raw_asset
+from dagster_lake.contract import contracts
+from dagster_lake.landing.land import land_snapshot, partitions
+from dagster_lake.landing.result import LandingError
+from dagster_lake.resources.databricks_jobs import JobRunError
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.paths import Lake
+from tests.azure.fake_databricks_jobs import FakeJobs
+
+VIPS = contracts()["vip_users"]
+
+
+class LandingJobs(FakeJobs):
+    """The job lands what ``lake`` has in its drop folder, as it would on Databricks."""
+
+    lake: Lake
+
+    def _run_now(self, document: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._run_now(document)
+        assert document["job_parameters"] == {"data_set": "vip_users"}
+        if self.lake.landing("vip_users").exists() and self.runs[answer["run_id"]].payload["fate"] == "success":
+            land_snapshot(VIPS, self.lake)
+        return answer
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LandingJobs]:
+    with LandingJobs(tmp_path / "fake") as fake:
+        fake.jobs = {7: "lake-ingest"}
+        fake.lake = Lake.at(str(tmp_path / "lake"))
+        for name, value in fake.environment.items():
+            monkeypatch.setenv(name, value)
+        for name, value in {"ENGINE": "databricks", "LANDING": "auto_loader", "ROOT": str(tmp_path / "lake")}.items():
+            monkeypatch.setenv(f"LAKE_{name}", value)
+        monkeypatch.setenv("LAKE_DATABRICKS_POLL_SECONDS", "0.01")
+        yield fake
+
+
+def drop(fake: LandingJobs) -> None:
+    folder = Path(str(fake.lake.landing("vip_users")))
+    folder.mkdir(parents=True)
+    (folder / "vips.jsonl").write_text('{"id": 1}\n{"id": 2}\n')
+
+
+def materialised(data_set: str = "vip_users") -> dict[str, Any]:
+    asset = raw_asset(contracts()[data_set])
+    key = None if contracts()[data_set].cadence == "snapshot" else "2026-01-05T12"
+    result = dg.materialize([asset], resources={"lake": LakeResource()}, partition_key=key)
+    [event] = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+def test_the_job_lands_and_the_asset_tells_what_it_landed_as_after_a_copy(
+    fake: LandingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(fake)
+    found = materialised()
+    assert (found["dagster/partition_row_count"], found["files"], found["partitions_changed"]) == (2, 1, 1)
+    again = materialised()
+    assert again["partitions_changed"] == 0
+    assert len(fake.runs) == 2
+    monkeypatch.setenv("LAKE_LANDING", "copy")
+    assert materialised().keys() == found.keys()
+    assert len(partitions(fake.lake, VIPS)) == 1
+
+
+def test_nothing_to_land_is_said_with_what_to_look_at(fake: LandingJobs) -> None:
+    with pytest.raises(LandingError, match=r"vip_users: nothing landed: .*landing volume"):
+        materialised()
+
+
+def test_a_job_that_fails_fails_the_asset(fake: LandingJobs) -> None:
+    drop(fake)
+    fake.fates = ["failed"]
+    with pytest.raises(JobRunError, match="Auto Loader's landing of vip_users did not succeed"):
+        materialised()
+    assert partitions(fake.lake, VIPS) == []
+
+
+def test_auto_loader_without_databricks_is_refused(fake: LandingJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_ENGINE", "duckdb")
+    with pytest.raises(LandingError, match="LAKE_LANDING=auto_loader needs LAKE_ENGINE=databricks"):
+        materialised()
