@@ -119,7 +119,11 @@ class SparkDialect:
             return self._json_array(text)
         if prop.logical_type == "boolean":
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END"
-        condition, value = self.matches(text, form_of(prop)), f"try_cast({text} AS {kind})"
+        given = text
+        if prop.logical_type == "timestamp":  # Spark wants seconds where an offset follows
+            with_seconds = f"left({text}, 16) || ':00' || substr({text}, 17)"
+            given = f"CASE WHEN substr({text}, 17, 1) = ':' THEN {text} ELSE {with_seconds} END"
+        condition, value = self.matches(text, form_of(prop)), f"try_cast({given} AS {kind})"
         if prop.logical_type in RANGES and prop.precision is None:
             least, most = (f"CAST('{bound}' AS {kind})" for bound in RANGES[prop.logical_type])
             condition += f" AND {value} BETWEEN {least} AND {most}"
