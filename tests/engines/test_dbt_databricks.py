@@ -1,4 +1,4 @@
-"""dbt's target ``databricks``: every model compiles without a workspace, and runs on a warehouse that Spark stands for."""
+"""dbt's target ``databricks``: models compile without a workspace, and run on a warehouse that Spark stands for."""
 
 import os
 import re
@@ -93,12 +93,13 @@ def test_a_warehouse_builds_the_chain_hour_by_hour(tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"catalog": None}, "LAKE_CATALOG"), ({"databricks": DatabricksSettings()}, "LAKE_DATABRICKS_WAREHOUSE_ID")],
+    [
+        ({"catalog": None}, "LAKE_CATALOG"),
+        ({"databricks": DatabricksSettings(warehouse_id=None)}, "LAKE_DATABRICKS_WAREHOUSE_ID"),
+    ],
 )
 def test_a_missing_setting_is_named(given: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAKE_DATABRICKS_WAREHOUSE_ID")
-    if "databricks" in given:
-        given = {"databricks": DatabricksSettings()}
     monkeypatch.delenv("LAKE_CATALOG")
     with pytest.raises(DatabricksNotSet, match=named):
         workspace(settings(**given))
