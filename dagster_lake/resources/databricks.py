@@ -92,8 +92,15 @@ class Workspace:
         self._patiently("write a file", lambda: self.client.files.upload(path, io.BytesIO(content), overwrite=True))
 
     def make_folder(self, path: str) -> None:
-        """Makes a folder, and those above it; it may exist."""
-        self._patiently("make a folder", lambda: self.client.files.create_directory(path))
+        """Makes a folder, and those above it; it may exist. Raises WorkspaceError when there is no such volume."""
+        from databricks.sdk.errors import NotFound
+
+        try:
+            self._patiently("make a folder", lambda: self.client.files.create_directory(path))
+        except NotFound as error:
+            raise WorkspaceError(
+                f"{path} cannot be made: {error} Make the volume, or correct LAKE_DATABRICKS_VOLUME"
+            ) from error
 
     def exists(self, path: str) -> bool:
         """Whether the file exists."""

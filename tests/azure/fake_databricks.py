@@ -128,6 +128,10 @@ class FakeDatabricks:
         """What leads the SDK here."""
         return {"DATABRICKS_HOST": f"http://127.0.0.1:{self._server.server_port}", "DATABRICKS_TOKEN": TOKEN}
 
+    def make_volume(self, path: str) -> None:
+        """Makes the volume at /Volumes/catalog/schema/volume."""
+        self._local(path).mkdir(parents=True)
+
     def submissions(self) -> list[dict[str, Any]]:
         """The bodies of the submissions that started a run."""
         return [run.payload for run in self.runs.values()]
@@ -332,6 +336,9 @@ class FakeDatabricks:
 
     def _directory(self, method: str, place: Path) -> Any:
         if method == "PUT":
+            catalog, schema, volume = place.relative_to(self.volumes).parts[:3]
+            if not (self.volumes / catalog / schema / volume).is_dir():
+                raise Refused(404, f"Volume '{catalog}.{schema}.{volume}' does not exist.")
             place.mkdir(parents=True, exist_ok=True)
             return b""
         if not place.is_dir():

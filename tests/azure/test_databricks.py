@@ -20,7 +20,7 @@ from dagster_lake.engines.delta_jars import DeltaJars
 from dagster_lake.engines.spark_session import _options
 from dagster_lake.settings import Settings
 from tests.azure.fake_databricks import FakeDatabricks
-from tests.azure.workspaces import QUICK
+from tests.azure.workspaces import QUICK, VOLUME
 from tests.engines.tables import differences
 from tests.lake.lakes import KEY, TINY, TestLake, hours
 
@@ -76,6 +76,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDatabric
         "FAKE_KILLED": str(folder / "killed"),
     }
     with FakeDatabricks(folder / "fake", environment) as fake:
+        fake.make_volume(VOLUME)
         fake.secrets["lake", "pii-key"] = KEY.decode()
         with patch.dict(os.environ, fake.environment):
             yield fake

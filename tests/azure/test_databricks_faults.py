@@ -143,6 +143,14 @@ def test_an_identity_without_permission_is_told_so_at_once(tmp_path: Path, monke
         assert len(here.fake.requests) == 2
 
 
+def test_a_volume_that_does_not_exist_is_named_with_its_setting(tmp_path: Path) -> None:
+    with (
+        remote(tmp_path, volume="/Volumes/main/lake/other") as here,
+        pytest.raises(WorkspaceError, match=r"'main.lake.other' does not exist.*LAKE_DATABRICKS_VOLUME"),
+    ):
+        here.engine.run(SILVER)
+
+
 def test_no_workspace_at_all_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with remote(tmp_path) as here:
         for name in here.fake.environment:

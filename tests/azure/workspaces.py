@@ -45,6 +45,7 @@ def remote(folder: Path, **settings: Any) -> Iterator[Remote]:
     (folder / "lake").mkdir()
     environment = {"FAKE_ENGINE": str(SITE / "fake_engine.py"), "FAKE_SCRIPT": str(script)}
     with FakeDatabricks(folder / "workspace", environment) as fake, patch.dict("os.environ", fake.environment):
+        fake.make_volume(VOLUME)
         fake.secrets["lake", "pii-key"] = KEY
         own = Settings(
             root=str(folder / "lake"), pii_key_id="test-1", databricks=DatabricksSettings(**{**QUICK, **settings})
