@@ -119,7 +119,8 @@ from pyspark.sql import SparkSession
 from tests.engines.dialects import SparkSide
 from tests.engines.test_dialect_masking import CONTRACT, hard_lines
 
-builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
 builder = builder.config("spark.eventLog.enabled", "true").config("spark.eventLog.dir", sys.argv[1])
 builder = builder.config("spark.eventLog.compress", "false").config("spark.sql.session.timeZone", "UTC")
 spark = builder.getOrCreate()
