@@ -82,6 +82,7 @@ class SharedRun:
             self._run = self.workspace.submit(payload, f"{self.name}-{self._number}")
             if not is_ending(self.workspace.run(self._run)):
                 return self._run
+            self.workspace.forget(self.mailbox)  # a worker that died has left it
             self._number += 1
 
 

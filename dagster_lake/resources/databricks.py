@@ -1,6 +1,7 @@
 """A Databricks workspace: runs and a volume's files, with patience for what passes by itself."""
 
 import io
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.jobs import Run, RunOutput
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 LONGEST_PAUSE = 60.0
 
@@ -127,6 +129,17 @@ class Workspace:
                 return contents.read()
 
         return self._patiently("read a file", download)
+
+    def forget(self, path: str) -> None:
+        """Removes a folder that nobody needs; one that cannot be removed, or is gone already, stops nothing."""
+        from databricks.sdk.errors import NotFound
+
+        try:
+            self.remove_folder(path)
+        except NotFound:
+            pass
+        except (WorkspaceError, OSError) as error:
+            log.warning("%s is left behind: %s", path, error)
 
     def remove_folder(self, path: str) -> None:
         """Removes a folder and all that it holds."""

@@ -11,7 +11,7 @@ import dagster as dg
 from dagster import PipesMessageReader
 from dagster_pipes import PipesContextData, PipesMessage, PipesParams, encode_param
 
-from dagster_lake.resources.databricks import Workspace, WorkspaceError
+from dagster_lake.resources.databricks import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class StepFolder(PipesMessageReader):
                     *("--dagster-pipes-messages", messages_argument),
                 ]
         finally:
-            self._remove()
+            self.workspace.forget(self.folder)
 
     @contextmanager
     def read_messages(self, handler: Handler) -> Iterator[PipesParams]:
@@ -96,12 +96,6 @@ class StepFolder(PipesMessageReader):
             self.result = params["payload"]
         elif message["method"] == "closed":
             self.closed, self.error = True, params.get("exception")
-
-    def _remove(self) -> None:
-        try:
-            self.workspace.remove_folder(self.folder)
-        except (WorkspaceError, OSError) as error:
-            log.warning("%s is left behind: %s", self.folder, error)
 
 
 class _Log:
