@@ -100,7 +100,8 @@ def _name_tables(settings: Settings, tables: Mapping[str, Pinned]) -> None:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
         for row in spark.sql(f"SHOW TABLES IN {layer}").collect():
             # Perhaps another lake's. The files of an external table stay where they are.
-            spark.sql(f"DROP TABLE {layer}.`{row.tableName}`")
+            if not row.isTemporary:
+                spark.sql(f"DROP TABLE {layer}.`{row.tableName}`")
     for table, pinned in tables.items():
         layer, name = table.split(".")
         place = str(pinned.uri).replace("\\", "\\\\").replace("'", "\\'")
