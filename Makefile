@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PORT ?= 3000
-PINS := pyproject.toml $(wildcard constraints/*.txt) scripts/make-venv
+PINS := pyproject.toml setup.py $(wildcard constraints/*.txt) scripts/make-venv
 ifdef PYTHON
 ifneq ($(shell $(PYTHON) --version 2>&1),$(shell $(BIN)/python --version 2>&1))
 PINS += another-python
@@ -18,7 +18,7 @@ export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help demo dev status doctor test lint format bench reset clean ci another-python
+.PHONY: help demo dev status doctor test lint format bench wheel reset clean ci another-python
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ doctor: .venv/installed ## Check this machine and the lake, and say what to fix
 	@$(BIN)/lake doctor
 
 test: .venv/installed-dev ## Run the tests, two at a time (ARGS="-k silver" for some)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: .venv/installed-dev ## Check style, types, the dbt project and the Bicep files
 	$(BIN)/ruff check .
@@ -54,6 +54,10 @@ format: .venv/installed-dev ## Write the code in the project's style
 
 bench: .venv/installed-dev ## Measure: python -m bench --help lists what
 	@$(BIN)/python -m bench $(ARGS)
+
+wheel: .venv/installed ## Build the wheels: dist/ and, for Databricks, dist/databricks/
+	@$(BIN)/python -m pip wheel . --no-deps --quiet --wheel-dir dist
+	@$(BIN)/python scripts/databricks-wheel
 
 reset: .venv/installed ## Remove the lake and Dagster's history, after asking
 	@$(BIN)/lake reset $(ARGS)

@@ -1,49 +1,24 @@
 """The SQL for what Unity Catalog's REST has no verb for. Every name is quoted, every text a literal."""
 
 from collections.abc import Mapping
-
-import pyarrow as pa
+from dataclasses import replace
 
 from dagster_lake.catalog.model import Kind, Securable
-from dagster_lake.storage.spark_delta import sql_type
+from dagster_lake.storage import spark_ddl
+from dagster_lake.storage.spark_ddl import literal
 from dagster_lake.storage.table_spec import TableSpec
 
 
 def quoted(full_name: str) -> str:
     """A name of one or more parts, such as catalog.schema.table; no part holds a period."""
-    return ".".join("`" + part.replace("`", "``") + "`" for part in full_name.split("."))
-
-
-def literal(text: str) -> str:
-    """A text literal; Databricks reads escapes in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+    return ".".join(spark_ddl.quoted(part) for part in full_name.split("."))
 
 
 def create_empty_table(table: Securable, spec: TableSpec) -> str:
     """The table as the engines make it, so that the first write finds what it would have made."""
-    columns = ", ".join(
-        f"{quoted(c.name)} {sql_type(c.type)}{'' if c.nullable else ' NOT NULL'}"
-        + (f" COMMENT {literal(table.columns[c.name].comment)}" if table.columns[c.name].comment else "")
-        for c in spec.schema
-    )
-    partitioned = f" PARTITIONED BY ({quoted(spec.partition_by)})" if spec.partition_by else ""
-    # Delta keeps no statistics of booleans.
-    statistics = [name for name in spec.statistics if not pa.types.is_boolean(spec.schema.field(name).type)]
-    properties = {
-        # Read by delta-rs and DuckDB too, which know neither.
-        "delta.enableDeletionVectors": "false",
-        "delta.columnMapping.mode": "none",
-        **(
-            {"delta.dataSkippingStatsColumns": ",".join(statistics)}
-            if statistics
-            else {"delta.dataSkippingNumIndexedCols": "0"}
-        ),
-    }
-    return (
-        f"CREATE TABLE {quoted(table.name)} ({columns}) USING DELTA{partitioned}"
-        f" LOCATION {literal(table.settings['location'])} COMMENT {literal(table.comment)}"
-        f" TBLPROPERTIES ({', '.join(f'{literal(k)} = {literal(v)}' for k, v in properties.items())})"
-    )
+    described = replace(spec, description=table.comment)
+    comments = {name: column.comment for name, column in table.columns.items() if column.comment}
+    return spark_ddl.create_table(quoted(table.name), described, str(table.settings["location"]), comments)
 
 
 def register_table(table: Securable) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from dagster_lake.compile.columns import INGESTED_AT, partition_field
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
-from dagster_lake.storage.spark_delta import sql_type
+from dagster_lake.storage.spark_ddl import sql_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -1,6 +1,7 @@
 """Silver's newest rows by Spark's MERGE: one a key, merged from changes or snapshots; a newer row is never replaced."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from dagster_lake.compile.columns import position_fields
 from dagster_lake.compile.spark_dialect import SparkDialect
@@ -26,15 +27,10 @@ def merge_newest(
     assert column is not None
     if contract.cadence == "hourly":
         source.where(delta.is_one_of(column, partitions)).createOrReplaceTempView("changes")
-        return delta.merge(
-            newest_table(lake, contract), lambda table, _: _changes_merge(contract, dialect, delta, table)
-        )
+        return delta.merge(newest_table(lake, contract), partial(_changes_merge, contract, dialect, delta))
     for snapshot in sorted(partitions):
         source.where(delta.is_one_of(column, [snapshot])).createOrReplaceTempView("snapshot")
-        merged = delta.merge(
-            newest_table(lake, contract),
-            lambda table, _, snapshot=snapshot: _snapshot_merge(contract, dialect, delta, table, snapshot),
-        )
+        merged = delta.merge(newest_table(lake, contract), partial(_snapshot_merge, contract, dialect, delta, snapshot))
     return merged
 
 
@@ -60,7 +56,7 @@ def _changes_merge(contract: Contract, dialect: SparkDialect, delta: SparkDelta,
 
 
 def _snapshot_merge(
-    contract: Contract, dialect: SparkDialect, delta: SparkDelta, table: str, snapshot: str
+    contract: Contract, dialect: SparkDialect, delta: SparkDelta, snapshot: str, table: str
 ) -> str | None:
     """The rows of one snapshot become the newest, rows it lacks are marked as missing since it.
 

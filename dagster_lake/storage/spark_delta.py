@@ -17,6 +17,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.storage.spark_ddl import create_table, literal, quoted, sql_type
 from dagster_lake.storage.table_spec import TableSpec
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 8
 EVOLVED = "lake.evolved"
-# Read by delta-rs and DuckDB too, which know neither deletion vectors nor column mapping.
-_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 _LOST = re.compile(r"DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent\w*Exception")
 _MISSING = re.compile(
     r"DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_ONLY_OPERATION"
@@ -51,10 +50,10 @@ class SparkDelta:
     def name(self, uri: UPath) -> str:
         """The table as SQL addresses it."""
         if self.catalog is None:
-            return f"delta.{_quoted(str(uri))}"
+            return f"delta.{quoted(str(uri))}"
         layer, table = uri.parent.name, uri.name
         schema, table = ("sensitive", f"{layer}_{table}") if uri.parent.parent.name == "sensitive" else (layer, table)
-        return ".".join(_quoted(part) for part in (self.catalog, schema, table))
+        return ".".join(quoted(part) for part in (self.catalog, schema, table))
 
     def version(self, uri: UPath) -> int | None:
         """The table's newest version; None when there is no table."""
@@ -74,14 +73,14 @@ class SparkDelta:
 
     def empty(self, schema: pa.Schema) -> "DataFrame":
         """No rows, with these columns."""
-        return self.spark.createDataFrame([], ", ".join(f"{_quoted(c.name)} {sql_type(c.type)}" for c in schema))
+        return self.spark.createDataFrame([], ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in schema))
 
     def newest_partition(self, spec: TableSpec, version: int, before: str | None = None) -> str | None:
         """The greatest partition value that holds rows, perhaps only below ``before``."""
         rows = self.read(spec.uri, version)
         if before is not None:
-            rows = rows.where(f"{_quoted(spec.partition_by or '')} < {_literal(before)}")
-        found = rows.selectExpr(f"max({_quoted(spec.partition_by or '')})").first()
+            rows = rows.where(f"{quoted(spec.partition_by or '')} < {literal(before)}")
+        found = rows.selectExpr(f"max({quoted(spec.partition_by or '')})").first()
         return None if found is None else found[0]
 
     def count(self, statement: str) -> int:
@@ -109,7 +108,7 @@ class SparkDelta:
     @staticmethod
     def is_one_of(column: str, values: Collection[str]) -> str:
         """The condition that a text column has one of the values."""
-        return f"{_quoted(column)} IN ({', '.join(_literal(value) for value in sorted(values))})" if values else "false"
+        return f"{quoted(column)} IN ({', '.join(literal(value) for value in sorted(values))})" if values else "false"
 
     def rows(self, uri: UPath, version: int, column: str, partitions: Collection[str]) -> dict[str, int]:
         """The rows of each of the named partitions; 0 for one without."""
@@ -181,18 +180,18 @@ class SparkDelta:
     def remembers(self, spec: TableSpec, partition: str) -> bool:
         """Whether the log notes that ``partition`` was written, as far back as the log reaches."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(spec.uri)}")
-        return not history.where(f"get_json_object(userMetadata, '$.remember') = {_literal(partition)}").isEmpty()
+        return not history.where(f"get_json_object(userMetadata, '$.remember') = {literal(partition)}").isEmpty()
 
     def merge(
         self,
         spec: TableSpec,
-        statement: Callable[[str, int], str | None],
+        statement: Callable[[str], str | None],
         up_to_date: Callable[[], bool] = lambda: True,
     ) -> int:
-        """Runs the MERGE that ``statement`` makes for the table's SQL name and version; None means nothing to do."""
+        """Runs the MERGE that ``statement`` makes for the table's SQL name; None means nothing to do."""
 
         def write() -> None:
-            merge = statement(self.name(spec.uri), self._existing(spec))
+            merge = statement(self.name(spec.uri))
             if merge is not None:
                 self.spark.sql(merge).collect()
 
@@ -205,7 +204,8 @@ class SparkDelta:
         """
         if self.version(spec.uri) is None:
             with commit(f"{spec.name}.create"):
-                self.spark.sql(self._create(spec))
+                location = None if self.catalog is None else str(spec.uri)
+                self.spark.sql(create_table(self.name(spec.uri), spec, location))
             return
         found = {field.name: field.dataType.simpleString() for field in self.spark.table(self.name(spec.uri)).schema}
         for column in spec.schema:
@@ -219,8 +219,8 @@ class SparkDelta:
         if added:
             # Said before it is true, as in storage.delta: readers then look for missing columns in vain.
             with commit(f"{spec.name}.evolved"):
-                self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} SET TBLPROPERTIES ({_literal(EVOLVED)} = 'true')")
-            columns = ", ".join(f"{_quoted(column.name)} {sql_type(column.type)}" for column in added)
+                self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} SET TBLPROPERTIES ({literal(EVOLVED)} = 'true')")
+            columns = ", ".join(f"{quoted(column.name)} {sql_type(column.type)}" for column in added)
             with commit(f"{spec.name}.columns"):
                 self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} ADD COLUMNS ({columns})")
 
@@ -258,55 +258,6 @@ class SparkDelta:
         else:
             writer.saveAsTable(self.name(uri))
 
-    def _create(self, spec: TableSpec) -> str:
-        columns = ", ".join(
-            f"{_quoted(c.name)} {sql_type(c.type)}{'' if c.nullable else ' NOT NULL'}{_comment(c)}" for c in spec.schema
-        )
-        # Delta keeps no statistics of booleans.
-        statistics = [n for n in spec.statistics if not pa.types.is_boolean(spec.schema.field(n).type)]
-        kept = (
-            {"delta.dataSkippingStatsColumns": ",".join(statistics)}
-            if statistics
-            else {"delta.dataSkippingNumIndexedCols": "0"}
-        )
-        properties = ", ".join(f"{_literal(k)} = {_literal(v)}" for k, v in {**_PROPERTIES, **kept}.items())
-        partitioned = f" PARTITIONED BY ({_quoted(spec.partition_by)})" if spec.partition_by else ""
-        location = "" if self.catalog is None else f" LOCATION {_literal(str(spec.uri))}"
-        described = f" COMMENT {_literal(spec.description)}" if spec.description else ""
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.name(spec.uri)} ({columns}) USING delta{partitioned}{location}"
-            f"{described} TBLPROPERTIES ({properties})"
-        )
-
-
-def sql_type(kind: pa.DataType) -> str:
-    """The Spark type of an Arrow type. Raises ValueError for a type that no lake table has."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"ARRAY<{sql_type(kind.value_type)}>"
-    if pa.types.is_decimal(kind):
-        return f"DECIMAL({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMP" if kind.tz else "TIMESTAMP_NTZ"
-    try:
-        return _SQL_TYPES[str(kind)]
-    except KeyError:
-        raise ValueError(f"{kind} has no Spark type here; the lake's types are {', '.join(_SQL_TYPES)}") from None
-
-
-_SQL_TYPES = {
-    "string": "STRING",
-    "large_string": "STRING",
-    "int8": "TINYINT",
-    "int16": "SMALLINT",
-    "int32": "INT",
-    "int64": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "date32[day]": "DATE",
-    "binary": "BINARY",
-}
-
 
 def _conforming(rows: "DataFrame", schema: pa.Schema) -> "DataFrame":
     """The same rows with exactly the table's columns, order and types."""
@@ -315,17 +266,4 @@ def _conforming(rows: "DataFrame", schema: pa.Schema) -> "DataFrame":
     unknown = set(rows.columns) - set(schema.names)
     if unknown:
         raise SparkDeltaError(f"columns {sorted(unknown)} are not in the table's schema")
-    return rows.select([f.col(_quoted(c.name)).cast(sql_type(c.type)).alias(c.name) for c in schema])
-
-
-def _comment(column: pa.Field) -> str:
-    comment = (column.metadata or {}).get(b"comment")
-    return f" COMMENT {_literal(comment.decode())}" if comment else ""
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return rows.select([f.col(quoted(c.name)).cast(sql_type(c.type)).alias(c.name) for c in schema])

@@ -1,0 +1,79 @@
+"""A TableSpec as Spark's and Databricks' SQL: the same table that delta-rs makes of it."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from dagster_lake.storage.table_spec import TableSpec
+
+# Read by delta-rs and DuckDB too, which know neither deletion vectors nor column mapping.
+_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+
+
+def create_table(name: str, spec: TableSpec, location: str | None, comments: Mapping[str, str] | None = None) -> str:
+    """Creates the table unless there is one; ``name`` is SQL, ``comments`` are those of columns.
+
+    ``location`` is where it lies, unless its name says so.
+    """
+    described = comments or {}
+    columns = ", ".join(_column(column, described.get(column.name)) for column in spec.schema)
+    partitioned = f" PARTITIONED BY ({quoted(spec.partition_by)})" if spec.partition_by else ""
+    placed = f" LOCATION {literal(location)}" if location else ""
+    comment = f" COMMENT {literal(spec.description)}" if spec.description else ""
+    properties = ", ".join(f"{literal(k)} = {literal(v)}" for k, v in {**_PROPERTIES, **_statistics(spec)}.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING delta{partitioned}{placed}{comment} "
+        f"TBLPROPERTIES ({properties})"
+    )
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The Spark type of an Arrow type. Raises ValueError for a type that no lake table has."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"ARRAY<{sql_type(kind.value_type)}>"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP" if kind.tz else "TIMESTAMP_NTZ"
+    try:
+        return _SQL_TYPES[str(kind)]
+    except KeyError:
+        raise ValueError(f"{kind} has no Spark type here; the lake's types are {', '.join(_SQL_TYPES)}") from None
+
+
+_SQL_TYPES = {
+    "string": "STRING",
+    "large_string": "STRING",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INT",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "date32[day]": "DATE",
+    "binary": "BINARY",
+}
+
+
+def quoted(name: str) -> str:
+    """``name`` as an identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """``text`` as a string; escapes are read in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def _column(column: pa.Field, comment: str | None) -> str:
+    required = "" if column.nullable else " NOT NULL"
+    return f"{quoted(column.name)} {sql_type(column.type)}{required}{f' COMMENT {literal(comment)}' if comment else ''}"
+
+
+def _statistics(spec: TableSpec) -> dict[str, str]:
+    # Delta keeps no statistics of booleans.
+    columns = [name for name in spec.statistics if not pa.types.is_boolean(spec.schema.field(name).type)]
+    if columns:
+        return {"delta.dataSkippingStatsColumns": ",".join(columns)}
+    return {"delta.dataSkippingNumIndexedCols": "0"}
