@@ -18,7 +18,21 @@ _PROPERTY = re.compile(r"\\([pP])(\w|\{\w+\})")
 _NAMED_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
 _NAMED_CLASSES = {
     name.lower(): name
-    for name in "Alnum Alpha ASCII Blank Cntrl Digit Graph Lower Print Punct Space Upper XDigit".split()
+    for name in [
+        "Alnum",
+        "Alpha",
+        "ASCII",
+        "Blank",
+        "Cntrl",
+        "Digit",
+        "Graph",
+        "Lower",
+        "Print",
+        "Punct",
+        "Space",
+        "Upper",
+        "XDigit",
+    ]
 }
 
 
