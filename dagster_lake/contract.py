@@ -44,9 +44,12 @@ def _is_pattern(value: Any) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from dagster_lake.java_pattern import PatternError, java_pattern
+
     try:
-        pc.match_substring_regex(pa.array([""]), value)  # RE2, as in the engine
-    except (pa.ArrowException, TypeError):
+        pc.match_substring_regex(pa.nulls(1, pa.string()), value)  # RE2; a text here would import pandas
+        java_pattern(value)  # Java's, as in Spark
+    except (pa.ArrowException, TypeError, PatternError):
         return False
     return True
 

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     memory_limit: str = Field("2GB", description="DuckDB's memory limit; what is larger spills to disk")
     spark_memory: str = Field("2g", description="Memory of the local Spark's JVM, as Java writes it: 2g, 800m")
     spark_jars: str | None = Field(
-        None, description="A folder that holds the Delta jars, where they cannot be fetched; see docs/databricks.md"
+        None, description="A folder that holds the Delta jars, where they cannot be fetched; docs/engines.md says which"
     )
     catalog: str | None = Field(
         None,

@@ -18,7 +18,7 @@ def create_empty_table(table: Securable, spec: TableSpec) -> str:
     """The table as the engines make it, so that the first write finds what it would have made."""
     described = replace(spec, description=table.comment)
     comments = {name: column.comment for name, column in table.columns.items() if column.comment}
-    return spark_ddl.create_table(quoted(table.name), described, str(table.settings["location"]), comments)
+    return spark_ddl.table_ddl(quoted(table.name), described, str(table.settings["location"]), comments)
 
 
 def register_table(table: Securable) -> str:

@@ -10,7 +10,7 @@ from dagster_lake.storage.table_spec import TableSpec
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 
 
-def create_table(name: str, spec: TableSpec, location: str | None, comments: Mapping[str, str] | None = None) -> str:
+def table_ddl(name: str, spec: TableSpec, location: str | None, comments: Mapping[str, str] | None = None) -> str:
     """Creates the table unless there is one; ``name`` is SQL, ``comments`` are those of columns.
 
     ``location`` is where it lies, unless its name says so.

@@ -17,7 +17,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.spark_ddl import create_table, literal, quoted, sql_type
+from dagster_lake.storage.spark_ddl import literal, quoted, sql_type, table_ddl
 from dagster_lake.storage.table_spec import TableSpec
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class SparkDelta:
         if self.version(spec.uri) is None:
             with commit(f"{spec.name}.create"):
                 location = None if self.catalog is None else str(spec.uri)
-                self.spark.sql(create_table(self.name(spec.uri), spec, location))
+                self.spark.sql(table_ddl(self.name(spec.uri), spec, location))
             return
         found = {field.name: field.dataType.simpleString() for field in self.spark.table(self.name(spec.uri)).schema}
         for column in spec.schema:

@@ -117,10 +117,10 @@ def test_each_data_set_has_blocking_checks_of_balance_keys_and_rules(name: str) 
 
 
 def tick(at: datetime) -> list[dg.RunRequest]:
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         scheduled_execution_time=at, resources={"lake": LakeResource()}, repository_def=defs.get_repository_def()
-    )
-    data = close_the_hour.evaluate_tick(context)
+    ) as context:
+        data = close_the_hour.evaluate_tick(context)
     return list(data.run_requests or [])
 
 
@@ -166,8 +166,10 @@ def test_a_database_that_is_down_does_not_keep_the_closed_hour_from_running(
 
 def look(cursor: str | None) -> tuple[list[dg.RunRequest], str | None, str]:
     """(runs asked for, new cursor, why not) of one evaluation."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance, cursor, definitions=defs, resources={"lake": LakeResource()})
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance, cursor, definitions=defs, resources={"lake": LakeResource()}) as context,
+    ):
         data = dropped_files.evaluate_tick(context)
     return list(data.run_requests or []), data.cursor or cursor, data.skip_message or ""
 
@@ -238,10 +240,10 @@ def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> 
         assert not result.success
         run = instance.get_run_by_id(result.run_id)
         event = next(e for e in result.all_events if e.event_type == dg.DagsterEventType.PIPELINE_FAILURE)
-        context = dg.build_run_status_sensor_context(
+        with dg.build_run_status_sensor_context(
             "failure_notice", event, instance, run, resources={"lake": LakeResource()}
-        ).for_run_failure()
-        failure_notice(context)
+        ).for_run_failure() as context:
+            failure_notice(context)
     text = (lake.root / "notices" / f"{result.run_id}.md").read_text()
     assert f"# Run {result.run_id[:8]} of snapshots failed" in text
     assert "### raw__users" in text

@@ -15,6 +15,7 @@ CALLS = {
     *("add_columns", "set_table_properties", "add_constraint", "drop_constraint", "set_table_description"),
     *("create_table", "create_all", "drop_all", "executemany", "executescript", "adbc_ingest", "write_parquet"),
     *("write_text", "write_bytes", "write_table", "rename", "renames", "link", "symlink", "symlink_to", "hardlink_to"),
+    *("save", "_save", "saveAsTable", "insertInto"),
     *("put_blob", "upload_blob", "delete_blob", "remove_blobs", "remove_old_blobs", "publish"),
     *("unlink", "remove", "rmdir", "rmtree", "truncate", "move", "copyfile", "copy2", "copytree", "utime"),
 }
@@ -51,6 +52,11 @@ ALLOWED = {
         "replace_partitions.write": "called by _attempt within <table>",
         "overwrite.write": "called by _attempt within <table>",
         "merge.write": "called by _attempt within <table>",
+    },
+    "storage/spark_delta.py": {
+        "SparkDelta._save": "writes for a caller, whose call is inside a commit or listed here",
+        "SparkDelta.replace_partitions.write": "called by _attempt within <table>",
+        "SparkDelta.merge.write": "called by _attempt within <table>",
     },
     "storage/blobs.py": {
         "put_blob": "writes for a caller, whose call is inside a commit",
@@ -112,7 +118,14 @@ def _write(call: ast.Call) -> str | None:
         and _sql(call.args[0]).lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE"))
     ):
         return "execute"
+    if name == "sql" and call.args and _changes_a_table(ast.unparse(call.args[0])):
+        return "sql"
     return None
+
+
+def _changes_a_table(statement: str) -> bool:
+    """Of Spark's SQL, as the lake spells it: a statement of its own, or one made elsewhere."""
+    return any(word in statement for word in ("ALTER TABLE", "INSERT ", "MERGE ", "table_ddl(", "merge", "DELETE "))
 
 
 def _is_delta(owner: str) -> bool:
