@@ -1,16 +1,20 @@
 {# What a gold table was computed from, on engines that cannot say so in the commit itself.
 
-   After a write, the table property `lake.note` gets
-     {"run": dbt's invocation, "at": version written, "widened": ..., "reads": {"gold.<table>": version, ...}}
-   It counts only as long as no other write follows version `at`: see engines/dbt_reads.py, which reads it. A run that
-   dies between write and note thus leaves a table of which nothing is known, and whose next run reads everything. #}
+   After a write, the table gets two properties:
+     lake.note     {"at": version written, "reads": {"gold.<table>": version, ...}}
+     lake.written  {"at": the same, "run": dbt's invocation, "comparable": whether rows can be compared with those before}
+   The note counts only as long as no other write follows version `at`: see engines/dbt_reads.py, which reads it. A run
+   that dies between write and note thus leaves a table of which nothing is known, and whose next run reads everything.
+
+   SQL shows no property whose text looks as if it held a secret or an address: "hourly" holds "url". The note names
+   tables and is thus read from the log alone; what is read by SQL, lake.written, holds no name. #}
 
 {# Notes the write after version `before`. Raises when another run wrote too: its rows may have been computed from
    newer input than ours, which may just have replaced them; the caller of dbt then runs the model again. #}
 {% macro note_what_was_read(before, widened, nothing_merged) %}
   {% set written = lake_writes(lake_history(), before) %}
   {% if written | length > (0 if nothing_merged else 1) %}
-    {% do raise_another_run_wrote() %}
+    {% do raise_another_run_wrote(this.schema ~ '.' ~ this.identifier) %}
   {% endif %}
   {% if written %}
     {% set reads = {} %}
@@ -20,21 +24,34 @@
         {% do reads.update({graph.nodes[id].schema ~ '.' ~ graph.nodes[id].alias: version}) %}
       {% endif %}
     {% endfor %}
-    {% set note = {'run': invocation_id, 'at': written[0], 'widened': widened, 'reads': reads} %}
-    {% do run_query(lake_commit(this, suffix='.noted') ~ ' alter table ' ~ this
-        ~ " set tblproperties ('lake.note' = " ~ spark_text(tojson(note)) ~ ')') %}
+    {% set note = {'at': written[0], 'reads': reads} %}
+    {% set told = {'at': written[0], 'run': invocation_id, 'comparable': not widened} %}
+    {% do run_query(lake_commit(this, suffix='.noted') ~ ' alter table ' ~ this ~ " set tblproperties ('lake.note' = "
+        ~ spark_text(tojson(note)) ~ ", 'lake.written' = " ~ spark_text(tojson(told)) ~ ')') %}
   {% endif %}
 {% endmacro %}
 
 
-{# What this run wrote of a model's table, as its note; none when it wrote nothing, or another run wrote after it. #}
+{# What this run wrote of a model's table: its lake.written; none when it wrote nothing. However often it is asked, the
+   answer is the same, or an error when another run wrote after us: the partitions that a model replaces and the rows
+   that it selects for them must follow from one answer. #}
 {% macro lake_written_by_this_run(node) %}
   {% if node.unique_id not in selected_resources %}
     {% do return(none) %}
   {% endif %}
-  {% for row in run_query('show tblproperties ' ~ lake_relation(node)).rows if row[0] == 'lake.note' %}
-    {% set note = fromjson(row[1]) %}
-    {% do return(note if note.run == invocation_id else none) %}
+  {% for row in run_query('show tblproperties ' ~ lake_relation(node)).rows if row[0] == 'lake.written' %}
+    {% set told = fromjson(row[1]) %}
+    {% if not told %}
+      {% do exceptions.raise_compiler_error(
+          'lake.written of ' ~ node.schema ~ '.' ~ node.alias ~ ' cannot be read: ' ~ row[1]
+          ~ '; let spark.redaction.regex and spark.sql.redaction.options.regex spare it') %}
+    {% endif %}
+    {% if told.run == invocation_id %}
+      {% do return(told) %}
+    {% endif %}
+    {% if told.at > var('lake_versions', {}).get(node.schema ~ '.' ~ node.alias, told.at) %}
+      {% do raise_another_run_wrote(node.schema ~ '.' ~ node.alias) %}
+    {% endif %}
   {% endfor %}
   {% do return(none) %}
 {% endmacro %}
@@ -93,12 +110,12 @@
   {% set history = lake_history() %}
   {% set versions = var('lake_versions', none) %}
   {% if versions is not none and lake_writes(history, versions.get(this.schema ~ '.' ~ this.identifier, -1)) %}
-    {% do raise_another_run_wrote() %}
+    {% do raise_another_run_wrote(this.schema ~ '.' ~ this.identifier) %}
   {% endif %}
   {% do return(history[0].version) %}
 {% endmacro %}
 
 
-{% macro raise_another_run_wrote() %}
-  {% do exceptions.raise_compiler_error('another run wrote ' ~ this.schema ~ '.' ~ this.identifier ~ ' meanwhile') %}
+{% macro raise_another_run_wrote(table) %}
+  {% do exceptions.raise_compiler_error('another run wrote ' ~ table ~ ' meanwhile') %}
 {% endmacro %}

@@ -23,8 +23,7 @@
   {% set table = lake_relation(node) %}
   {% set own = lake_written_by_this_run(node) %}
   {% set partitions = since.partitions %}
-  {% if (own is none and node.unique_id in selected_resources) or (own is not none and own.widened) %}
-    {# Whether this run wrote the feed is not certain: everything is read rather than too little. #}
+  {% if own is not none and not own.comparable %}
     {% do return(none) %}
   {% elif own is not none %}
     {% set replaced = context[node.config.replaces]() if node.config.get('replaces') else none %}
