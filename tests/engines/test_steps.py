@@ -15,6 +15,8 @@ from tests.engines.tables import differences
 from tests.lake.lakes import TINY, TestLake, hours
 
 HOURS = hours(3)
+DIRT = "heavy"
+"""The worst there is: with the default dirt, test_demo.py builds a whole lake."""
 RAW = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
 ENGINES = ("spark",)
 """The engines that are held against the embedded one."""
@@ -50,15 +52,10 @@ def build(lake: TestLake, *, engine: str | None = None) -> Built:
     return Built(lake, results, checks)
 
 
-@pytest.fixture(scope="module", params=["default", "heavy"])
-def dirt(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def embedded(dirt: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The lake as the embedded engine builds it."""
-    lake = TestLake(tmp_path_factory.mktemp(f"duckdb-{dirt}"), {**TINY, "dirt": dirt})
+    lake = TestLake(tmp_path_factory.mktemp("duckdb"), {**TINY, "dirt": DIRT})
     lake.run_sources(RAW, *HOURS)
     for name in RAW:
         lake.land(name, *HOURS)
@@ -66,13 +63,9 @@ def embedded(dirt: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def other(
-    request: pytest.FixtureRequest, embedded: Built, dirt: str, tmp_path_factory: pytest.TempPathFactory
-) -> Built:
+def other(request: pytest.FixtureRequest, embedded: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The lake as another engine builds it from a copy of the same raw."""
-    lake = TestLake(
-        tmp_path_factory.mktemp(f"{request.param}-{dirt}"), {**embedded.lake.settings, "engine": request.param}
-    )
+    lake = TestLake(tmp_path_factory.mktemp(request.param), {**embedded.lake.settings, "engine": request.param})
     for zone in ("", "sensitive"):
         shutil.copytree(embedded.lake.root / zone / "raw", lake.root / zone / "raw")
     return build(lake)
@@ -103,7 +96,7 @@ def test_every_engine_gives_the_same_table(
         name=contract,
         table=table,
         engine=other.lake.settings["engine"],
-        case=f"{embedded.lake.settings['dirt']} dirt",
+        case=f"{DIRT} dirt",
         rows=DeltaTable(str(wanted)).to_pyarrow_table().num_rows,
     )
 
