@@ -2,7 +2,8 @@
 
    After a write, the table gets two properties:
      lake.note     {"at": version written, "reads": {"gold.<table>": version, ...}}
-     lake.written  {"at": the same, "run": dbt's invocation, "comparable": whether rows can be compared with those before}
+     lake.written  {"at": the same, "run": dbt's invocation, "comparable": whether rows can be compared with those before,
+                    "replaced": the partitions in which rows may differ from those before; null when any may}
    The note counts only as long as no other write follows version `at`: see engines/dbt_reads.py, which reads it. A run
    that dies between write and note thus leaves a table of which nothing is known, and whose next run reads everything.
 
@@ -11,7 +12,7 @@
 
 {# Notes the write after version `before`. Raises when another run wrote too: its rows may have been computed from
    newer input than ours, which may just have replaced them; the caller of dbt then runs the model again. #}
-{% macro note_what_was_read(before, widened, nothing_merged) %}
+{% macro note_what_was_read(before, widened, partitions, nothing_merged) %}
   {% set written = lake_writes(lake_history(), before) %}
   {% if written | length > (0 if nothing_merged else 1) %}
     {% do raise_another_run_wrote(this.schema ~ '.' ~ this.identifier) %}
@@ -25,7 +26,9 @@
       {% endif %}
     {% endfor %}
     {% set note = {'at': written[0], 'reads': reads} %}
-    {% set told = {'at': written[0], 'run': invocation_id, 'comparable': not widened} %}
+    {# A backfill's list would make every later version of the log longer. #}
+    {% set replaced = partitions if partitions is not none and partitions | length <= 100 else none %}
+    {% set told = {'at': written[0], 'run': invocation_id, 'comparable': not widened, 'replaced': replaced} %}
     {% do run_query(lake_commit(this, suffix='.noted') ~ ' alter table ' ~ this ~ " set tblproperties ('lake.note' = "
         ~ spark_text(tojson(note)) ~ ", 'lake.written' = " ~ spark_text(tojson(told)) ~ ')') %}
   {% endif %}

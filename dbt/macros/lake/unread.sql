@@ -26,16 +26,19 @@
   {% if own is not none and not own.comparable %}
     {% do return(none) %}
   {% elif own is not none %}
-    {% set replaced = context[node.config.replaces]() if node.config.get('replaces') else none %}
-    {% set partitions = none if partitions is none or replaced is none else partitions + replaced %}
+    {% set partitions = none if partitions is none or own.replaced is none else partitions + own.replaced %}
   {% endif %}
-  {% set now = table ~ ' version as of ' ~ lake_version_read(node) %}
-  {% set then = table ~ ' version as of ' ~ since.version %}
-  {% set differing = is_one_of(node.config.get('partition_by') or 'none', partitions) %}
+  {% set differing = ' where ' ~ is_one_of(node.config.get('partition_by') or 'none', partitions) %}
+  {% set names = [] %}
+  {% for name in node.columns %}{% do names.append(adapter.quote(name)) %}{% endfor %}
+  {% set columns = names | join(', ') %}
+  {# Each version is read once; two EXCEPT ALL, as DuckDB has it, would read each twice. #}
   {% do return(
-      '((select * from ' ~ now ~ ' where ' ~ differing ~ ' except all select * from ' ~ then ~ ' where ' ~ differing ~ ')'
+      '(select ' ~ columns ~ ' from ('
+      ~ 'select ' ~ columns ~ ', 1 as _copies from ' ~ table ~ ' version as of ' ~ lake_version_read(node) ~ differing
       ~ ' union all '
-      ~ '(select * from ' ~ then ~ ' where ' ~ differing ~ ' except all select * from ' ~ now ~ ' where ' ~ differing ~ '))'
+      ~ 'select ' ~ columns ~ ', -1 as _copies from ' ~ table ~ ' version as of ' ~ since.version ~ differing
+      ~ ') as copies group by ' ~ columns ~ ' having sum(_copies) <> 0)'
   ) %}
 {% endmacro %}
 

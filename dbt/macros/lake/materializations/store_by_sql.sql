@@ -25,8 +25,9 @@
       {% set view = adapter.quote('lake_rows_of_' ~ this.identifier) %}
       {% do run_query('create or replace temporary view ' ~ view ~ ' as ' ~ rows) %}
     {% endif %}
+    {% set replaced = partitions if mode == 'replace_partitions' else none %}
     {% call statement('main', fetch_result=True) %}
-      {{ lake_commit(this, partitions if mode == 'replace_partitions' else none) }}
+      {{ lake_commit(this, replaced) }}
       {% if mode == 'merge' %}
         {%- set key = adapter.quote(config.require('unique_key')) %}
         merge into {{ this }} as t using {{ view }} as s on t.{{ key }} = s.{{ key }}
@@ -37,7 +38,7 @@
         {{ rows }}
       {% endif %}
     {% endcall %}
-    {% do note_what_was_read(before, widened, nothing_merged=(mode == 'merge' and merged_rows() == 0)) %}
+    {% do note_what_was_read(before, widened, replaced, nothing_merged=(mode == 'merge' and merged_rows() == 0)) %}
   {% endif %}
 {% endmacro %}
 
