@@ -31,7 +31,7 @@ def note(spec: TableSpec, at: int, **reads: int) -> Pinned:
     """As Spark's macro leaves it."""
     pinned = pin(spec.uri)
     assert pinned is not None
-    document = {"run": "r", "at": at, "reads": {f"gold.{feed}": version for feed, version in reads.items()}}
+    document = {"at": at, "reads": {f"gold.{feed}": version for feed, version in reads.items()}}
     pinned.table.alter.set_table_properties({"lake.note": json.dumps(document)}, raise_if_not_exists=False)
     noted = pin(spec.uri)
     assert noted is not None
