@@ -18,7 +18,8 @@ def create_empty_table(table: Securable, spec: TableSpec) -> str:
     """The table as the engines make it, so that the first write finds what it would have made."""
     described = replace(spec, description=table.comment)
     comments = {name: column.comment for name, column in table.columns.items() if column.comment}
-    return spark_ddl.table_ddl(quoted(table.name), described, str(table.settings["location"]), comments)
+    ddl = spark_ddl.table_ddl(quoted(table.name), described, str(table.settings["location"]), comments)
+    return f"CREATE TABLE {ddl}"
 
 
 def register_table(table: Securable) -> str:

@@ -11,7 +11,7 @@ _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode
 
 
 def table_ddl(name: str, spec: TableSpec, location: str | None, comments: Mapping[str, str] | None = None) -> str:
-    """Creates the table unless there is one; ``name`` is SQL, ``comments`` are those of columns.
+    """What follows CREATE TABLE; ``name`` is SQL, ``comments`` are those of columns.
 
     ``location`` is where it lies, unless its name says so.
     """
@@ -21,10 +21,7 @@ def table_ddl(name: str, spec: TableSpec, location: str | None, comments: Mappin
     placed = f" LOCATION {literal(location)}" if location else ""
     comment = f" COMMENT {literal(spec.description)}" if spec.description else ""
     properties = ", ".join(f"{literal(k)} = {literal(v)}" for k, v in {**_PROPERTIES, **_statistics(spec)}.items())
-    return (
-        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING delta{partitioned}{placed}{comment} "
-        f"TBLPROPERTIES ({properties})"
-    )
+    return f"{name} ({columns}) USING DELTA{partitioned}{placed}{comment} TBLPROPERTIES ({properties})"
 
 
 def sql_type(kind: pa.DataType) -> str:

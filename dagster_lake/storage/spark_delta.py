@@ -205,7 +205,7 @@ class SparkDelta:
         if self.version(spec.uri) is None:
             with commit(f"{spec.name}.create"):
                 location = None if self.catalog is None else str(spec.uri)
-                self.spark.sql(table_ddl(self.name(spec.uri), spec, location))
+                self.spark.sql(f"CREATE TABLE IF NOT EXISTS {table_ddl(self.name(spec.uri), spec, location)}")
             return
         found = {field.name: field.dataType.simpleString() for field in self.spark.table(self.name(spec.uri)).schema}
         for column in spec.schema:
