@@ -11,8 +11,17 @@ os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
+# These share one Spark in their process, one after another: a second JVM would only slow the first.
+ONE_SPARK = ("tests/engines/", "tests/azure/test_auto_loader", "tests/azure/test_catalog_spark")
+# These start what they need beside themselves, once a file.
+OF_THEIR_OWN = ("tests/engines/test_demo", "tests/azure/")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use Spark run in one worker, one after another: a second JVM would only slow the first."""
+    """Says which tests must not be spread over workers (`--dist loadgroup`)."""
     for item in items:
-        if "tests/engines/" in item.nodeid or "spark" in item.nodeid:
+        file = item.nodeid.split("::")[0]
+        if file.startswith(ONE_SPARK) and not file.startswith(OF_THEIR_OWN[0]):
             item.add_marker(pytest.mark.xdist_group("spark"))
+        elif file.startswith(OF_THEIR_OWN):
+            item.add_marker(pytest.mark.xdist_group(file))
