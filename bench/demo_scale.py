@@ -214,8 +214,8 @@ def difference(layer: str, name: str, lake: Path, out: Path) -> str:
     from dagster_lake.engines.scan import scan_sql
     from dagster_lake.storage.delta import Pinned
 
-    zone = lake / "sensitive" if (lake / "sensitive" / layer / name).exists() else lake
-    places = [UPath(zone / layer / name), UPath(out / layer / name)]
+    zones = [root / "sensitive" if (root / "sensitive" / layer / name).exists() else root for root in (lake, out)]
+    places = [UPath(zone / layer / name) for zone in zones]
     pinned = [Pinned(place, DeltaTable(str(place))) for place in places]
     columns = [{c.name: c.type for c in table.schema} for table in pinned]
     if list(columns[0].items()) != list(columns[1].items()):

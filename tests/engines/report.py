@@ -1,7 +1,7 @@
 """docs/engines.md from a run of this suite: python -m tests.engines.report docs/engines.md
 
-Each test that holds a table of two engines against each other notes what it compared (``note``); this command runs the
-suite, and writes one line a table with what was noted. A table without a note in a case stands there as not compared.
+Each test that holds a table of two engines against each other notes what it compared (``note``); this command runs
+those tests, and writes one line a table with what was noted. A table without a note in a case stands there as not compared.
 """
 
 import sys
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 NOTE = "engines"
+COMPARING = ("test_demo.py", "test_steps.py", "test_dbt_models.py")
+"""The files whose tests note what they compare."""
 HEAD = """# Engines
 
 One step, one table: the same contract or model gives the same table on every engine. The embedded engine (DuckDB and
@@ -67,7 +69,8 @@ def _table(notes: list[dict[str, Any]]) -> str:
 def main(file: Path) -> int:
     """Runs the suite and writes the page; nothing is written when a test fails."""
     notes = Notes()
-    code = pytest.main(["-q", "-p", "no:cacheprovider", str(Path(__file__).parent)], plugins=[notes])
+    options = ["-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup"]
+    code = pytest.main([*options, *(str(Path(__file__).with_name(name)) for name in COMPARING)], plugins=[notes])
     if code == 0:
         file.write_text(page(notes.found), encoding="utf-8")
     return int(code)
