@@ -6,7 +6,8 @@ back to this process, and only what Spark Connect offers is used (see ``storage.
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,12 @@ from dagster_lake.storage.tables import bronze_table, newest_table, quarantine_t
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+VIEWS = (
+    *("lines", "written", "bronze", "look_back", "keys_here", "keys_before", "suspects", "reach", "losers"),
+    *("masking_key", "offered", "held", "silver", "quarantined", "changes", "snapshot", "referenced"),
+)
+"""The temporary views that steps and checks make."""
 
 Landed = Callable[[Contract, Sequence[str]], list[LandedPartition]]
 _one_step = threading.Lock()  # steps share a session, and its temporary views have fixed names
@@ -91,7 +98,7 @@ class SparkEngine:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
-        with _one_step:
+        with self._a_step():
             if step.layer == "bronze":
                 return self._bronze(contract, partitions)
             if step.layer == "silver":
@@ -102,8 +109,18 @@ class SparkEngine:
 
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
-        with _one_step:
+        with self._a_step():
             return broken_rows(self.delta, self.lake, self.contracts, check, self.dialect)
+
+    @contextmanager
+    def _a_step(self) -> Iterator[None]:
+        """One step at a time, which leaves no view behind: dbt would take it for a table, and one holds the key."""
+        with _one_step:
+            try:
+                yield
+            finally:
+                for view in VIEWS:
+                    self.spark.catalog.dropTempView(view)
 
     def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
         spec = bronze_table(self.lake, contract)

@@ -1,7 +1,7 @@
 """docs/engines.md from a run of this suite: python -m tests.engines.report docs/engines.md
 
 Each test that holds a table of two engines against each other notes what it compared (``note``); this command runs
-those tests, and writes one line a table with what was noted. A table without a note in a case stands there as not compared.
+those tests and writes one line a table with what was noted. A table without a note in a case says so.
 """
 
 import sys

@@ -110,5 +110,13 @@ def test_every_engine_counts_the_same_rows_and_reasons(
     assert replace(found, version=0, table_bytes=0) == replace(wanted, version=0, table_bytes=0)
 
 
+def test_a_step_leaves_no_view_behind(other: Built) -> None:
+    engine = other.lake.resource.engine
+
+    left = [table.name for table in engine.spark.catalog.listTables() if table.isTemporary]  # type: ignore[attr-defined]
+
+    assert left == [], "dbt would take them for tables, and one holds the masking key"
+
+
 def test_every_engine_finds_the_same_rows_that_break_a_check(embedded: Built, other: Built) -> None:
     assert other.checks == embedded.checks
