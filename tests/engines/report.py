@@ -27,12 +27,12 @@ Spark steps, [submitted to a workspace](databricks.md)).
 
 ## A local Spark
 
-`pip install -c constraints/py311.txt -e '.[spark]'` and Java 17 or later; `LAKE_ENGINE=spark lake doctor` says what is
-missing. What belongs together is pinned: pyspark 4.2 with Delta 4.4.0, whose jars (`io.delta:delta-spark_4.2_2.13:4.4.0`
-and the io.delta and io.unitycatalog jars that it names, 13 MB) Spark fetches from Maven Central at its first start and
-keeps in `~/.cache/dagster_lake`. Where nothing can be fetched, put them into a folder and name it in `LAKE_SPARK_JARS`.
-`LAKE_SPARK_MEMORY` (2g) is the JVM's memory, `LAKE_THREADS` its cores. A start costs seconds and every step some more,
-however small: see [benchmarks.md](benchmarks.md) for where that pays off.
+`pip install -c constraints/py311.txt -e '.[spark]'` and Java 17 or later; `LAKE_ENGINE=spark lake doctor` says what
+is missing. What belongs together is pinned: pyspark 4.2 with Delta 4.4.0. Spark fetches the jars
+(`io.delta:delta-spark_4.2_2.13:4.4.0` and the io.delta and io.unitycatalog jars that it names, 13 MB) from Maven Central
+at its first start and keeps them in `~/.cache/dagster_lake`. Where nothing can be fetched, put them into a folder and
+name it in `LAKE_SPARK_JARS`. `LAKE_SPARK_MEMORY` (2g) is the JVM's memory, `LAKE_THREADS` its cores. A start costs
+seconds and every step some more, however small: [benchmarks.md](benchmarks.md) has the numbers.
 
 What the engines still differ in: Spark cannot say of a snapshot that held nothing, taken more than 30 days ago, that it
 was taken (it then asks again whether to accept it); field names over 49,999 characters are malformed on Spark; integer
