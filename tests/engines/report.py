@@ -29,7 +29,7 @@ Spark steps, [submitted to a workspace](databricks.md)).
 
 `pip install -c constraints/py311.txt -e '.[spark]'` and Java 17 or later; `LAKE_ENGINE=spark lake doctor` says what
 is missing. What belongs together is pinned: pyspark 4.2 with Delta 4.4.0. Spark fetches the jars
-(`io.delta:delta-spark_4.2_2.13:4.4.0` and the io.delta and io.unitycatalog jars that it names, 13 MB) from Maven Central
+(`io.delta:delta-spark_4.2_2.13:4.4.0`, and the io.delta and io.unitycatalog jars it names, 13 MB) from Maven Central
 at its first start and keeps them in `~/.cache/dagster_lake`. Where nothing can be fetched, put them into a folder and
 name it in `LAKE_SPARK_JARS`. `LAKE_SPARK_MEMORY` (2g) is the JVM's memory, `LAKE_THREADS` its cores. A start costs
 seconds and every step some more, however small: [benchmarks.md](benchmarks.md) has the numbers.
