@@ -22,6 +22,7 @@ OF_THEIR_OWN = ("tests/engines/test_demo", "tests/azure/")
 NEEDS_JAVA = (*ONE_SPARK, "tests/azure/test_databricks.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests must not be spread over workers (`--dist loadgroup`), and which cannot run here."""
     java = find_java()
