@@ -82,7 +82,7 @@ def _table(notes: list[dict[str, Any]]) -> str:
 def main(file: Path) -> int:
     """Runs the suite and writes the page; nothing is written when a test fails."""
     notes = Notes()
-    options = ["-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup"]
+    options = ["-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"]
     code = pytest.main([*options, *(str(Path(__file__).with_name(name)) for name in COMPARING)], plugins=[notes])
     if code == 0:
         file.write_text(page(notes.found), encoding="utf-8")
