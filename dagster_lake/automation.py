@@ -16,18 +16,18 @@ LATE_HOURS = 3
 MISSED_HOURS = 48
 SETTLED_SECONDS = 5
 
-_hourly_assets = dg.AssetSelection.groups("sources", "raw", "bronze", "silver", "quarantine", "gold", "reports")
+_hourly_assets = dg.AssetSelection.groups("sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports")
 _snapshots = [["raw", c.name] for c in contracts().values() if isinstance(c.source, FileSource)]
 
 hourly_job = dg.define_asset_job(
     "hourly",
     selection=_hourly_assets,
     partitions_def=hourly,
-    description="Everything for one lake hour, or a range of hours in one run: sources, raw, bronze, silver, gold.",
+    description="Everything for one lake hour, or a range of hours in one run: sources, raw, bronze, silver, streams, gold.",
 )
 snapshots_job = dg.define_asset_job(
     "snapshots",
-    selection=dg.AssetSelection.keys(*_snapshots).downstream() - dg.AssetSelection.groups("gold", "reports"),
+    selection=dg.AssetSelection.keys(*_snapshots).downstream() - dg.AssetSelection.groups("streams", "gold", "reports"),
     description="Snapshots dropped into the landing folder: raw, bronze, silver.",
 )
 jobs = [hourly_job, snapshots_job]

@@ -1,7 +1,7 @@
 """The dbt models as Dagster assets, and the dbt tests as checks of them.
 
-Two multi-assets: the hourly chain, partitioned by lake hour, and the tables that are computed whole. Each runs dbt
-once, in process, for what is selected of it.
+Three multi-assets: the streams and the hourly chain of gold, both partitioned by lake hour, and the tables that are
+computed whole. Each runs dbt once, in process, for what is selected of it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,11 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
 from dagster_lake.assets.partitions import hourly, hours_of
-from dagster_lake.resources.dbt import HOURLY_TAG, NodeResult, build, manifest
+from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
 
 
-class GoldConfig(dg.Config):
+class DbtConfig(dg.Config):
     """``full_refresh`` computes everything anew, whatever hour the run is for."""
 
     full_refresh: bool = False
@@ -48,15 +48,16 @@ class LakeTranslator(DagsterDbtTranslator):
         }
 
 
-def gold_assets() -> list[dg.AssetsDefinition]:
-    """The hourly chain and the full tables."""
+def dbt_assets() -> list[dg.AssetsDefinition]:
+    """The streams, the hourly chain and the full tables."""
     found = manifest()
     models = [node for node in found["nodes"].values() if node["resource_type"] == "model"]
-    hourly_models = [node for node in models if HOURLY_TAG in node["tags"]]
-    full_models = [node for node in models if HOURLY_TAG not in node["tags"]]
+    streams = [node for node in models if node["schema"] == STREAMS]
+    gold = [node for node in models if node["schema"] != STREAMS]
     return [
-        _multi_asset("gold_hourly", found, hourly_models, hourly),
-        _multi_asset("gold_full", found, full_models, None),
+        *([_multi_asset("streams", found, streams, hourly)] if streams else []),
+        _multi_asset("gold_hourly", found, [node for node in gold if HOURLY_TAG in node["tags"]], hourly),
+        _multi_asset("gold_full", found, [node for node in gold if HOURLY_TAG not in node["tags"]], None),
     ]
 
 
@@ -71,7 +72,7 @@ def _multi_asset(
     for model in models:
         spec = translator.get_asset_spec(found, model["unique_id"], None)
         specs.append(
-            spec.replace_attributes(kinds={"dbt", "delta"}, group_name="gold").merge_attributes(
+            spec.replace_attributes(kinds={"dbt", "delta"}, group_name=model["schema"]).merge_attributes(
                 metadata={"dagster/column_lineage": column_lineage(found, model, translator)}
             )
         )
@@ -90,7 +91,7 @@ def _multi_asset(
         allow_arbitrary_check_specs=True,
     )
     def assets(
-        context: dg.AssetExecutionContext, config: GoldConfig, lake: LakeResource
+        context: dg.AssetExecutionContext, config: DbtConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         wanted = {nodes_by_key[key]: key for key in context.selected_asset_keys}
         tests = {tests_by_key[key]: key for key in context.selected_asset_check_keys}

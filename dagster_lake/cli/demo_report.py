@@ -12,7 +12,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
 
 SHOWN = "gold.engagements"
-_LAYERS = ("sources", "raw", "bronze", "silver", "quarantine", "gold", "reports")
+_LAYERS = ("sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports")
 _QUESTION = "select city, sum(total_orders_value) as czk from gold.engagements group by city order by czk desc"
 
 

@@ -1,7 +1,7 @@
 """One dbt run's view of the lake: the version it reads of each table, and what it writes.
 
-dbt sees silver and gold as views over pinned Delta versions. A model is written through ``storage.delta``, and the
-view of a written table moves to the new version, so that later models of the run read it.
+dbt sees silver, streams and gold as views over pinned Delta versions. A model is written through ``storage.delta``, and
+the view of a written table moves to the new version, so that later models of the run read it.
 """
 
 import threading

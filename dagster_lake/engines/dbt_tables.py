@@ -9,9 +9,9 @@ from upath import UPath
 from dagster_lake.storage.delta import Pinned, pin
 from dagster_lake.storage.paths import Lake
 
-LAYERS = ("gold", "silver")
-"""What dbt sees. Gold is pinned before silver: whoever writes gold between our pins read silver no older than we do,
-and whoever writes it later is noticed when we store."""
+LAYERS = ("gold", "streams", "silver")
+"""What dbt sees. What it makes is pinned before silver: whoever writes gold between our pins read silver no older
+than we do, and whoever writes it later is noticed when we store."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Written:
 
 
 def pin_lake(lake: Lake) -> dict[str, Pinned]:
-    """The newest version of every table of silver and gold, by ``layer.table``."""
+    """The newest version of every table that dbt sees, by ``layer.table``."""
     found: dict[str, Pinned] = {}
     for layer in LAYERS:
         found |= pin_tables(lake, (f"{layer}.{uri.name}" for uri in _tables(lake, layer)))

@@ -1,26 +1,28 @@
-"""Which hours a run of engagement_hourly recomputes, found without reading the hours before."""
+"""Which hours a run of dbt recomputes, and what of silver that takes, found without reading the hours before."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
+from dagster_lake.engines.stream_hours import event_hours, output_hours, read_hours
 from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.duckdb_files import let_read
 
 
 @dataclass(frozen=True)
 class Recomputation:
-    """The hours to recompute, and the orders that count in them, where known."""
+    """The hours of silver to read, and the orders that count in them, where known."""
 
     hours: list[str]
     orders: pa.Array | None
 
 
 def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputation:
-    """The run's ``hours``, and every hour that held a version of an order written in them.
+    """For gold: the run's ``hours``, and every hour that held a version of an order written in them.
 
     An order counts in the hour of its newest version, so a new version (or a new version of one of its items) takes it
     out of the hour where it counted before. ``silver`` are the pinned tables by name; one may be missing. Only files
@@ -47,6 +49,26 @@ def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputati
         recomputed = sorted({*hours, *earlier})
         newest = f"SELECT order_id FROM ({scan_sql(silver['orders'], recomputed)})" if "orders" in silver else ""
         return Recomputation(recomputed, _orders(con, newest))
+
+
+def stream_recomputation(
+    silver: Mapping[str, Pinned], hours: list[str] | None, look_backs: Collection[int]
+) -> tuple[dict[str, Any], Recomputation | None]:
+    """For models over streams: what their macros are told, and the hours of silver they read, all if None.
+
+    ``hours`` are the run's; None computes everything. ``look_backs`` are those of the models, in hours. The macros are
+    told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of silver; and ``newest_hour``, which no
+    result is later than.
+    """
+    landed = event_hours(silver)
+    if hours is None:
+        return {"newest_hour": max(landed, default=None)}, None
+    outputs = {str(look_back): output_hours(hours, landed, look_back) for look_back in look_backs}
+    reads = {str(look_back): read_hours(outputs[str(look_back)], look_back) for look_back in look_backs}
+    variables = {"stream_hours": outputs, "stream_reads": reads, "newest_hour": max({*landed, *hours})}
+    return variables, Recomputation(
+        sorted({hour for read in reads.values() for hour in read}), pa.array([], pa.int64())
+    )
 
 
 def _orders(con: duckdb.DuckDBPyConnection, select: str) -> pa.Array:

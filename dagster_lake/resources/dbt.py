@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
 HOURLY_TAG = "hourly"
+STREAMS = "streams"
+"""The schema of the models over event streams."""
 ATTEMPTS = 8
 _KEEP_SECONDS = 7 * 24 * 3600
 # On Spark and SQL warehouses; delta-rs raises nothing like it, for there storage.delta tries again itself.
@@ -99,24 +101,35 @@ def _run(
     select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings, full_refresh: bool
 ) -> Iterator[NodeResult]:
     """One call of dbt, on one view of the lake."""
-    from dagster_lake.engines.recompute import recomputation
-
     name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     target = DBT_TARGET / "runs" / name
     _forget_old_runs(target.parent)
     with _session(name, lake, settings) as session:
-        variables = dict(session.variables)
-        if hours is not None:
-            silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
-            found = recomputation(silver, hours.keys)
-            session.recomputed = found
-            variables |= {"hours": hours.keys, "recomputed_hours": found.hours}
+        variables = {**session.variables, **_hours(select, hours, session)}
         all_well = True
         for result in _invoke(select, variables, target, full_refresh, session, settings):
             all_well = all_well and result.ok
             yield result
     if all_well:
         shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
+
+
+def _hours(select: Sequence[str], hours: HourRange | None, session: "Session") -> dict[str, Any]:
+    """What the macros are told of the hours to compute; ``session`` is told what of silver that takes."""
+    from dagster_lake.engines.recompute import recomputation, stream_recomputation
+
+    silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
+    nodes = manifest()["nodes"]
+    built = [nodes[nodes[id].get("attached_node") or id] for id in select]
+    streams = [node for node in built if node["schema"] == STREAMS]
+    if streams:
+        look_backs = {node["config"]["meta"]["look_back_hours"] for node in streams}
+        variables, session.recomputed = stream_recomputation(silver, hours.keys if hours else None, look_backs)
+        return variables
+    if hours is None:
+        return {}
+    session.recomputed = recomputation(silver, hours.keys)
+    return {"recomputed_hours": session.recomputed.hours}
 
 
 @contextmanager
@@ -265,7 +278,7 @@ def _node_result(data: Any, target: Path, session: "Session") -> NodeResult:
         seconds=result.execution_time,
         failures=result.num_failures if info.resource_type == "test" else None,
         sql_file=sql_file,
-        written=session.written(f"gold.{info.node_name}") if stored else None,
+        written=session.written(f"{info.node_relation.schema}.{info.node_name}") if stored else None,
     )
 
 

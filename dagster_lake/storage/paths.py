@@ -13,7 +13,7 @@ from dagster_lake.settings import PROJECT_ROOT, Settings
 FORMAT_VERSION = 1
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _PARTITION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,62}$")
-LAYERS = ("bronze", "silver", "gold", "quarantine")
+LAYERS = ("bronze", "silver", "streams", "gold", "quarantine")
 
 
 class LakeFormatError(Exception):

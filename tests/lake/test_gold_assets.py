@@ -5,14 +5,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.dbt import gold_assets
+from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.paths import Lake
 from tests.lake.silver_world import hour, random_world
 from tests.lake.test_gold import rate_minus_nine, rows
 
-ASSETS = gold_assets()
+ASSETS = dbt_assets()
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@
 
 {# For a table that lies in the lake already, this only makes its name known. #}
 {% macro create_lake_table(columns, there) %}
-  {% set location = "location " ~ spark_text(var('lake_gold', env_var('LAKE_ROOT', '') ~ '/gold') ~ '/' ~ this.identifier) %}
+  {% set location = "location " ~ spark_text(var('lake_root', env_var('LAKE_ROOT', '')) ~ '/' ~ this.schema ~ '/' ~ this.identifier) %}
   {% if there %}
     {% do return('create table if not exists ' ~ this ~ ' using delta ' ~ location) %}
   {% endif %}
