@@ -9,9 +9,9 @@ from dagster_lake.catalog.access import catalog_grants, location_grants, schema_
 from dagster_lake.catalog.config import CatalogConfig
 from dagster_lake.catalog.model import Column, Securable, State, state_of
 from dagster_lake.compile.columns import DESCRIPTIONS
+from dagster_lake.compile.spark_quoting import literal
 from dagster_lake.contract import Contract
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.spark_ddl import literal
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, has_newest, newest_table, quarantine_table, silver_table
 

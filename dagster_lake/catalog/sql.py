@@ -4,21 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dagster_lake.catalog.model import Kind, Securable
-from dagster_lake.storage import spark_ddl
-from dagster_lake.storage.spark_ddl import literal
+from dagster_lake.compile import spark_quoting
+from dagster_lake.compile.spark_quoting import literal
+from dagster_lake.storage.spark_ddl import table_ddl
 from dagster_lake.storage.table_spec import TableSpec
 
 
 def quoted(full_name: str) -> str:
     """A name of one or more parts, such as catalog.schema.table; no part holds a period."""
-    return ".".join(spark_ddl.quoted(part) for part in full_name.split("."))
+    return ".".join(spark_quoting.quoted(part) for part in full_name.split("."))
 
 
 def create_empty_table(table: Securable, spec: TableSpec) -> str:
     """The table as the engines make it, so that the first write finds what it would have made."""
     described = replace(spec, description=table.comment)
     comments = {name: column.comment for name, column in table.columns.items() if column.comment}
-    ddl = spark_ddl.table_ddl(quoted(table.name), described, str(table.settings["location"]), comments)
+    ddl = table_ddl(quoted(table.name), described, str(table.settings["location"]), comments)
     return f"CREATE TABLE {ddl}"
 
 
@@ -29,7 +30,7 @@ def register_table(table: Securable) -> str:
 
 def describe_files(location: str) -> str:
     """Fails where no Delta table is."""
-    return f"DESCRIBE DETAIL delta.`{location.replace('`', '``')}`"
+    return f"DESCRIBE DETAIL delta.{spark_quoting.quoted(location)}"
 
 
 def create_function(function: Securable) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, form_of
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, marked
+from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.contract import Property
 from dagster_lake.java_pattern import java_pattern
 
@@ -29,13 +30,10 @@ class SparkDialect:
     """
 
     def identifier(self, name: str) -> str:
-        return "`" + name.replace("`", "``") + "`"
+        return quoted(name)
 
     def literal(self, value: str | int | float) -> str:
-        if not isinstance(value, str):
-            return repr(value)
-        # ${name} would be replaced by a setting before the SQL is parsed.
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{") + "'"
+        return literal(value)
 
     def texts(self, values: Sequence[str]) -> str:
         return ", ".join(self.literal(v) for v in values)

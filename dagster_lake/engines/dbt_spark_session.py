@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_lake.commit import commit
+from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.engines.dbt_reads import difference, differing_partitions, last_reads, older
 from dagster_lake.engines.dbt_tables import LAYERS, Written, pin_lake
 from dagster_lake.engines.recompute import Recomputation
@@ -41,7 +42,7 @@ class SparkDbtSession:
     def variables(self) -> dict[str, Any]:
         """What the macros are told."""
         return {
-            "lake_gold": str(self.lake.table("gold", "any").parent),
+            "lake_root": str(self.lake.root),
             "lake_versions": {table: pinned.version for table, pinned in self.pinned.items()},
             "lake_reads": {
                 table: self._reads(pinned) for table, pinned in self.pinned.items() if table.startswith("gold.")
@@ -101,8 +102,8 @@ def _name_tables(settings: Settings, tables: Mapping[str, Pinned]) -> None:
         for row in spark.sql(f"SHOW TABLES IN {layer}").collect():
             # Perhaps another lake's. The files of an external table stay where they are.
             if not row.isTemporary:
-                spark.sql(f"DROP TABLE {layer}.`{row.tableName}`")
+                spark.sql(f"DROP TABLE {layer}.{quoted(row.tableName)}")
     for table, pinned in tables.items():
         layer, name = table.split(".")
-        place = str(pinned.uri).replace("\\", "\\\\").replace("'", "\\'")
-        spark.sql(f"CREATE TABLE {layer}.`{name}` USING delta LOCATION '{place}'")
+        place = literal(str(pinned.uri))
+        spark.sql(f"CREATE TABLE {layer}.{quoted(name)} USING delta LOCATION {place}")

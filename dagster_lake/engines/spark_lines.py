@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from dagster_lake.compile.columns import INGESTED_AT, partition_field
+from dagster_lake.compile.spark_quoting import quoted
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
 from dagster_lake.storage.spark_ddl import sql_type
@@ -57,8 +58,8 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
             )
     else:
         columns = {p.name: sql_type(_raw_type(contract, p.name)) for p in contract.source_properties}
-        read = _read_parquet(spark, places, ", ".join(f"`{name}` {kind}" for name, kind in columns.items()))
-        own = (*(f"`{name}`" for name in columns), "label AS _source_file", "row_index + 1 AS _source_row")
+        read = _read_parquet(spark, places, ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items()))
+        own = (*(quoted(name) for name in columns), "label AS _source_file", "row_index + 1 AS _source_row")
     return read.join(broadcast(_described(spark, contract, files)), "place").selectExpr(*own, *carried)
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from dagster_lake import clock
 from dagster_lake.commit import commit
+from dagster_lake.compile.spark_quoting import quoted
 from dagster_lake.lake_hour import hour_key
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SCHEMAS = ("bronze", "silver", "gold", "quarantine", "sensitive")
+SCHEMAS = ("bronze", "silver", "streams", "gold", "quarantine", "sensitive")
 KEPT_HOURS = 7 * 24
 """Versions younger than this stay readable: a gold model may still catch up from one."""
 
@@ -45,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tables(spark: "SparkSession", catalog: str) -> Iterator[str]:
     """The quoted name of every table in those of the lake's schemas that exist."""
-    there = {row[0] for row in spark.sql(f"SHOW SCHEMAS IN {_quoted(catalog)}").collect()}
+    there = {row[0] for row in spark.sql(f"SHOW SCHEMAS IN {quoted(catalog)}").collect()}
     for schema in SCHEMAS:
         if schema not in there:
             continue
-        place = f"{_quoted(catalog)}.{_quoted(schema)}"
+        place = f"{quoted(catalog)}.{quoted(schema)}"
         for row in spark.sql(f"SHOW TABLES IN {place}").collect():
             if not row["isTemporary"]:
-                yield f"{place}.{_quoted(row['tableName'])}"
+                yield f"{place}.{quoted(row['tableName'])}"
 
 
 def tend(spark: "SparkSession", task: str, names: Sequence[str]) -> None:
@@ -83,7 +84,3 @@ def _vacuum(spark: "SparkSession", name: str) -> str:
     with commit(f"upkeep.{name}"):
         spark.sql(f"VACUUM {name} RETAIN {KEPT_HOURS} HOURS")
     return f"files that only versions older than {KEPT_HOURS // 24} days need are gone"
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.storage.table_spec import TableSpec
 
 # Read by delta-rs and DuckDB too, which know neither deletion vectors nor column mapping.
@@ -51,16 +52,6 @@ _SQL_TYPES = {
     "date32[day]": "DATE",
     "binary": "BINARY",
 }
-
-
-def quoted(name: str) -> str:
-    """``name`` as an identifier."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def literal(text: str) -> str:
-    """``text`` as a string; escapes are read in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
 def _column(column: pa.Field, comment: str | None) -> str:

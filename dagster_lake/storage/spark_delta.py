@@ -17,7 +17,8 @@ import pyarrow as pa
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.spark_ddl import literal, quoted, sql_type, table_ddl
+from dagster_lake.compile.spark_quoting import literal, quoted
+from dagster_lake.storage.spark_ddl import sql_type, table_ddl
 from dagster_lake.storage.table_spec import TableSpec
 
 if TYPE_CHECKING:
