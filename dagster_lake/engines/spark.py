@@ -39,7 +39,7 @@ from dagster_lake.lake_hour import HourRange
 from dagster_lake.masking import MaskingKey, masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
+from dagster_lake.storage.spark_delta import SparkDelta
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, newest_table, quarantine_table, silver_table
 
@@ -162,7 +162,7 @@ class SparkEngine:
 
         def read_bronze() -> None:
             nonlocal read
-            read = self._existing(bronze)
+            read = self.delta.existing(bronze)
             rows = self.delta.read(bronze.uri, read)
             rows.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("bronze")
             rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
@@ -178,7 +178,7 @@ class SparkEngine:
             return self.spark.sql(silver_select(contract, self.dialect))
 
         def up_to_date() -> bool:
-            return self.delta.same_files(bronze.uri, column, [*before, *partitions], read, self._existing(bronze))
+            return self.delta.same_files(bronze.uri, column, [*before, *partitions], read, self.delta.existing(bronze))
 
         def metadata() -> dict[str, str]:
             return {"contract": _named(contract), "bronze_version": str(read)}
@@ -256,7 +256,7 @@ class SparkEngine:
         if earlier is None:
             return
         bronze = bronze_table(self.lake, contract)
-        self._rows_of(bronze, self._existing(bronze), [snapshot]).createOrReplaceTempView("offered")
+        self._rows_of(bronze, self.delta.existing(bronze), [snapshot]).createOrReplaceTempView("offered")
         self._rows_of(silver, version, [earlier]).createOrReplaceTempView("held")
         row = self.spark.sql(lost_keys_select(contract, self.dialect)).first()
         assert row is not None
@@ -272,12 +272,6 @@ class SparkEngine:
     def _rows_of(self, spec: TableSpec, version: int, partitions: list[str]) -> "DataFrame":
         rows = self.delta.read(spec.uri, version)
         return rows.where(self.delta.is_one_of(spec.partition_by or "", partitions))
-
-    def _existing(self, spec: TableSpec) -> int:
-        version = self.delta.version(spec.uri)
-        if version is None:
-            raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
-        return version
 
     def _view(self, name: str, statement: str) -> None:
         self.spark.sql(statement).createOrReplaceTempView(name)

@@ -6,7 +6,7 @@ from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
+from dagster_lake.storage.spark_delta import SparkDelta
 from dagster_lake.storage.tables import newest_table, silver_table
 
 
@@ -16,9 +16,7 @@ def broken_rows(
     """How many rows of silver break each of the named checks."""
     contract = contracts[check.data_set]
     silver = silver_table(lake, contract)
-    version = delta.version(silver.uri)
-    if version is None:
-        raise SparkDeltaError(f"silver of {contract.name} does not exist yet; materialise it first")
+    version = delta.existing(silver)
     rows, partition = delta.read(silver.uri, version), partition_field(contract).name
     if contract.cadence == "snapshot":
         newest = delta.newest_partition(silver, version)

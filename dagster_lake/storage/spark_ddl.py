@@ -60,8 +60,6 @@ def _column(column: pa.Field, comment: str | None) -> str:
 
 
 def _statistics(spec: TableSpec) -> dict[str, str]:
-    # Delta keeps no statistics of booleans.
-    columns = [name for name in spec.statistics if not pa.types.is_boolean(spec.schema.field(name).type)]
-    if columns:
-        return {"delta.dataSkippingStatsColumns": ",".join(columns)}
+    if spec.statistics:
+        return {"delta.dataSkippingStatsColumns": ",".join(spec.statistics)}
     return {"delta.dataSkippingNumIndexedCols": "0"}

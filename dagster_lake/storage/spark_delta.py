@@ -68,6 +68,13 @@ class SparkDelta:
             raise
         return None if newest is None else newest[0]
 
+    def existing(self, spec: TableSpec) -> int:
+        """The newest version of a table that must be there; raises SparkDeltaError when it is not."""
+        version = self.version(spec.uri)
+        if version is None:
+            raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
+        return version
+
     def read(self, uri: UPath, version: int) -> "DataFrame":
         """One version of a table, whatever is written beside it."""
         return self.spark.sql(f"SELECT * FROM {self.name(uri)} VERSION AS OF {version:d}")
@@ -166,7 +173,7 @@ class SparkDelta:
 
         ``storage.delta`` notes it the same way, so that either finds the other's note.
         """
-        empty = self.read(spec.uri, self._existing(spec)).limit(0)
+        empty = self.read(spec.uri, self.existing(spec)).limit(0)
         with commit(f"{spec.name}.remember"):
             self._save(
                 empty.write.format("delta")
@@ -176,19 +183,14 @@ class SparkDelta:
                 .option("userMetadata", json.dumps({"remember": partition})),
                 spec.uri,
             )
-        return self._existing(spec)
+        return self.existing(spec)
 
     def remembers(self, spec: TableSpec, partition: str) -> bool:
         """Whether the log notes that ``partition`` was written, as far back as the log reaches."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(spec.uri)}")
         return not history.where(f"get_json_object(userMetadata, '$.remember') = {literal(partition)}").isEmpty()
 
-    def merge(
-        self,
-        spec: TableSpec,
-        statement: Callable[[str], str | None],
-        up_to_date: Callable[[], bool] = lambda: True,
-    ) -> int:
+    def merge(self, spec: TableSpec, statement: Callable[[str], str | None]) -> int:
         """Runs the MERGE that ``statement`` makes for the table's SQL name; None means nothing to do."""
 
         def write() -> None:
@@ -196,7 +198,7 @@ class SparkDelta:
             if merge is not None:
                 self.spark.sql(merge).collect()
 
-        return self._attempt(spec, write, up_to_date)
+        return self._attempt(spec, write, lambda: True)
 
     def ensure(self, spec: TableSpec) -> None:
         """Creates the table, or widens it by the columns that it lacks.
@@ -236,16 +238,10 @@ class SparkDelta:
                     raise
                 continue
             if up_to_date():
-                return self._existing(spec)
+                return self.existing(spec)
         raise SparkDeltaError(
             f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
         )
-
-    def _existing(self, spec: TableSpec) -> int:
-        version = self.version(spec.uri)
-        if version is None:
-            raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
-        return version
 
     def _files(self, uri: UPath, column: str, partitions: Collection[str], version: int) -> set[str]:
         rows = (
