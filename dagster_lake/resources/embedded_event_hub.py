@@ -10,7 +10,7 @@ numbers follow appending, and the canonical order of events stays (enqueued_time
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,21 +94,28 @@ class EmbeddedEventHub:
         """
         return self._write(hub, batch_id, batches, DATED_SCHEMA)
 
-    def read(self, hub: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
-        """The events with start < enqueued_time <= end, each partition in sequence order."""
-        after, until = micros(start), micros(end)
+    def read(
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The events with start < enqueued_time <= end, each partition in sequence order.
+
+        Of the events that ``after`` names, those that share a segment with later ones are given all the same.
+        """
+        since, until = micros(start), micros(end)
         with self._connect() as connection:
             held_since = self._hub(connection, hub)
-            after = after if held_since is None else max(after, held_since)
-            if until <= after:
+            since = since if held_since is None else max(since, held_since)
+            if until <= since:
                 return
-            segments = connection.execute(
-                "SELECT partition, base_sequence, first_enqueued, file FROM segments"
-                " WHERE hub = ? AND last_enqueued > ? AND first_enqueued <= ? ORDER BY partition, base_sequence",
-                (hub, after, until),
-            ).fetchall()
+            known = [(after or {}).get(str(partition)) for partition in range(PARTITIONS)]
+            found = [self._segments(connection, hub, p, since, until, known[p]) for p in range(PARTITIONS)]
+            segments = [segment for of_partition in found for segment in of_partition]
         for partition, base_sequence, first_enqueued, file in segments:
-            yield from read_segment(self.folder, partition, base_sequence, first_enqueued, file, after, until)
+            yield from read_segment(self.folder, partition, base_sequence, first_enqueued, file, since, until)
+
+    def settled_until(self, hub: str) -> datetime:
+        """Just before now: an event is stamped, in whole milliseconds, and made visible in one step."""
+        return clock.utc_now() - timedelta(microseconds=1)
 
     def held_since(self, hub: str) -> datetime | None:
         """Every event enqueued after this instant is still held; None when nothing has expired."""
@@ -141,6 +148,25 @@ class EmbeddedEventHub:
                     connection.execute(f"DELETE {expired}", (hub, until))
             for file in files:
                 (self.folder / file).unlink(missing_ok=True)
+
+    @staticmethod
+    def _segments(
+        connection: sqlite3.Connection, hub: str, partition: int, since: int, until: int, after: int | None
+    ) -> list[tuple[int, int, int, str]]:
+        """The segments of a partition that may hold events of (since, until], and past number ``after`` where given."""
+        if after is None:
+            by = "+partition = :partition"  # the + keeps the planner to the index by time: a partition has a history
+        else:
+            by = (
+                "partition = :partition AND base_sequence >= coalesce((SELECT max(base_sequence) FROM segments"
+                " WHERE hub = :hub AND partition = :partition AND base_sequence <= :after + 1), 0)"
+            )
+        wanted = (
+            f"SELECT partition, base_sequence, first_enqueued, file FROM segments WHERE hub = :hub AND {by}"
+            " AND last_enqueued > :since AND first_enqueued <= :until ORDER BY base_sequence"
+        )
+        values = {"hub": hub, "partition": partition, "since": since, "until": until, "after": after}
+        return connection.execute(wanted, values).fetchall()
 
     def _write(self, hub: str, batch_id: str | None, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
         with self._exclusive(hub), self._connect() as connection:

@@ -1,6 +1,6 @@
 """What the lake asks of an event hub: little enough that a local log and Azure Event Hubs can both answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -44,10 +44,21 @@ class EventHub(Protocol):
         """
         ...
 
-    def read(self, hub: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end that the hub still holds, in batches of ``EVENT_SCHEMA``.
 
-        Each partition comes in sequence order. Raises EventHubError for an unknown hub.
+        Each partition comes in sequence order. ``after`` names, by partition, the sequence number up to which the
+        caller has all of these events: a hub that can spare itself the work leaves them out, another need not. Raises
+        EventHubError for an unknown hub.
+        """
+        ...
+
+    def settled_until(self, hub: str) -> datetime:
+        """Every event enqueued at or before this instant is there for whoever begins to read now.
+
+        Later ones may still come into sight: a broker's clock or way of publishing decides how much later.
         """
         ...
 

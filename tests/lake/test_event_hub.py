@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import clock
-from dagster_lake.resources import event_segments
+from dagster_lake.resources import embedded_event_hub, event_segments
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHubError, Position
 
@@ -249,3 +250,55 @@ def test_processes_that_append_at_once_lose_and_double_nothing(hub: EmbeddedEven
 def files_in_index(hub: EmbeddedEventHub) -> list[str]:
     with hub._connect() as connection:
         return [file for (file,) in connection.execute("SELECT file FROM segments")]
+
+
+# --- reading on -------------------------------------------------------------------------------------------------------
+
+
+@given(
+    batches=st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=12), min_size=1, max_size=8),
+    until=st.integers(0, 12),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_reader_that_says_what_it_has_is_given_all_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, small_segments: None, batches: list[list[str]], until: int
+) -> None:
+    hub = EmbeddedEventHub(tmp_path_factory.mktemp("hub"))
+    for number, keys in enumerate(batches):
+        hub.append("clicks", str(number), [events(*((number, key, key) for key in keys))])
+    everything = rows(hub.read("clicks", *ALWAYS))
+    after = {row["partition"]: row["sequence_number"] for row in everything if row["sequence_number"] < until}
+    found = rows(hub.read("clicks", *ALWAYS, after))
+    beyond = [row for row in found if row["sequence_number"] > after.get(row["partition"], -1)]
+    assert beyond == [row for row in everything if row["sequence_number"] > after.get(row["partition"], -1)]
+    assert all(row in everything for row in found)
+
+
+def test_a_reader_that_says_what_it_has_opens_no_segment_of_it(
+    hub: EmbeddedEventHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        hub.append("clicks", str(number), [events((number, "a", str(number)))])
+    (partition,) = hub.newest("clicks")
+    opened: list[int] = []
+    read_segment = embedded_event_hub.read_segment
+
+    def counting(root: Path, partition: int, base_sequence: int, *rest: Any) -> Iterator[pa.RecordBatch]:
+        opened.append(base_sequence)
+        return read_segment(root, partition, base_sequence, *rest)
+
+    monkeypatch.setattr(embedded_event_hub, "read_segment", counting)
+    assert [row["body"] for row in rows(hub.read("clicks", *ALWAYS, {partition: 47}))] == [b"48", b"49"]
+    assert opened == [48, 49]
+
+
+def test_what_is_settled_can_be_read_and_no_event_is_stamped_so_any_more(
+    hub: EmbeddedEventHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "utc_now", lambda: NOON)
+    sent = events((0, "a", "x")).select(["partition_key", "body"])
+    hub.send("clicks", [sent])
+    settled = hub.settled_until("clicks")
+    assert rows(hub.read("clicks", ALWAYS[0], settled)) == []
+    hub.send("clicks", [sent])  # in the same millisecond
+    assert all(row["enqueued_time"] > settled for row in rows(hub.read("clicks", *ALWAYS)))
