@@ -5,6 +5,7 @@ its typed value beside it. Duplicates are looked for among valid rows only, so t
 one; the engine finds them first and offers their positions as the relation ``losers``.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dagster_lake.compile.columns import (
@@ -18,6 +19,7 @@ from dagster_lake.compile.columns import (
 from dagster_lake.compile.derive import derived
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, Property
+from dagster_lake.lake_hour import HourRange
 
 LOOK_BACK_HOURS = 24
 
@@ -43,6 +45,15 @@ def dedupe_of(contract: Contract) -> Dedupe:
         updated_at = contract.property(contract.source.updated_at)
         return Dedupe((*contract.keys, updated_at), False, 0)
     return Dedupe(contract.keys, False, 0)
+
+
+def look_back(contract: Contract, partitions: Collection[str]) -> list[str]:
+    """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
+    hours = dedupe_of(contract).look_back
+    if not hours:
+        return []
+    wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
+    return sorted(wanted - set(partitions))
 
 
 def keys_select(contract: Contract, dialect: Dialect, relation: str) -> str:

@@ -1,5 +1,7 @@
 """A snapshot that is empty, or lost many of its keys, is more likely a broken export than the truth."""
 
+from collections.abc import Callable, Sequence
+
 from dagster_lake.compile.columns import SNAPSHOT
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import keys_select
@@ -30,3 +32,22 @@ def refuse_when_shrunken(contract: Contract, snapshot: str, earlier: str, *, los
             f"did shrink, materialise silver/{contract.name}_snapshots with the config accept_shrink: true; if the "
             f"export is broken, put a whole one into the landing folder and materialise again"
         )
+
+
+def without_refused(
+    snapshots: Sequence[str], took: Callable[[str], bool], refuse: Callable[[str], None], *, accept_newest: bool
+) -> list[str]:
+    """The snapshots to take. What silver ``took`` once is not asked about again. One for which ``refuse`` raises
+    SnapshotRefused is passed over when a newer one follows; the newest one raises, unless it is to be accepted."""
+    taken = []
+    for snapshot in snapshots:
+        newest = snapshot == snapshots[-1]
+        try:
+            if not (newest and accept_newest) and not took(snapshot):
+                refuse(snapshot)
+        except SnapshotRefused:
+            if newest:
+                raise
+        else:
+            taken.append(snapshot)
+    return taken

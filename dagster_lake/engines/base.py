@@ -1,8 +1,11 @@
 """What an engine does: it runs steps. A step is plain data, so that it can travel to where the engine is."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from dagster_lake.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,8 @@ class Engine(Protocol):
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
         ...
+
+
+def noted(contract: Contract) -> str:
+    """The contract as a table's commits note it."""
+    return json.dumps({"name": contract.name, "version": contract.version})

@@ -1,7 +1,5 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
-import json
-
 import duckdb
 import pyarrow as pa
 from upath import UPath
@@ -10,9 +8,9 @@ from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import (
-    dedupe_of,
     keys_before_select,
     keys_select,
+    look_back,
     losers_select,
     quarantine_select,
     silver_select,
@@ -20,16 +18,15 @@ from dagster_lake.compile.silver import (
     suspects_select,
     uses_masking_key,
 )
-from dagster_lake.compile.snapshot_guard import SnapshotRefused
+from dagster_lake.compile.snapshot_guard import without_refused
 from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Check, Counts, Step, StepResult
+from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
 from dagster_lake.engines.duckdb_checks import broken_rows
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.newest import merge_newest
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.engines.snapshot_guard import refuse_shrunken
-from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
 from dagster_lake.settings import Settings
@@ -81,7 +78,7 @@ class DuckDBEngine:
                 bronze_table(self.lake, contract),
                 partitions,
                 compute,
-                {"contract": _named(contract)},
+                {"contract": noted(contract)},
                 remember=contract.cadence == "snapshot",
             )
             rescued = self._rescued(con, contract, written, partitions)
@@ -93,7 +90,7 @@ class DuckDBEngine:
 
     def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
         bronze_uri = _existing(bronze_table(self.lake, contract)).uri
-        reads = {"contract": _named(contract)}
+        reads = {"contract": noted(contract)}
         rows_in: dict[str, int] = {}
         duplicates: dict[str, int] = {}
         with connection(self.settings) as con:
@@ -151,22 +148,15 @@ class DuckDBEngine:
         partitions: list[str],
         accept_newest: bool,
     ) -> list[str]:
-        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises, unless
-        it is to be accepted. What silver took once is not asked about again."""
+        """The snapshots to take; see ``compile.snapshot_guard``."""
         bronze, silver = delta.pin(bronze_uri), delta.pin(silver_table(self.lake, contract).uri)
         assert bronze is not None
-        taken = []
-        for snapshot in partitions:
-            newest = snapshot == partitions[-1]
-            try:
-                if not (newest and accept_newest) and not (silver and silver.written(snapshot)):
-                    refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect)
-            except SnapshotRefused:
-                if newest:
-                    raise
-            else:
-                taken.append(snapshot)
-        return taken
+        return without_refused(
+            partitions,
+            lambda snapshot: silver is not None and silver.written(snapshot),
+            lambda snapshot: refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect),
+            accept_newest=accept_newest,
+        )
 
     def _find_losers(
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
@@ -177,7 +167,7 @@ class DuckDBEngine:
         duplicates are few, and the hours before are many.
         """
         partition = partition_field(contract).name
-        before = _look_back(contract, partitions)
+        before = look_back(contract, partitions)
         con.execute(f"CREATE OR REPLACE VIEW look_back AS {scan_sql(bronze, before)}")
         con.execute(f"CREATE OR REPLACE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
         con.execute(f"CREATE OR REPLACE TEMP TABLE keys_before AS {keys_before_select(contract, self.dialect)}")
@@ -209,15 +199,6 @@ class DuckDBEngine:
         return {"key_id": key.id, "inner_pad": key.inner_pad, "outer_pad": key.outer_pad}
 
 
-def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
-    """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
-    hours = dedupe_of(contract).look_back
-    if not hours:
-        return []
-    wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
-    return sorted(wanted - set(partitions))
-
-
 def _existing(spec: TableSpec) -> delta.Pinned:
     pinned = delta.pin(spec.uri)
     if pinned is None:
@@ -228,7 +209,3 @@ def _existing(spec: TableSpec) -> delta.Pinned:
 def _result(pinned: delta.Pinned, counts: dict[str, Counts], reasons: dict[str, int] | None = None) -> StepResult:
     table = f"{pinned.uri.parent.name}.{pinned.uri.name}"
     return StepResult(table, pinned.version, pinned.rows(), pinned.bytes(), counts, reasons or {})
-
-
-def _named(contract: Contract) -> str:
-    return json.dumps({"name": contract.name, "version": contract.version})

@@ -4,11 +4,10 @@ The same steps from the same contracts as the embedded engine, in Spark's dialec
 back to this process, and only what Spark Connect offers is used (see ``storage.spark_delta``).
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,9 +15,9 @@ import pyarrow as pa
 from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import SNAPSHOT, partition_field
 from dagster_lake.compile.silver import (
-    dedupe_of,
     keys_before_select,
     keys_select,
+    look_back,
     losers_select,
     quarantine_select,
     silver_select,
@@ -26,16 +25,15 @@ from dagster_lake.compile.silver import (
     suspects_select,
     uses_masking_key,
 )
-from dagster_lake.compile.snapshot_guard import SnapshotRefused, lost_keys_select, refuse_when_shrunken
+from dagster_lake.compile.snapshot_guard import lost_keys_select, refuse_when_shrunken, without_refused
 from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Check, Counts, Step, StepResult
+from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
 from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.engines.spark_checks import broken_rows
 from dagster_lake.engines.spark_lines import offer_lines
 from dagster_lake.engines.spark_newest import merge_newest
 from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.lake_hour import HourRange
 from dagster_lake.masking import MaskingKey, masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -136,7 +134,7 @@ class SparkEngine:
             partitions,
             compute,
             up_to_date=lambda: self._landed(contract, partitions) == landed,
-            metadata=lambda: {"contract": _named(contract)},
+            metadata=lambda: {"contract": noted(contract)},
         )
         self._rows_of(spec, version, partitions).createOrReplaceTempView("written")
         found = self._counted(
@@ -155,7 +153,7 @@ class SparkEngine:
         bronze = bronze_table(self.lake, contract)
         silver, quarantine = silver_table(self.lake, contract), quarantine_table(self.lake, contract)
         column = partition_field(contract).name
-        before = _look_back(contract, partitions)
+        before = look_back(contract, partitions)
         if contract.cadence == "snapshot":
             partitions = self._without_refused(contract, partitions, accept_shrink)
         read = 0
@@ -181,7 +179,7 @@ class SparkEngine:
             return self.delta.same_files(bronze.uri, column, [*before, *partitions], read, self.delta.existing(bronze))
 
         def metadata() -> dict[str, str]:
-            return {"contract": _named(contract), "bronze_version": str(read)}
+            return {"contract": noted(contract), "bronze_version": str(read)}
 
         quarantined_version = self.delta.replace_partitions(
             quarantine, partitions, compute_quarantine, up_to_date, metadata
@@ -228,24 +226,14 @@ class SparkEngine:
         self.spark.createDataFrame(row).createOrReplaceTempView("masking_key")
 
     def _without_refused(self, contract: Contract, partitions: list[str], accept_newest: bool) -> list[str]:
-        """The snapshots to take. A refused one is passed over when a newer one follows; the newest one raises, unless
-        it is to be accepted. What silver took once is not asked about again."""
+        """The snapshots to take; see ``compile.snapshot_guard``."""
         silver = silver_table(self.lake, contract)
         version = self.delta.version(silver.uri)
         if version is None:
             return partitions
-        taken = []
-        for snapshot in partitions:
-            newest = snapshot == partitions[-1]
-            try:
-                if not (newest and accept_newest) and not self._took(silver, version, snapshot):
-                    self._refuse_shrunken(contract, silver, version, snapshot)
-            except SnapshotRefused:
-                if newest:
-                    raise
-            else:
-                taken.append(snapshot)
-        return taken
+        took = partial(self._took, silver, version)
+        refuse = partial(self._refuse_shrunken, contract, silver, version)
+        return without_refused(partitions, took, refuse, accept_newest=accept_newest)
 
     def _took(self, silver: TableSpec, version: int, snapshot: str) -> bool:
         held = self.delta.rows(silver.uri, version, SNAPSHOT.name, [snapshot])[snapshot]
@@ -301,18 +289,5 @@ class SparkEngine:
         return landed_partitions(self.lake, contract, partitions)
 
 
-def _look_back(contract: Contract, partitions: list[str]) -> list[str]:
-    """The partitions before and between ``partitions`` that may hold an earlier copy of one of their rows."""
-    hours = dedupe_of(contract).look_back
-    if not hours:
-        return []
-    wanted = {key for p in partitions for key in HourRange.of(p).with_look_back(hours).keys}
-    return sorted(wanted - set(partitions))
-
-
 def _rows_by(column: str | None, relation: str) -> str:
     return f"SELECT {column}, count(*) FROM {relation} GROUP BY {column}"
-
-
-def _named(contract: Contract) -> str:
-    return json.dumps({"name": contract.name, "version": contract.version})
