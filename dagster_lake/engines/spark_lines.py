@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dagster_lake.compile.columns import INGESTED_AT, partition_field
+from dagster_lake.compile.columns import INGESTED_AT, arrow_type, partition_field
 from dagster_lake.compile.spark_quoting import quoted
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
@@ -57,9 +57,9 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
                 "1L AS _source_row",
             )
     else:
-        columns = {p.name: sql_type(_raw_type(contract, p.name)) for p in contract.source_properties}
-        read = _read_parquet(spark, places, ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items()))
-        own = (*(quoted(name) for name in columns), "label AS _source_file", "row_index + 1 AS _source_row")
+        columns = {quoted(p.name): sql_type(arrow_type(p)) for p in contract.source_properties}
+        read = _read_parquet(spark, places, ", ".join(f"{name} {kind}" for name, kind in columns.items()))
+        own = (*columns, "label AS _source_file", "row_index + 1 AS _source_row")
     return read.join(broadcast(_described(spark, contract, files)), "place").selectExpr(*own, *carried)
 
 
@@ -112,9 +112,3 @@ def _described(spark: "SparkSession", contract: Contract, files: Sequence[Landed
 
 def _without_byte_order_mark(body: str) -> str:
     return f"CASE WHEN left({body}, 3) = {_BYTE_ORDER_MARK} THEN substring({body}, 4) ELSE {body} END"
-
-
-def _raw_type(contract: Contract, name: str) -> pa.DataType:
-    from dagster_lake.compile.columns import arrow_type
-
-    return arrow_type(contract.property(name))
