@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +31,12 @@ from dagster_lake.contract import Contract, ContractError, EventHubSource, FileS
 from dagster_lake.engines.auto_loader_options import auto_loader_options
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
 from dagster_lake.landing.attempt import AttemptFolder
+from dagster_lake.landing.empty_hour import empty_hour
+from dagster_lake.landing.events import advance
 from dagster_lake.landing.result import LandingError
 from dagster_lake.landing.snapshot import land_snapshot
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
-from dagster_lake.storage.manifest import Attempt, Manifest, read_manifest, write_manifest
+from dagster_lake.storage.manifest import Attempt, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
@@ -164,10 +166,10 @@ def land_events(batch: "DataFrame", batch_id: int, *, contract: Contract, lake: 
     name = f"{_stream_id(checkpoint)}b{batch_id}"
     for hour in sorted(hours):
         table = events.where(f"hour = '{hour}'").select(EVENT_SCHEMA.names).toArrow().cast(EVENT_SCHEMA)
-        _add_attempt(contract, lake, parse_hour(hour), name, table.to_batches())
+        _add_attempt(contract, lake, parse_hour(hour), name, table)
 
 
-def _add_attempt(contract: Contract, lake: Lake, hour: datetime, name: str, batches: list[pa.RecordBatch]) -> None:
+def _add_attempt(contract: Contract, lake: Lake, hour: datetime, name: str, events: pa.Table) -> None:
     folder = lake.raw_partition(contract.name, hour_key(hour), sensitive=contract.sensitive)
     before = read_manifest(folder)
     if before and any(re.match(rf"attempt-\d+-{name}/", file.path) for file in before.files):
@@ -178,16 +180,12 @@ def _add_attempt(contract: Contract, lake: Lake, hour: datetime, name: str, batc
     attempt.path = folder / f"attempt-{number:04d}-{name}"
     attempt.discard()
     with commit(f"raw.{contract.name}.files"):
-        attempt.write_parquet("events", EVENT_SCHEMA, batches)
+        attempt.write_parquet("events", EVENT_SCHEMA, events.to_batches())
     now = clock.utc_now()
     last = dict(before.last_sequence or {}) if before else {}
-    for batch in batches:
-        for partition, number_ in zip(
-            batch["partition"].to_pylist(), batch["sequence_number"].to_pylist(), strict=True
-        ):
-            last[partition] = max(number_, last.get(partition, -1))
+    advance(last, events)
     after = replace(
-        before or _empty(contract, hour, now),
+        before or empty_hour(contract, hour, now),
         attempts=(*(before.attempts if before else ()), Attempt(number, now, tuple(attempt.files))),
         landed_at=now,
         last_sequence=last,
@@ -211,20 +209,7 @@ def close_hours(contract: Contract, lake: Lake, looked_at: datetime) -> None:
         if before is None or not before.complete:
             now = clock.utc_now()
             folder.mkdir(parents=True, exist_ok=True)
-            write_manifest(folder, replace(before or _empty(contract, hour, now), complete=True), replacing=before)
-
-
-def _empty(contract: Contract, hour: datetime, now: datetime) -> Manifest:
-    return Manifest(
-        data_set=contract.name,
-        partition=hour_key(hour),
-        kind=contract.source.kind,
-        attempts=(),
-        complete=False,
-        landed_at=now,
-        start=hour.astimezone(UTC),
-        end=(hour + HOUR).astimezone(UTC),
-    )
+            write_manifest(folder, replace(before or empty_hour(contract, hour, now), complete=True), replacing=before)
 
 
 def _stream_id(checkpoint: str) -> str:

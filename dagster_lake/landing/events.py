@@ -41,6 +41,15 @@ def land(
     return replace(before, last_sequence=last_sequence)
 
 
+def advance(last_sequence: dict[str, int], events: pa.Table) -> None:
+    """Brings ``last_sequence`` up to the highest number that ``events`` have in each partition."""
+    # By one thread, which keeps partitions in the order of their first event: a manifest names them in that order.
+    newest = events.group_by("partition", use_threads=False).aggregate([("sequence_number", "max")])
+    for row in newest.to_pylist():  # one row a partition
+        partition, sequence = row["partition"], row["sequence_number_max"]
+        last_sequence[partition] = max(sequence, last_sequence.get(partition, -1))
+
+
 def _after(
     batches: Iterator[pa.RecordBatch], landed: dict[str, int], last_sequence: dict[str, int]
 ) -> Iterator[pa.RecordBatch]:
@@ -51,8 +60,5 @@ def _after(
         place = pc.index_in(batch.column("partition"), known).fill_null(len(landed)).to_numpy(zero_copy_only=False)
         is_new = batch.column("sequence_number").to_numpy(zero_copy_only=False) > numbers[place]
         new = batch.filter(pa.array(is_new))
-        newest = pa.table(new).group_by("partition").aggregate([("sequence_number", "max")])
-        for row in newest.to_pylist():  # one row a partition
-            partition, sequence = row["partition"], row["sequence_number_max"]
-            last_sequence[partition] = max(sequence, last_sequence.get(partition, -1))
+        advance(last_sequence, pa.table(new))
         yield new

@@ -8,9 +8,10 @@ from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource
-from dagster_lake.lake_hour import HOUR, HourRange, hour_key
+from dagster_lake.lake_hour import HourRange, hour_key
 from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
+from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.result import Landed, LandingError, Sources
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
@@ -61,25 +62,12 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
             return Landed.of(before, changed=False)
         remove_leftovers(folder, before)
         attempt = AttemptFolder(folder, len(before.attempts) + 1 if before else 1)
-        after = _read_source(contract, hour, sources, before or _empty(contract, hour, now), attempt, refresh)
+        after = _read_source(contract, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh)
         return _publish(folder, before, after, attempt, now)
 
 
 def _folder(contract: Contract, lake: Lake, hour: datetime) -> UPath:
     return lake.raw_partition(contract.name, hour_key(hour), sensitive=contract.sensitive)
-
-
-def _empty(contract: Contract, hour: datetime, now: datetime) -> Manifest:
-    return Manifest(
-        data_set=contract.name,
-        partition=hour_key(hour),
-        kind=contract.source.kind,
-        attempts=(),
-        complete=False,
-        landed_at=now,
-        start=hour,
-        end=hour + HOUR,
-    )
 
 
 def _read_source(
