@@ -1,0 +1,92 @@
+{# Which hours of a stream model are computed, and which hours of silver it reads for them. Whoever calls dbt says so by
+   look-back (see engines/stream_hours.py), and a model says its look-back by the config `meta: {look_back_hours: N}`.
+   Without being told (dbt run by hand, a full refresh, unit tests) everything is read and computed. #}
+
+{# The output hours that the model replaces, as a list; none means all of them. #}
+{% macro stream_hours() %}
+  {% do return(hours_of_look_back('stream_hours')) %}
+{% endmacro %}
+
+
+{# The hours of silver that the model reads, as a list; none means all of them. #}
+{% macro stream_reads() %}
+  {% do return(hours_of_look_back('stream_reads')) %}
+{% endmacro %}
+
+
+{# A condition that holds for rows of the output hours that the model replaces. No result is later than the newest hour
+   of events: that time has not come, and the run of that hour will say what happened in it. #}
+{% macro output_hours(column='_lake_hour') -%}
+  {%- set hours, newest = stream_hours(), var('newest_hour', none) -%}
+  {%- if hours is none and newest is not none -%}
+    {{ column }} <= '{{ newest }}'
+  {%- else -%}
+    {{ is_one_of(column, hours) }}
+  {%- endif -%}
+{%- endmacro %}
+
+
+{# The same for the time of a result: a comparison of instants costs less than naming the hour of every row. #}
+{% macro in_output_hours(instant) -%}
+  {%- set hours, newest = stream_hours(), var('newest_hour', none) -%}
+  {%- if hours is none and newest is none -%}
+    true
+  {%- elif hours is none -%}
+    {{ instant }} <= {{ end_of_hour(newest) }}
+  {%- elif hours | length == 0 -%}
+    false
+  {%- else -%}
+    {%- set conditions = [] -%}
+    {%- for first, last in consecutive_hours(hours) -%}
+      {%- do conditions.append(instant ~ ' > ' ~ start_of_hour(first) ~ ' and ' ~ instant ~ ' <= ' ~ end_of_hour(last)) -%}
+    {%- endfor -%}
+    ({{ conditions | join(' or ') }})
+  {%- endif -%}
+{%- endmacro %}
+
+
+{% macro hours_of_look_back(variable) %}
+  {% set by_look_back = none if flags.FULL_REFRESH else var(variable, none) %}
+  {% if by_look_back is none or not execute %}
+    {% do return(none) %}
+  {% endif %}
+  {% set look_back = model.config.meta.get('look_back_hours') %}
+  {% if look_back is none or look_back | string not in by_look_back %}
+    {% do exceptions.raise_compiler_error(
+        model.name ~ ': ' ~ variable ~ ' has no hours for look_back_hours ' ~ look_back
+        ~ '; give the model the config meta={"look_back_hours": N}, N whole hours of silver before an output hour') %}
+  {% endif %}
+  {% do return(by_look_back[look_back | string]) %}
+{% endmacro %}
+
+
+{# Runs of hours without a gap, each as [first, last]. #}
+{% macro consecutive_hours(hours) %}
+  {% set runs = [] %}
+  {% for hour in hours | sort %}
+    {% if runs and micros_of_hour(runs[-1][1]) + 3600000000 == micros_of_hour(hour) %}
+      {% do runs[-1].pop() %}
+      {% do runs[-1].append(hour) %}
+    {% else %}
+      {% do runs.append([hour, hour]) %}
+    {% endif %}
+  {% endfor %}
+  {% do return(runs) %}
+{% endmacro %}
+
+
+{% macro micros_of_hour(key) %}
+  {% set datetime = modules.datetime.datetime %}
+  {% set since = datetime.strptime(key, '%Y-%m-%dT%H') - datetime(1970, 1, 1) %}
+  {% do return((since.days * 86400 + since.seconds) * 1000000) %}
+{% endmacro %}
+
+
+{% macro start_of_hour(key) -%}
+  {{ instant_of(micros_of_hour(key)) }}
+{%- endmacro %}
+
+
+{% macro end_of_hour(key) -%}
+  {{ instant_of(micros_of_hour(key) + 3600000000) }}
+{%- endmacro %}
