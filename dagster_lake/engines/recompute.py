@@ -57,15 +57,22 @@ def stream_recomputation(
     """For models over streams: what their macros are told, and the hours of silver they read, all if None.
 
     ``hours`` are the run's; None computes everything. ``look_backs`` are those of the models, in hours. The macros are
-    told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of silver; and ``newest_hour``, which no
-    result is later than.
+    told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of silver; ``newest_hour``, which no result is
+    later than; and ``reference_snapshots``, the snapshots there are of each data set.
     """
     landed = event_hours(silver)
+    suffix = "_snapshots"
+    snapshots = {name.removesuffix(suffix): t.partitions() for name, t in silver.items() if name.endswith(suffix)}
     if hours is None:
-        return {"newest_hour": max(landed, default=None)}, None
+        return {"newest_hour": max(landed, default=None), "reference_snapshots": snapshots}, None
     outputs = {str(look_back): output_hours(hours, landed, look_back) for look_back in look_backs}
     reads = {str(look_back): read_hours(outputs[str(look_back)], look_back) for look_back in look_backs}
-    variables = {"stream_hours": outputs, "stream_reads": reads, "newest_hour": max({*landed, *hours})}
+    variables = {
+        "stream_hours": outputs,
+        "stream_reads": reads,
+        "newest_hour": max({*landed, *hours}),
+        "reference_snapshots": snapshots,
+    }
     return variables, Recomputation(
         sorted({hour for read in reads.values() for hour in read}), pa.array([], pa.int64())
     )
