@@ -216,6 +216,8 @@ def _parse(file: Traversable) -> OpenDataContractStandard:
         raise ContractError(f"{file.name}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise ContractError(f"{file.name}: is empty or not a mapping; start from another contract")
+    if nameless := [key for key in data if not isinstance(key, str)]:
+        raise ContractError(f"{file.name}: {nameless[0]!r} is no field's name; remove it, or write it in quotes")
     try:
         return OpenDataContractStandard(**data)
     except ValidationError as error:

@@ -1,10 +1,13 @@
 """What a landing needs and what it gives back."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dagster_lake.resources.database import Database
 from dagster_lake.resources.event_hub import EventHub
 from dagster_lake.storage.manifest import Manifest
+
+if TYPE_CHECKING:  # brings SQLAlchemy, which a landing by Auto Loader does without
+    from dagster_lake.resources.database import Database
 
 
 class LandingError(Exception):
@@ -16,7 +19,7 @@ class Sources:
     """The source systems that hourly data sets are landed from."""
 
     event_hub: EventHub
-    database: Database
+    database: "Database"
 
 
 @dataclass(frozen=True)

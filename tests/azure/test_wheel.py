@@ -179,6 +179,7 @@ def test_on_databricks_the_wheel_needs_neither_dagster_nor_dbt_nor_duckdb(
     says = (
         f"import sys; sys.path[:0] = [{str(databricks_wheel)!r}, {str(reach)!r}]\n"
         "import dagster_lake.remote.__main__, dagster_lake.remote.perform, dagster_lake.engines.spark\n"
+        "import dagster_lake.engines.auto_loader, dagster_lake.engines.upkeep\n"
         "from dagster_lake.contract import contracts; contracts()\n"
         "print(*{'dagster', 'dbt', 'duckdb', 'deltalake'} & set(sys.modules))"
     )

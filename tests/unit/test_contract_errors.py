@@ -142,6 +142,12 @@ def test_a_file_that_is_no_mapping_of_yaml_is_named(tmp_path: Path, text: str) -
         load_contract(saved(tmp_path, text))
 
 
+@pytest.mark.parametrize("line", ["yes: 1", "1: 1", "null: 1", "2026-01-01: 1"])
+def test_a_field_whose_name_yaml_does_not_read_as_text_is_named(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ContractError, match=r"^users\.odcs\.yaml: .* is no field's name"):
+        load_contract(saved(tmp_path, f"apiVersion: v3.1.0\n{line}\n"))
+
+
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "users.odcs.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(ContractError, match=r"^users\.odcs\.yaml: not valid YAML"):
