@@ -29,13 +29,18 @@ class _Return(Exception):
 class Macros:
     """Every macro of the lake, as a method that gives SQL in the words of ``dialect``: duckdb or spark.
 
-    ``variables`` are dbt's vars; ``look_back_hours`` is the meta of the model at work. A source is a relation named
-    like its table: silver's pageviews are ``pageviews``.
+    ``variables`` are dbt's vars; ``look_back_hours`` is the meta of the model at work. A source is the relation that
+    ``sources`` gives for its table, or one of the same name: silver's pageviews are ``pageviews``.
     """
 
     def __init__(
-        self, dialect: str, variables: Mapping[str, Any] | None = None, look_back_hours: int | None = None
+        self,
+        dialect: str,
+        variables: Mapping[str, Any] | None = None,
+        look_back_hours: int | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
+        self.dialect = dialect
         meta = {} if look_back_hours is None else {"look_back_hours": look_back_hours}
         self._globals: dict[str, Any] = {
             "adapter": SimpleNamespace(dispatch=lambda name, _package: self._dispatched(dialect, name)),
@@ -45,7 +50,7 @@ class Macros:
             "model": {"name": "model_at_work", "config": {"meta": meta}},
             "modules": SimpleNamespace(datetime=datetime),
             "return": _return,
-            "source": lambda _schema, table: table,
+            "source": lambda _schema, table: dict(sources or {}).get(table, table),
             "var": lambda name, default: dict(variables or {}).get(name, default),
         }
         for name, template in _TEMPLATES.items():

@@ -30,3 +30,68 @@
 {% macro holds(condition) -%}
   coalesce({{ condition }}, false)
 {%- endmacro %}
+
+
+{# The value that `expr` had `offset` events ago, among the events of the same key that meet `when`, if that event is
+   younger than `limit_ms`; else `default`, or null. An event that is there with a null value gives null. #}
+{% macro lag_within(expr, ts, limit_ms, keys=[], offset=1, default=none, when=none, ties=arrival_order()) -%}
+  {%- set over -%}
+    over ({{ partitioned(keys) }}order by {{ ([ts] + ties) | join(', ') }})
+  {%- endset -%}
+  {{ young_value(over_known('lag', [seen_event(expr, ts, when), offset], over), ts, limit_ms, default) }}
+{%- endmacro %}
+
+
+{# As lag_within, with the current event as the first that counts: the newest value that is not too old. #}
+{% macro last_within(expr, ts, limit_ms, keys=[], default=none, when=none, ties=arrival_order()) -%}
+  {%- set over -%}
+    over (
+      {{ partitioned(keys) }}order by {{ ([ts] + ties) | join(', ') }}
+      rows between unbounded preceding and current row
+    )
+  {%- endset -%}
+  {{ young_value(over_known('last_value', [seen_event(expr, ts, when)], over), ts, limit_ms, default) }}
+{%- endmacro %}
+
+
+{# A candidate: its time and value together, so that a null value is told from no event. #}
+{% macro seen_event(expr, ts, when) -%}
+  {%- set event = record({'seen_at': micros_of(ts), 'value': expr}) -%}
+  {%- if when is none -%}
+    {{ event }}
+  {%- else -%}
+    case when {{ when }} then {{ event }} end
+  {%- endif -%}
+{%- endmacro %}
+
+
+{% macro young_value(candidate, ts, limit_ms, default) -%}
+  case
+    when ({{ candidate }}).seen_at > {{ micros_of(ts) }} - {{ limit_ms * 1000 }} then ({{ candidate }}).value
+    else {{ 'null' if default is none else default }}
+  end
+{%- endmacro %}
+
+
+{# A window function that passes over nulls. #}
+{% macro over_known(name, arguments, over) -%}
+  {{ adapter.dispatch('over_known', 'dagster_lake')(name, arguments | join(', '), over) }}
+{%- endmacro %}
+
+{% macro default__over_known(name, arguments, over) -%}
+  {{ name }}({{ arguments }}) ignore nulls {{ over }}
+{%- endmacro %}
+
+{% macro duckdb__over_known(name, arguments, over) -%}
+  {{ name }}({{ arguments }} ignore nulls) {{ over }}
+{%- endmacro %}
+
+
+{# An aggregate over the events of the same key in (t - limit, t], t being the event's time: SUM(...) OVER (LIMIT
+   DURATION). It includes the event itself and all others of its instant, whichever arrived first. #}
+{% macro over_limit(aggregate_sql, ts, limit_ms, keys=[]) -%}
+  {{ aggregate_sql }} over (
+    {{ partitioned(keys) }}order by {{ micros_of(ts) }}
+    range between cast({{ limit_ms * 1000 - 1 }} as bigint) preceding and current row
+  )
+{%- endmacro %}

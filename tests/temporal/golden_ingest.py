@@ -1,0 +1,119 @@
+"""TIMESTAMP BY: early, late and out-of-order events (section 1 of the reference)."""
+
+from tests.temporal.golden import Question, Row, at, relation
+from tests.temporal.render import Macros
+
+COLUMNS = {
+    "_enqueued_time": "instant",
+    "_partition": "varchar",
+    "_sequence_number": "bigint",
+    "event_time": "instant",
+    "_lake_hour": "varchar",
+}
+
+
+def ingested(
+    statement: str,
+    answer: dict[int, str],
+    *events: tuple[str, str] | tuple[str, str, str],
+    late_ms: int = 60_000,
+    out_of_order_ms: int = 50_000,
+    policy: str = "adjust",
+) -> Question:
+    """Events as (arrival, event time[, partition]), numbered from 1; the answer is the time of each that is kept."""
+    given: list[Row] = [
+        (at(event[0]), event[2] if len(event) == 3 else "0", number, at(event[1]), "2026-01-05T09")
+        for number, event in enumerate(events, 1)
+    ]
+
+    def ask(m: Macros) -> str:
+        silver = Macros(m.dialect, sources={"pageviews": relation(m, COLUMNS, given)})
+        stream = silver.stream("pageviews", late_ms, out_of_order_ms, policy)
+        times = f"{m.micros_of('_time')} as t, {m.micros_of('event_time')} as event"
+        return f"select _sequence_number as n, {times} from {stream} as s"
+
+    return Question(statement, "n t event", ask, [(n, at(time), given[n - 1][3]) for n, time in answer.items()])
+
+
+QUESTIONS = [
+    ingested("an event in time keeps its time", {1: "10:00:00"}, ("10:00:05", "10:00:00")),
+    ingested("lateness equal to the tolerance is untouched", {1: "10:00:00"}, ("10:01:00", "10:00:00")),
+    ingested(
+        "adjust sets a later one to its arrival less the tolerance",
+        {1: "10:00:00.000001"},
+        ("10:01:00.000001", "10:00:00"),
+    ),
+    ingested("drop discards a later one", {}, ("10:01:00.000001", "10:00:00"), policy="drop"),
+    ingested("drop keeps lateness equal to the tolerance", {1: "10:00:00"}, ("10:01:00", "10:00:00"), policy="drop"),
+    ingested(
+        "more than five minutes ahead of its arrival is dropped, and does not move the watermark",
+        {2: "10:00:00"},
+        ("10:00:00", "10:05:00.000001"),
+        ("10:00:01", "10:00:00"),
+    ),
+    ingested(
+        "exactly five minutes ahead is kept, and moves the watermark",
+        {1: "10:05:00", 2: "10:04:10"},
+        ("10:00:00", "10:05:00"),
+        ("10:00:01", "10:00:00"),
+    ),
+    ingested(
+        "adjust sets an event below the watermark to the watermark",
+        {1: "10:00:00", 2: "09:59:10"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:01", "09:59:09.999999"),
+    ),
+    ingested(
+        "equal to the watermark is kept",
+        {1: "10:00:00", 2: "09:59:10"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:01", "09:59:10"),
+        policy="drop",
+    ),
+    ingested(
+        "drop discards an event below the watermark",
+        {1: "10:00:00"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:01", "09:59:09.999999"),
+        policy="drop",
+    ),
+    ingested(
+        "order is judged after the late rule: the time is the greatest of event, arrival - late and watermark",
+        {1: "10:00:00", 2: "09:59:10", 3: "09:59:30", 4: "09:59:20"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:01", "09:50:00"),
+        ("10:00:02", "09:59:30"),
+        ("10:00:20", "09:59:12"),
+    ),
+    ingested(
+        "the watermark is the greatest time seen, not the newest",
+        {1: "10:00:40", 2: "10:00:01", 3: "09:59:50"},
+        ("10:00:00", "10:00:40"),
+        ("10:00:01", "10:00:01"),
+        ("10:00:02", "09:59:45"),
+    ),
+    ingested(
+        "with a tolerance of 0 every event out of order is adjusted to the greatest time before it",
+        {1: "10:00:05", 2: "10:00:05", 3: "10:00:06"},
+        ("10:00:05", "10:00:05"),
+        ("10:00:06", "10:00:04"),
+        ("10:00:07", "10:00:06"),
+        late_ms=5000,
+        out_of_order_ms=0,
+    ),
+    ingested(
+        "of events that arrive at one instant the partition and the number say which came first",
+        {1: "10:04:10", 2: "10:05:00", 3: "10:04:10", 4: "10:00:00"},
+        ("10:00:00", "10:00:00", "1"),
+        ("10:00:00", "10:05:00", "0"),
+        ("10:00:00", "10:00:00", "0"),
+        ("09:59:59", "10:00:00", "1"),
+    ),
+    ingested(
+        "a late event does not move the watermark for those that follow",
+        {1: "10:00:00", 2: "09:59:10", 3: "10:00:02"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:01", "08:00:00"),
+        ("10:00:02", "10:00:02"),
+    ),
+]
