@@ -174,7 +174,7 @@ def _add_attempt(contract: Contract, lake: Lake, hour: datetime, name: str, even
     before = read_manifest(folder)
     if before and any(re.match(rf"attempt-\d+-{name}/", file.path) for file in before.files):
         return
-    number = len(before.attempts) + 1 if before else 1
+    number = before.next_attempt if before else 1
     attempt = AttemptFolder(folder, number)
     # The batch's own name: what a killed run left of it is written over, not added to.
     attempt.path = folder / f"attempt-{number:04d}-{name}"

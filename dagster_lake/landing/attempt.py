@@ -26,6 +26,7 @@ ROW_GROUP_ROWS = 100_000
 LOCK_SECONDS = 900
 PUBLISH_ATTEMPTS = 4
 LEFTOVER_AGE = timedelta(hours=24)
+REPLACED_AGE = timedelta(hours=1)
 _Landed = TypeVar("_Landed")
 
 
@@ -168,13 +169,15 @@ def until_published(land: Callable[[], _Landed]) -> _Landed:
     return land()
 
 
-def remove_leftovers(partition: UPath, manifest: Manifest | None) -> None:
-    """Removes what crashed landings left in a partition.
+def remove_leftovers(partition: UPath, manifest: Manifest | None, now: datetime) -> None:
+    """Removes what crashed landings left in a partition, and attempts replaced more than ``REPLACED_AGE`` ago.
 
     On a local disk the caller holds its lock, so nobody is writing there. In ADLS an attempt is left alone for
     ``LEFTOVER_AGE`` after its last file, since it may be another landing at work.
     """
     named = {file.path.split("/")[0] for file in manifest.files} if manifest else set()
+    replaced = (manifest.replaced if manifest else None) or {}
+    named.update(folder for folder, at in replaced.items() if now - at <= REPLACED_AGE)
     if is_adls(partition):
         remove_old_blobs(partition, lambda folder: folder.startswith("attempt-") and folder not in named)
         return

@@ -1,6 +1,6 @@
 """Landing one hour of an event hub: the events past the last landed sequence number, as they came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,7 +22,8 @@ def land(
 ) -> Manifest:
     """Fills ``attempt`` with the hour's events that are not landed yet; gives the manifest with the new positions.
 
-    A partition is a log, so an event that was not there at the last read has a higher number than all that were.
+    A partition is a log, so an event that was not there at the last read has a higher number than all that were. The
+    hour is complete when the hub was settled until its end before it was read.
     Raises LandingError when the hub has forgotten a part of the hour, unless ``refresh`` accepts what is left.
     """
     assert isinstance(contract.source, EventHubSource)
@@ -34,11 +35,13 @@ def land(
             f"{held_since.isoformat()}, so some of this hour's may have expired before they were landed. Send them "
             "again, or land the hour with refresh to take what is left; landed events are kept either way"
         )
-    last_sequence = dict(before.last_sequence or {})
-    new = _after(hub.read(name, hour, hour + HOUR), dict(last_sequence), last_sequence)
+    complete = before.complete or hub.settled_until(name) >= hour + HOUR
+    landed = before.last_sequence or {}
+    last_sequence = dict(landed)
+    new = _after(hub.read(name, hour, hour + HOUR, landed), landed, last_sequence)
     with commit(f"raw.{contract.name}.files"):
         attempt.write_parquet("events", EVENT_SCHEMA, new)
-    return replace(before, last_sequence=last_sequence)
+    return replace(before, last_sequence=last_sequence, complete=complete)
 
 
 def advance(last_sequence: dict[str, int], events: pa.Table) -> None:
@@ -51,7 +54,7 @@ def advance(last_sequence: dict[str, int], events: pa.Table) -> None:
 
 
 def _after(
-    batches: Iterator[pa.RecordBatch], landed: dict[str, int], last_sequence: dict[str, int]
+    batches: Iterator[pa.RecordBatch], landed: Mapping[str, int], last_sequence: dict[str, int]
 ) -> Iterator[pa.RecordBatch]:
     """The events with a higher number than ``landed`` has for their partition; keeps ``last_sequence`` current."""
     known = pa.array(list(landed), pa.string())

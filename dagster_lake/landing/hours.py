@@ -8,11 +8,13 @@ from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource
-from dagster_lake.lake_hour import HourRange, hour_key
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
 from dagster_lake.landing.empty_hour import empty_hour
+from dagster_lake.landing.fold import fold
 from dagster_lake.landing.result import Landed, LandingError, Sources
+from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
@@ -59,10 +61,14 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
             and not refresh
             and not late_commits(contract, lake, HourRange(hour, hour), sources)
         ):
+            if before.replaced:
+                remove_leftovers(folder, before, now)
             return Landed.of(before, changed=False)
-        remove_leftovers(folder, before)
-        attempt = AttemptFolder(folder, len(before.attempts) + 1 if before else 1)
-        after = _read_source(contract, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh)
+        remove_leftovers(folder, before, now)
+        if before and not before.complete and isinstance(contract.source, EventHubSource):
+            before = fold(folder, before, EVENT_SCHEMA, now)
+        attempt = AttemptFolder(folder, before.next_attempt if before else 1)
+        after = _read_source(contract, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now)
         return _publish(folder, before, after, attempt, now)
 
 
@@ -71,22 +77,30 @@ def _folder(contract: Contract, lake: Lake, hour: datetime) -> UPath:
 
 
 def _read_source(
-    contract: Contract, hour: datetime, sources: Sources, before: Manifest, attempt: AttemptFolder, refresh: bool
+    contract: Contract,
+    hour: datetime,
+    sources: Sources,
+    before: Manifest,
+    attempt: AttemptFolder,
+    refresh: bool,
+    now: datetime,
 ) -> Manifest:
-    """Fills ``attempt`` with what the source has and ``before`` has not; gives the manifest without the attempt."""
+    """Fills ``attempt`` with what the source has and ``before`` has not; gives the manifest without the attempt.
+
+    It says whether the hour is complete: the event hub knows up to when it is settled, a database commits by the clock.
+    """
     if isinstance(contract.source, EventHubSource):
         return events.land(contract, hour, sources.event_hub, before, attempt, refresh)
     if isinstance(contract.source, DatabaseSource):
-        return rows.land(contract, hour, sources.database, before, attempt)
+        after = rows.land(contract, hour, sources.database, before, attempt)
+        return replace(after, complete=after.complete or now > hour + HOUR)
     raise LandingError(f"{contract.name}: arrives as files, which are landed as snapshots and not by hour")
 
 
 def _publish(folder: UPath, before: Manifest | None, after: Manifest, attempt: AttemptFolder, now: datetime) -> Landed:
     if attempt.files or before is None:
-        landed = Attempt(len(after.attempts) + 1, now, tuple(attempt.files))
+        landed = Attempt(after.next_attempt, now, tuple(attempt.files))
         after = replace(after, attempts=(*after.attempts, landed))
-    assert after.end is not None
-    after = replace(after, complete=after.complete or now > after.end)
     changed = before is None or (after.attempts, after.complete) != (before.attempts, before.complete)
     if changed:
         after = replace(after, landed_at=now)

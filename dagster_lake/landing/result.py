@@ -58,7 +58,7 @@ class Landed:
             rows=manifest.rows,
             bytes=manifest.bytes,
             files=len(manifest.files),
-            attempt=len(manifest.attempts),
+            attempt=manifest.next_attempt - 1,
             changed=changed,
             complete=manifest.complete,
             skipped=skipped,

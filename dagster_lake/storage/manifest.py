@@ -67,7 +67,8 @@ class Manifest:
     ``last_sequence`` is the last landed sequence number per partition of an event hub. ``complete`` is false while
     the hour was still open. ``landed_at`` is when the partition last changed. ``source_state`` is what the source
     looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a checksum over a
-    snapshot's file names and bytes; both serve to find that nothing changed.
+    snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the attempts' folders
+    whose rows a later attempt has taken over, and since when: they are kept for a while, for whoever is reading them.
     """
 
     data_set: str
@@ -81,6 +82,12 @@ class Manifest:
     last_sequence: dict[str, int] | None = None
     source_state: str | None = None
     content: str | None = None
+    replaced: dict[str, datetime] | None = None
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next attempt."""
+        return self.attempts[-1].number + 1 if self.attempts else 1
 
     @property
     def files(self) -> list[RawFile]:
@@ -256,6 +263,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         content=document.get("content"),
         start=_instant(document.get("start")),
         end=_instant(document.get("end")),
+        replaced={folder: datetime.fromisoformat(at) for folder, at in document.get("replaced", {}).items()} or None,
     )
 
 
