@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_lake.assets.keys import newest_key, silver_key
-from dagster_lake.assets.partitions import hours_of
+from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.base import Check
 from dagster_lake.resources.lake import LakeResource
@@ -45,9 +45,8 @@ def _checks_of(contract: Contract) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"checks__{silver.path[-1]}", specs=specs, can_subset=True)
     def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
-        hours = None
-        if context.has_partition_key_range or context.has_partition_key:
-            hours = tuple(hours_of(context).keys)
+        run = hours_if_any(context)
+        hours = tuple(run.keys) if run else None
         selected = tuple(sorted(key.name for key in context.selected_asset_check_keys))
         for name, rows in lake.engine.check(Check(contract.name, hours, selected)).items():
             yield dg.AssetCheckResult(

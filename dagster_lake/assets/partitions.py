@@ -14,3 +14,8 @@ def hours_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) 
     """The lake hours that a run is for: one, or a range."""
     keys = context.partition_key_range
     return HourRange.of(keys.start, keys.end)
+
+
+def hours_if_any(context: dg.AssetCheckExecutionContext) -> HourRange | None:
+    """The lake hours that a check is for; None when it runs by itself, for no partition."""
+    return hours_of(context) if context.has_partition_key_range or context.has_partition_key else None

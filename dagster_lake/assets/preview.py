@@ -1,5 +1,6 @@
 """A look at a table for people: its first rows as Markdown, with a bar for one measure."""
 
+from dagster_lake.assets.markdown import cell
 from dagster_lake.storage.delta import Pinned
 
 ROWS = 8
@@ -35,15 +36,10 @@ def preview(table: Pinned) -> str:
     lines = [head, "|" + "---|" * (len(shown) + bool(measure))]
     for row in rows:
         bar = f" {_bar(float(row[measure] or 0), most)} |" if measure else ""
-        lines.append(f"| {' | '.join(_cell(row[name]) for name in shown)} |{bar}")
+        lines.append(f"| {' | '.join(cell(row[name]) for name in shown)} |{bar}")
     title = f"{table.partition_column} {newest[0]}\n\n" if newest else ""
     return title + "\n".join(lines)
 
 
 def _bar(value: float, most: float) -> str:
     return _BAR[: round(len(_BAR) * value / most)] if most > 0 else ""
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return (text if len(text) <= 40 else text[:39] + "…").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,80 @@
+"""A plot of what a run wrote of a stream: how many results in each window, and their latency where they have one."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from dagster_lake.assets.svg import as_image, timeline
+from dagster_lake.storage.delta import Pinned
+
+WINDOW = timedelta(minutes=5)
+WINDOWS = 72
+"""At most so many are shown, the last ones."""
+
+_PERCENTILES = ("p50", "p95", "p99")
+_MEASURES = {
+    "latency": ("latency", "latency, ms"),
+    "mean_latency": ("mean_latency", "mean latency, ms"),
+    "duration_ms": ("duration_ms / 60000", "duration, minutes"),
+}
+"""Columns whose percentiles are worth a look: what is taken of them, and what that is called."""
+
+_WINDOW_END = "time_bucket(INTERVAL 5 MINUTE, _time - INTERVAL 1 MICROSECOND) + INTERVAL 5 MINUTE"
+_BUSIEST = "(SELECT http_method FROM results GROUP BY ALL ORDER BY sum(pageviews) DESC, http_method LIMIT 1)"
+
+_Row = tuple[datetime, int, float | None, float | None, float | None]
+
+
+def stream_plot(table: Pinned, hours: Collection[str]) -> str:
+    """Markdown with a picture over windows of five minutes, (start, end], of the results' ``_time`` in lake ``hours``.
+
+    Below are the results of each window, above are percentiles of their latency or duration. A table that has
+    percentiles itself shows those of the method with the most pageviews.
+    """
+    import duckdb
+
+    from dagster_lake.engines.scan import scan_sql
+    from dagster_lake.storage.duckdb_files import let_read
+
+    with duckdb.connect(":memory:") as con:
+        con.execute("SET TimeZone = 'UTC'")
+        let_read(con, table.uri)
+        con.execute(f"CREATE VIEW results AS {scan_sql(table, hours)}")
+        if "p95_latency" in table.schema.names:
+            counted = "pageviews in each window"
+            busiest = next((method for (method,) in con.execute(_BUSIEST).fetchall()), None)
+            title = f"latency of {busiest}, ms"
+            rows = con.execute(_own_percentiles(), [busiest]).fetchall()[-WINDOWS:]
+        else:
+            counted = "results in each 5 minutes"
+            value, title = next((_MEASURES[name] for name in table.schema.names if name in _MEASURES), (None, ""))
+            rows = _without_gaps(con.execute(_percentiles_of(value)).fetchall())
+    return _plotted(rows, counted, title)
+
+
+def _own_percentiles() -> str:
+    own = ", ".join(f"max({name}_latency) FILTER (http_method = $1)" for name in _PERCENTILES)
+    return f"SELECT _time, sum(pageviews), {own} FROM results GROUP BY _time ORDER BY _time"
+
+
+def _percentiles_of(value: str | None) -> str:
+    own = ", ".join(f"quantile_cont({value}, 0.{name[1:]})" if value else "NULL" for name in _PERCENTILES)
+    return f"SELECT {_WINDOW_END}, count(*), {own} FROM results GROUP BY 1 ORDER BY 1"
+
+
+def _without_gaps(rows: list[_Row]) -> list[_Row]:
+    """The last windows, those without results among them."""
+    if not rows:
+        return rows
+    by_window = {row[0]: row for row in rows}
+    last = rows[-1][0]
+    first = max(rows[0][0], last - (WINDOWS - 1) * WINDOW)
+    ends = [first + place * WINDOW for place in range((last - first) // WINDOW + 1)]
+    return [by_window.get(end, (end, 0, None, None, None)) for end in ends]
+
+
+def _plotted(rows: list[_Row], counted: str, title: str) -> str:
+    if not rows:
+        return "no results"
+    lines = {name: [row[2 + place] for row in rows] for place, name in enumerate(_PERCENTILES)} if title else {}
+    picture = timeline([f"{row[0]:%H:%M}" for row in rows], lines, title, [int(row[1]) for row in rows], counted)
+    return as_image(picture, f"{counted} until {rows[-1][0]:%Y-%m-%d %H:%M} UTC")
