@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="The SQL source, as a SQLAlchemy URL; by default a SQLite file inside the lake's sources"
     )
+    event_hubs: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+        description="The Azure Event Hubs namespace, as shop.servicebus.windows.net; by default the embedded event hub",
+    )
+    event_hubs_connection: SecretStr | None = Field(
+        None, description="Instead of the namespace's name, its connection string; without it, DefaultAzureCredential"
+    )
+    event_hubs_consumer_group: str = Field("$Default", description="The consumer group that events are read in")
     engine: Literal["duckdb", "spark", "databricks"] = Field(
         "duckdb", description="What computes: duckdb in this process, spark in a local JVM, or databricks"
     )

@@ -22,6 +22,18 @@ class EventHubError(Exception):
     """The hub cannot do what was asked; the message names the hub and the remedy."""
 
 
+class SendInterrupted(EventHubError):
+    """A send that was cut off.
+
+    Of the events, counted from the first, ``acknowledged`` are in the hub for sure. Of those after them some may be, so
+    that whoever goes on from there sends each at least once.
+    """
+
+    def __init__(self, message: str, acknowledged: int) -> None:
+        super().__init__(message)
+        self.acknowledged = acknowledged
+
+
 @dataclass(frozen=True)
 class Position:
     """A place in one partition of a hub."""
@@ -40,7 +52,7 @@ class EventHub(Protocol):
         """Enqueues events now; returns how many.
 
         ``batches`` have ``partition_key`` (text, may be null) and ``body`` (binary). Events of one key keep
-        their order.
+        their order. A hub that may fail on the way raises SendInterrupted, which says how far it got.
         """
         ...
 

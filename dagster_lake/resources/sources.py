@@ -3,6 +3,7 @@
 from dagster_lake.landing.result import Sources
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.event_hub import EventHub
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
@@ -13,4 +14,22 @@ def open_sources(settings: Settings, lake: Lake) -> Sources:
     folder.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url or f"sqlite:///{folder / 'shop.db'}")
     database.create_tables()
-    return Sources(EmbeddedEventHub(folder / "event_hub"), database)
+    return Sources(open_event_hub(settings, lake), database)
+
+
+def open_event_hub(settings: Settings, lake: Lake) -> EventHub:
+    """Azure Event Hubs where the settings name a namespace, otherwise the embedded event hub.
+
+    Nothing is asked of Azure yet. Raises EventHubError for settings that cannot be used.
+    """
+    if not uses_azure(settings):
+        return EmbeddedEventHub(lake.sources / "event_hub")
+    from dagster_lake.resources.azure_event_hub import AzureEventHub
+    from dagster_lake.resources.azure_hub_connection import HubConnection
+
+    return AzureEventHub(HubConnection.of(settings))
+
+
+def uses_azure(settings: Settings) -> bool:
+    """Whether events come from Azure Event Hubs."""
+    return settings.event_hubs is not None or settings.event_hubs_connection is not None

@@ -15,7 +15,7 @@ def fnv_1a(key: str | None) -> int:
     return value ^ (value >> 32)
 
 
-@given(st.lists(st.none() | st.text(max_size=150)), st.integers(0, 5), st.integers(1, 32))
+@given(st.lists(st.none() | st.text(max_size=150)), st.integers(0, 5), st.integers(1, 2_000))
 def test_every_key_has_the_partition_that_the_plain_loop_gives_it(
     keys: list[str | None], offset: int, partitions: int
 ) -> None:
