@@ -6,9 +6,11 @@ import dagster as dg
 import pytest
 
 from dagster_lake.assets.dbt import dbt_assets
+from dagster_lake.resources.dbt import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.paths import Lake
+from dagster_lake.stream_declarations import stream_declarations
 from tests.lake.silver_world import hour, random_world
 from tests.lake.test_gold import rate_minus_nine, rows
 
@@ -36,7 +38,7 @@ def materialize(*names: str, hours: tuple[int, ...] = (0,), check: bool = False)
     )
 
 
-def test_all_gold_runs_in_one_dagster_run_with_checks_and_metadata(lake: Lake) -> None:
+def test_all_models_run_in_one_dagster_run_with_checks_and_metadata(lake: Lake) -> None:
     world = random_world(1)
     world.write(lake)
     result = materialize(check=True)
@@ -53,7 +55,7 @@ def test_all_gold_runs_in_one_dagster_run_with_checks_and_metadata(lake: Lake) -
             "product_performance",
             "users_history",
         )
-    }
+    } | {f"streams/{stream}" for stream in stream_declarations(manifest())}
     assert events["gold/engagements"]["dagster/row_count"].value == len(world.users)
     assert "user5" in str(events["gold/engagements"]["preview"].value)
     assert len(result.get_asset_check_evaluations()) >= 18

@@ -11,6 +11,18 @@
 {%- endmacro %}
 
 
+{# In a test: a condition that holds for the rows of the tested model that this run replaced. #}
+{% macro in_replaced_hours() -%}
+  {%- set tested = graph.nodes.get(model.attached_node) if execute -%}
+  {%- if tested and tested.config.replaces == 'stream_hours' -%}
+    {%- set told = none if flags.FULL_REFRESH else var('stream_hours', none) -%}
+    {{ is_one_of('_lake_hour', none if told is none else told[tested.config.meta.look_back_hours | string]) }}
+  {%- else -%}
+    {{ in_recomputed_hours() }}
+  {%- endif -%}
+{%- endmacro %}
+
+
 {# `column in (constants)`; none lets everything through. #}
 {% macro is_one_of(column, values) -%}
   {%- if values is none -%}

@@ -3,7 +3,7 @@
 
 select *
 from {{ model }}
-where {{ in_recomputed_hours() if only_recomputed_hours else 'true' }}
+where {{ in_replaced_hours() if only_recomputed_hours else 'true' }}
     and (
         false
         {%- for column in columns %}

@@ -3,7 +3,7 @@
 
 select distinct user_id
 from {{ model }}
-where {{ in_recomputed_hours() if only_recomputed_hours else 'true' }}
+where {{ in_replaced_hours() if only_recomputed_hours else 'true' }}
     and user_id not in (select id from {{ source('silver', 'users') }})
 
 {% endtest %}

@@ -3,7 +3,7 @@
 
 select {{ columns | join(', ') }}, count(*) as found
 from {{ model }}
-where {{ in_recomputed_hours() if only_recomputed_hours else 'true' }}
+where {{ in_replaced_hours() if only_recomputed_hours else 'true' }}
 group by {{ columns | join(', ') }}
 having count(*) > 1
 

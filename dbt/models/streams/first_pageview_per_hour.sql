@@ -1,0 +1,20 @@
+with views as (
+
+    select
+        events.*,
+        {{ is_first('_time', var('first_pageview_minutes') * 60000, ['user_id']) }} as is_first
+    from {{ stream('pageviews') }} as events
+
+)
+
+select
+    cast(user_id as bigint) as user_id,
+    cast(event_id as {{ lake_type('varchar') }}) as event_id,
+    cast(client_ip as {{ lake_type('varchar') }}) as client_ip,
+    cast(uri as {{ lake_type('varchar') }}) as uri,
+    cast(event_time as {{ lake_type('timestamp with time zone') }}) as event_time,
+    cast(_time as {{ lake_type('timestamp with time zone') }}) as _time,
+    cast({{ lake_hour_of('_time') }} as {{ lake_type('varchar') }}) as _lake_hour
+from views
+where is_first = 1
+    and {{ in_output_hours('_time') }}
