@@ -20,10 +20,16 @@ _CON.execute("SET TimeZone = 'UTC'")
 
 def rows(sql: str, **tables: pa.Table) -> list[tuple[Any, ...]]:
     """What ``sql`` selects from ``tables``, by name."""
+    return result(sql, **tables)[1]
+
+
+def result(sql: str, **tables: pa.Table) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The names of the columns that ``sql`` selects from ``tables``, and the rows."""
     for name, table in tables.items():
         _CON.register(name, table)
     try:
-        return _CON.execute(sql).fetchall()
+        found = _CON.execute(sql)
+        return [column[0] for column in found.description or []], found.fetchall()
     finally:
         for name in tables:
             _CON.unregister(name)

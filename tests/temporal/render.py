@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import jinja2
 
 _MACROS = Path(__file__).parents[2] / "dbt" / "macros" / "lake"
+_ENVIRONMENT = jinja2.Environment(extensions=["jinja2.ext.do"])
 _MACRO = re.compile(r"{%-?\s*macro\s+(\w+).*?{%-?\s*endmacro\s*-?%}", re.DOTALL)
 
 
@@ -62,6 +63,10 @@ class Macros:
         except KeyError:
             raise AttributeError(f"dbt/macros/lake has no macro {name}") from None
 
+    def render(self, text: str) -> str:
+        """A text with macros in it."""
+        return _ENVIRONMENT.from_string(text).render(self._globals)
+
     def _dispatched(self, dialect: str, name: str) -> Callable[..., Any]:
         return self._globals.get(f"{dialect}__{name}") or self._globals[f"default__{name}"]
 
@@ -86,11 +91,10 @@ def _raise(message: str) -> NoReturn:
 
 
 def _templates() -> dict[str, jinja2.Template]:
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     found = {}
     for file in [*_MACROS.glob("*.sql"), *_MACROS.glob("temporal/*.sql")]:
         for macro in _MACRO.finditer(file.read_text(encoding="utf-8")):
-            found[macro[1]] = environment.from_string(macro[0])
+            found[macro[1]] = _ENVIRONMENT.from_string(macro[0])
     return found
 
 

@@ -19,7 +19,7 @@ def of_values(aggregate: str, values: Sequence[int | None]) -> object:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(SHARES), st.lists(st.integers(-1000, 1000) | st.none(), max_size=30))
 def test_percentile_cont_interpolates_at_its_rank(p: str, values: list[int | None]) -> None:
     found = of_values(ASK.percentile_cont(p, "v"), values)
@@ -34,7 +34,7 @@ def test_percentile_disc_is_the_first_value_that_reaches_its_share(p: str, count
     assert of_values(ASK.percentile_disc(p, "v"), values) == model.percentile_disc(p, values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2) | st.none(), st.integers(0, 9)), max_size=15),
     st.sampled_from(["", " asc", " desc"]),

@@ -36,7 +36,7 @@ def asked(expression: str, events: list[Event]) -> list[object]:
     return [found for _, found in sorted(rows(f"SELECT n, {expression} FROM events", events=offered))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(in_order(), st.integers(1, 30), st.sampled_from(list(CONDITIONS)))
 def test_is_first_marks_one_event_of_each_interval_and_key(events: list[Event], size: int, when: str | None) -> None:
     ordered = sorted(events, key=lambda e: e.time)
@@ -44,7 +44,7 @@ def test_is_first_marks_one_event_of_each_interval_and_key(events: list[Event], 
     assert found == model.is_first(ordered, size * 1000, CONDITIONS[when])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     in_order(), st.integers(1, 30), st.integers(1, 4), st.sampled_from([None, 99]), st.sampled_from(list(CONDITIONS))
 )
@@ -56,7 +56,7 @@ def test_lag_counts_back_among_the_candidates(
     assert asked(expression, events) == model.lag(ordered, limit * 1000, offset, default, CONDITIONS[when])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(in_order(), st.integers(1, 30), st.sampled_from([None, 99]), st.sampled_from(list(CONDITIONS)))
 def test_last_begins_with_the_event_itself(
     events: list[Event], limit: int, default: int | None, when: str | None
@@ -66,7 +66,7 @@ def test_last_begins_with_the_event_itself(
     assert asked(expression, events) == model.lag(ordered, limit * 1000, 0, default, CONDITIONS[when])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(in_order(), st.integers(1, 30))
 def test_an_aggregate_over_a_duration_holds_what_is_younger(events: list[Event], limit: int) -> None:
     ordered = sorted(events, key=lambda e: e.time)

@@ -110,7 +110,7 @@ def silver(draw: st.DrawFn) -> pa.Table:
 
 
 @pytest.mark.parametrize(("model", "look_back"), MODELS, ids=lambda m: getattr(m, "__name__", ""))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(events=silver(), seed=st.randoms(use_true_random=False))
 def test_by_hours_as_at_once(model: Callable[[Macros], str], look_back: int, events: pa.Table, seed: object) -> None:
     landed = sorted(set(events["_lake_hour"].to_pylist()))

@@ -35,7 +35,7 @@ def total(events: list[Event]) -> int | None:
 SIZES = st.integers(1, 40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events_within(100), SIZES, st.integers(-50, 50), st.sampled_from([0, -2 * BASE]))
 def test_an_event_is_in_the_one_tumbling_window_that_holds_it_before_1970_too(
     events: list[Event], size: int, offset: int, move: int
@@ -50,7 +50,7 @@ def test_an_event_is_in_the_one_tumbling_window_that_holds_it_before_1970_too(
     assert len(found) == len(moved)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events_within(100), SIZES, SIZES, st.integers(-50, 50), st.sampled_from([0, -2 * BASE]))
 def test_an_event_is_in_every_hopping_window_that_holds_it(
     events: list[Event], size: int, hop: int, offset: int, move: int
@@ -77,7 +77,7 @@ def test_a_sliding_window_is_reported_whenever_its_content_changes(
     assert Counter(found) == Counter((key, *window) if by_key else window for key, window in windows)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(events_within(150, 40), st.integers(1, 30), st.integers(1, 60), st.booleans())
 def test_every_event_is_in_the_session_that_is_open_when_it_comes(
     events: list[Event], timeout: int, longest: int, by_key: bool

@@ -26,7 +26,7 @@
     inner join (
       select
         placed.*,
-        {{ unnested(adapter.dispatch('list_of', 'dagster_lake')(['_span', '_span + 1'])) }} as _met
+        {{ unnested(list_of(['_span', '_span + 1'])) }} as _met
       from (select events.*, {{ micros }} as _at, {{ floor_quotient(micros, size) }} as _span from {{ relation }} as events) as placed
     ) as events
       on events._met = {{ floor_quotient('changes._changed', size) }}
@@ -37,12 +37,4 @@
       {%- endfor %}
     group by {% for key in keys %}changes._key_{{ loop.index }}, {% endfor %}changes._changed
   )
-{%- endmacro %}
-
-{% macro default__list_of(values) -%}
-  array({{ values | join(', ') }})
-{%- endmacro %}
-
-{% macro duckdb__list_of(values) -%}
-  [{{ values | join(', ') }}]
 {%- endmacro %}

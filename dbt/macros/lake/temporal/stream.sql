@@ -6,24 +6,19 @@
      late          more than `late_ms` before its arrival: adjust gives it arrival - late_ms, drop drops it
      out of order  below the watermark, the greatest time of the events before it less `out_of_order_ms`: adjust gives
                    it the watermark, drop drops it
-   An event without event_time or arrival has no time and is dropped; silver has none.
-
-   The watermark needs the order of arrival, and sorting all events for it would cost more than everything that is
-   computed from them. But only few events can be below it, and which ones is known roughly from the greatest time of
-   every second of arrival. Only in the seconds that hold such events, and there only among them and those that raise
-   the watermark, is the order looked at. #}
+   An event without event_time or arrival has no time and is dropped; silver has none. #}
 {% macro stream(name, late_ms=none, out_of_order_ms=none, policy=none) -%}
   {%- set late = (var('late_arrival_ms', 60000) if late_ms is none else late_ms) * 1000 -%}
   {%- set tolerance = (var('out_of_order_ms', 50000) if out_of_order_ms is none else out_of_order_ms) * 1000 -%}
   {%- set policy = policy or var('event_order_policy', 'adjust') -%}
   {%- if policy not in ('adjust', 'drop') -%}
-    {%- do exceptions.raise_compiler_error("stream('" ~ name ~ "'): policy " ~ policy ~ " is unknown; use adjust or drop") -%}
+    {%- do exceptions.raise_compiler_error("stream('" ~ name ~ "'): policy " ~ policy ~ ' is unknown; use adjust or drop') -%}
   {%- endif -%}
+  {%- set early = 300000000 -%}
   {%- set event, arrival = micros_of('event_time'), micros_of('_enqueued_time') -%}
   {%- set adjusted = 'greatest(' ~ event ~ ', ' ~ arrival ~ ' - ' ~ late ~ ')' -%}
-  {%- set second = whole_quotient(arrival, 1000000) -%}
   {%- set kept -%}
-    {{ is_one_of('_lake_hour', stream_reads()) }} and {{ event }} <= {{ arrival }} + 300000000
+    {{ is_one_of('_lake_hour', stream_reads()) }} and {{ event }} <= {{ arrival }} + {{ early }}
     {%- if policy == 'drop' %} and {{ event }} >= {{ arrival }} - {{ late }}{% endif %}
   {%- endset -%}
   (
@@ -31,57 +26,87 @@
       events.*,
       {{ instant_of('coalesce(below.watermark, ' ~ adjusted ~ ')') }} as _time
     from {{ source('silver', name) }} as events
-    left join (
-      select arrived, of_partition, number, watermark
-      from (
-        select
-          arrived,
-          of_partition,
-          number,
-          adjusted,
-          greatest(
-            seconds.before,
-            max(adjusted) over (
-              partition by seconds.arrival_second
-              order by arrived, of_partition, number
-              rows between unbounded preceding and 1 preceding
-            )
-          ) - {{ tolerance }} as watermark
-        from (
-          select
-            _enqueued_time as arrived,
-            _partition as of_partition,
-            _sequence_number as number,
-            {{ second }} as arrival_second,
-            {{ adjusted }} as adjusted
-          from {{ source('silver', name) }}
-          where {{ kept }}
-        ) as events
-        inner join (
-          select arrival_second, before, greatest(before, newest) - {{ tolerance }} as bound
-          from (
-            select
-              arrival_second,
-              oldest,
-              newest,
-              max(newest) over (order by arrival_second rows between unbounded preceding and 1 preceding) as before
-            from (
-              select {{ second }} as arrival_second, min({{ adjusted }}) as oldest, max({{ adjusted }}) as newest
-              from {{ source('silver', name) }}
-              where {{ kept }}
-              group by 1
-            ) as of_second
-          ) as of_seconds
-          where oldest < greatest(before, newest) - {{ tolerance }}
-        ) as seconds on seconds.arrival_second = events.arrival_second
-        where adjusted < bound or before is null or adjusted > before
-      ) as ordered
-      where adjusted < watermark
-    ) as below
+    left join {{ below_watermark(source('silver', name), kept, adjusted, tolerance, early + late - tolerance) }} as below
       on below.arrived = events._enqueued_time
       and below.of_partition = events._partition
       and below.number = events._sequence_number
     where {{ kept }}
     {%- if policy == 'drop' %} and below.watermark is null{% endif %}
+  )
+{%- endmacro %}
+
+
+{# The events below the watermark, in FROM, by `arrived`, `of_partition` and `number`, each with its `watermark`.
+
+   Sorting all events by arrival would cost more than most of what is computed from them. But few can be below the
+   watermark, and roughly which is known from the least and the greatest time of every slice of arrival, a quarter of
+   a second. Only in slices that hold such an event, and there only among these and the events that raise the watermark,
+   is the order looked at.
+
+   An event raises the watermark for those that arrive less than `reach` after it; the others are later than that
+   anyway. So slices are put in order by spans, each with those of the span before that reach into it, and no step looks
+   at everything at once. #}
+{% macro below_watermark(events, kept, adjusted, tolerance, reach) -%}
+  {%- set slice = 250000 -%}
+  {%- set reach_slices = [reach, 0] | max // slice + 2 -%}
+  {%- set span_slices = [reach_slices, 14400] | max -%}
+  {%- set slice_of = whole_quotient(micros_of('_enqueued_time'), slice) -%}
+  (
+    select arrived, of_partition, number, watermark
+    from (
+      select
+        arrived,
+        of_partition,
+        number,
+        adjusted,
+        greatest(
+          before,
+          max(adjusted) over (
+            partition by slices.slice
+            order by arrived, of_partition, number
+            rows between unbounded preceding and 1 preceding
+          )
+        ) - {{ tolerance }} as watermark
+      from (
+        select
+          _enqueued_time as arrived,
+          _partition as of_partition,
+          _sequence_number as number,
+          {{ slice_of }} as slice,
+          {{ adjusted }} as adjusted
+        from {{ events }}
+        where {{ kept }}
+      ) as events
+      inner join (
+        select slice, before, greatest(before, newest) - {{ tolerance }} as bound
+        from (
+          select
+            slice,
+            own_span,
+            in_span,
+            oldest,
+            newest,
+            max(newest) over (
+              partition by in_span order by slice rows between unbounded preceding and 1 preceding
+            ) as before
+          from (
+            select spans.*, {{ unnested(list_of(['own_span', 'own_span + 1'])) }} as in_span
+            from (
+              select slice, {{ floor_quotient('slice', span_slices) }} as own_span, oldest, newest
+              from (
+                select {{ slice_of }} as slice, min({{ adjusted }}) as oldest, max({{ adjusted }}) as newest
+                from {{ events }}
+                where {{ kept }}
+                group by 1
+              ) as grouped
+            ) as spans
+          ) as placed
+          where in_span = own_span or slice >= in_span * {{ span_slices }} - {{ reach_slices }}
+        ) as followed
+        where in_span = own_span and oldest < greatest(before, newest) - {{ tolerance }}
+      ) as slices on slices.slice = events.slice
+      where adjusted < bound or before is null or adjusted > before
+    ) as ordered
+    where adjusted < watermark
   )
 {%- endmacro %}

@@ -28,3 +28,17 @@
 {% macro duckdb__all_but() -%}
   exclude
 {%- endmacro %}
+
+
+{# Expressions as a list. #}
+{% macro list_of(values) -%}
+  {{ adapter.dispatch('list_of', 'dagster_lake')(values | join(', ')) }}
+{%- endmacro %}
+
+{% macro default__list_of(values) -%}
+  array({{ values }})
+{%- endmacro %}
+
+{% macro duckdb__list_of(values) -%}
+  [{{ values }}]
+{%- endmacro %}
