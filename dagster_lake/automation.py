@@ -40,12 +40,14 @@ jobs = [hourly_job, snapshots_job]
     description="At minute 5: closes the hour before, and runs hours that were missed or got late rows.",
 )
 def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> Iterator[dg.RunRequest]:
-    """A run for the hour that just ended, and one for each earlier hour that was missed or has late commits."""
+    """A run for the hour that just ended, and one for each earlier hour missed, unfinished or with late commits."""
     now = context.scheduled_execution_time.astimezone(UTC)
     closed = now.replace(minute=0, second=0, microsecond=0) - HOUR
     yield dg.RunRequest(run_key=hour_key(closed), partition_key=hour_key(closed))
     for hour in missed_hours(lake, closed):
         yield dg.RunRequest(run_key=f"{hour} missed", partition_key=hour)
+    for hour in unfinished_hours(lake, closed):
+        yield dg.RunRequest(run_key=f"{hour} unfinished {hour_key(closed)}", partition_key=hour)
     for hour in _late_hours(context, lake, closed):
         yield dg.RunRequest(run_key=f"{hour} late {hour_key(closed)}", partition_key=hour)
 
@@ -62,14 +64,31 @@ def missed_hours(lake: LakeResource, closed: datetime) -> list[str]:
     return sorted(missed)
 
 
+def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
+    """The hours of the two days before ``closed`` that were landed while their source could still add to them.
+
+    Capture writes an hour's last file up to 15 minutes after its end, when the run that closes the hour is over.
+    """
+    from dagster_lake.landing.land import manifests, partitions
+
+    recent = HourRange(closed - MISSED_HOURS * HOUR, closed - HOUR).keys
+    unfinished: set[str] = set()
+    for contract in contracts().values():
+        if contract.cadence == "hourly":
+            landed = sorted(set(recent) & set(partitions(lake.lake, contract)))
+            unfinished.update(one.partition for one in manifests(lake.lake, contract, landed) if not one.complete)
+    return sorted(unfinished)
+
+
 def _late_hours(context: dg.ScheduleEvaluationContext, lake: LakeResource, closed: datetime) -> list[str]:
     from dagster_lake.landing.land import late_commits
     from dagster_lake.resources.database import DatabaseError
+    from dagster_lake.resources.event_hub import EventHubError
 
     before = HourRange(closed - LATE_HOURS * HOUR, closed - HOUR)
     try:
         late = {h for c in contracts().values() for h in late_commits(c, lake.lake, before, lake.sources)}
-    except DatabaseError as error:
+    except (DatabaseError, EventHubError) as error:
         # The hour that just ended must run all the same: its events may expire.
         context.log.warning(f"late commits were not looked for: {error}")
         return []

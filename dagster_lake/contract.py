@@ -5,7 +5,9 @@ has none for (where the data comes from, how a field is masked or derived) is sa
 error names the file, the field and the remedy.
 """
 
+import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,6 +32,7 @@ DERIVATIONS = ("sex_of_birth_number", "age_band_of_birth_number")
 _TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "array")
 _MASKINGS = ("hmac", "redact", "partial")
 _SENSITIVE = ("restricted", "confidential")
+_CAPTURE_FOLDER = re.compile(r"^(abfss://[^/@\s]+@[^/\s]+|\w[\w.-]*)(/\w[\w.-]*)*/?$", re.ASCII)
 
 
 def _is_finite(value: Any) -> bool:
@@ -77,9 +80,14 @@ class FileSource:
 
 @dataclass(frozen=True)
 class EventHubSource:
-    """Events of one hub, taken by arrival time."""
+    """Events of one hub, taken by arrival time.
+
+    ``capture`` is where Event Hubs Capture writes them, and they are then read from: a folder below ``landing/``, or an
+    address in ADLS Gen2. Without it they are read from the hub.
+    """
 
     hub: str
+    capture: str | None = None
     kind: Literal["event_hub"] = "event_hub"
 
 
@@ -332,15 +340,23 @@ class _Reader:
         try:
             source = kinds[value["kind"]](**arguments)
         except TypeError:
-            fields = ", ".join(f for f in kinds[value["kind"]].__dataclass_fields__ if f != "kind")
+            fields = [f for f in dataclasses.fields(kinds[value["kind"]]) if f.name != "kind"]
+            wanted = ", ".join(f.name for f in fields if f.default is dataclasses.MISSING)
+            others = "".join(f"; {f.name} may be added" for f in fields if f.default is not dataclasses.MISSING)
             raise self.fail(
-                where, f"{sorted(arguments)} does not fit kind: {value['kind']}", f"give {fields}"
+                where, f"{sorted(arguments)} does not fit kind: {value['kind']}", f"give {wanted}{others}"
             ) from None
         for field_name, given in arguments.items():
             if not isinstance(given, str) or not given:
                 raise self.fail(f"{where}.{field_name}", f"is {given!r}", "give a name")
         if isinstance(source, FileSource) and source.format not in ("json_lines", "json_document"):
             raise self.fail(f"{where}.format", f"{source.format!r} is unknown", "use json_lines or json_document")
+        if isinstance(source, EventHubSource) and source.capture and not _CAPTURE_FOLDER.match(source.capture):
+            raise self.fail(
+                f"{where}.capture",
+                f"{source.capture!r} is no folder",
+                "name one below landing/, or give abfss://<container>@<account>.dfs.core.windows.net/<folder>",
+            )
         return source
 
     def check_source(self, source: Source, properties: tuple[Property, ...]) -> None:

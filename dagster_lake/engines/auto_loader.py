@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,15 +35,13 @@ from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.events import advance
 from dagster_lake.landing.result import LandingError
 from dagster_lake.landing.snapshot import land_snapshot
+from dagster_lake.resources.captured_event_hub import CAPTURE_LAG
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.storage.manifest import Attempt, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-CAPTURE_LAG = timedelta(minutes=20)
-"""Capture writes an event's file at most 15 minutes after it arrived; by then an hour has all of its files."""
 
 _FILES = "path STRING, modificationTime TIMESTAMP, length LONG, content BINARY"
 # As Spark reads Capture's Avro, whose unions become members of a struct.

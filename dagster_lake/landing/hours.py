@@ -1,5 +1,6 @@
 """Landing lake hours. Raw of an hour only grows: an attempt holds what the attempts before it do not."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
 from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.fold import fold
+from dagster_lake.landing.hubs import captured_hub, hub_of
 from dagster_lake.landing.result import Landed, LandingError, Sources
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
@@ -33,19 +35,31 @@ def land_hours(
 
 
 def late_commits(contract: Contract, lake: Lake, hours: HourRange, sources: Sources) -> list[datetime]:
-    """The starts of those complete hours whose database rows no longer look as they did at the last look.
+    """The starts of those complete hours whose source no longer looks as it did at the last look.
 
-    Give the three hours before the one that is being landed, rather than before now: then an outage cannot hide a
-    late commit. Landing the returned hours again adds the missing rows, if any. Events have no late commits.
+    That is a database's rows, or the files that Event Hubs Capture wrote; a hub itself has no late commits. Give the
+    three hours before the one that is being landed, rather than before now: then an outage cannot hide a late commit.
+    Landing the returned hours again adds the missing rows, if any.
     """
-    if not isinstance(contract.source, DatabaseSource):
+    look = _look_of(contract, lake, sources)
+    if look is None:
         return []
     late = []
     for hour in hours:
         manifest = read_manifest(_folder(contract, lake, hour))
-        if manifest and manifest.complete and rows.look(contract, sources.database, hour) != manifest.source_state:
+        if manifest and manifest.complete and look(hour) != manifest.source_state:
             late.append(hour)
     return late
+
+
+def _look_of(contract: Contract, lake: Lake, sources: Sources) -> Callable[[datetime], str] | None:
+    """What an hour looks like in a source that may still add to it, as a fingerprint; None for another source."""
+    if isinstance(contract.source, DatabaseSource):
+        return lambda hour: rows.look(contract, sources.database, hour)
+    if isinstance(contract.source, EventHubSource) and (captured := captured_hub(contract, lake)):
+        hub = contract.source.hub
+        return lambda hour: captured.look(hub, hour, hour + HOUR)
+    return None
 
 
 def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources, refresh: bool) -> Landed:
@@ -68,7 +82,9 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
         if before and not before.complete and isinstance(contract.source, EventHubSource):
             before = fold(folder, before, EVENT_SCHEMA, now)
         attempt = AttemptFolder(folder, before.next_attempt if before else 1)
-        after = _read_source(contract, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now)
+        after = _read_source(
+            contract, lake, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now
+        )
         return _publish(folder, before, after, attempt, now)
 
 
@@ -78,6 +94,7 @@ def _folder(contract: Contract, lake: Lake, hour: datetime) -> UPath:
 
 def _read_source(
     contract: Contract,
+    lake: Lake,
     hour: datetime,
     sources: Sources,
     before: Manifest,
@@ -90,7 +107,9 @@ def _read_source(
     It says whether the hour is complete: the event hub knows up to when it is settled, a database commits by the clock.
     """
     if isinstance(contract.source, EventHubSource):
-        return events.land(contract, hour, sources.event_hub, before, attempt, refresh)
+        look = _look_of(contract, lake, sources)
+        before = replace(before, source_state=look(hour) if look else None)  # looked at before it is read
+        return events.land(contract, hour, hub_of(contract, lake, sources), before, attempt, refresh)
     if isinstance(contract.source, DatabaseSource):
         after = rows.land(contract, hour, sources.database, before, attempt)
         return replace(after, complete=after.complete or now > hour + HOUR)

@@ -24,7 +24,7 @@ from dagster_lake.resources.azure_hub_connection import (
     is_passing,
 )
 from dagster_lake.resources.event_batch import BatchFeed, GatheredEvents
-from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.resources.event_hub import KEY_PROPERTY, EventHubError
 from dagster_lake.resources.event_segments import EPOCH, micros
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 CLOCK_STEP = timedelta(seconds=5)
 """By how much a partition's clock may go back, as when another node of the service takes it over."""
-
-KEY_PROPERTY = "partition_key"
-"""The property in which the key of an event is sent that also names its partition: Azure takes only one of the two."""
 
 SLOTS = 8
 _PREFETCH = 500

@@ -19,8 +19,7 @@ from dagster_lake.resources.azure_hub_connection import (
     client_errors,
     is_passing,
 )
-from dagster_lake.resources.azure_hub_reader import KEY_PROPERTY
-from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.resources.event_hub import KEY_PROPERTY, EventHubError
 from dagster_lake.resources.key_hash import key_partitions
 
 

@@ -17,6 +17,9 @@ _FIELDS: list[pa.Field] = [
 EVENT_SCHEMA = pa.schema(_FIELDS)
 """The columns of ``EventHub.read``."""
 
+KEY_PROPERTY = "partition_key"
+"""The property that carries the key of an event whose partition was named: Azure takes only one of the two."""
+
 
 class EventHubError(Exception):
     """The hub cannot do what was asked; the message names the hub and the remedy."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
+from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import close_the_hour, dropped_files, failure_notice
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
@@ -20,6 +22,7 @@ from dagster_lake.notices import command_to_run_again
 from dagster_lake.resources.database import Database, DatabaseError
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.storage.manifest import read_manifest, write_manifest
 from tests.lake.lakes import FIRST_HOUR, TestLake, hours, write
 from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
 from tests.lake.test_rerun import SMALL, change_orders
@@ -148,6 +151,29 @@ def test_hours_that_were_missed_while_the_daemon_was_down_run_at_the_next_tick(l
     assert [request.partition_key for request in tick(datetime(2026, 1, 1, 4, 5, tzinfo=UTC))] == [
         *("2026-01-01T03", "2026-01-01T01", "2026-01-01T02")
     ]
+
+
+def test_hours_that_were_landed_too_early_to_be_complete_run_again_at_each_tick(lake: TestLake) -> None:
+    lake.run_data_set("pageviews", FIRST_HOUR)
+    after = datetime(2026, 1, 1, 2, 5, tzinfo=UTC)
+    assert [request.partition_key for request in tick(after)] == ["2026-01-01T01"]
+    folder = lake.resource.lake.raw_partition("pageviews", FIRST_HOUR, sensitive=True)
+    landed = read_manifest(folder)
+    assert landed is not None
+    write_manifest(folder, replace(landed, complete=False), replacing=landed)
+    first, again = tick(after), tick(after + timedelta(hours=1))
+    assert [request.partition_key for request in first] == ["2026-01-01T01", FIRST_HOUR]
+    assert FIRST_HOUR in [request.partition_key for request in again]
+    assert not {request.run_key for request in first} & {request.run_key for request in again}
+
+
+def test_a_hub_that_cannot_be_back_dated_is_given_no_past_hour(
+    lake: TestLake, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_EVENT_HUBS", "shop.servicebus.windows.net")
+    source = next(asset for asset in source_assets() if dg.AssetKey(["sources", "pageviews"]) in asset.keys)
+    assert dg.materialize([source], partition_key=FIRST_HOUR, resources={"lake": LakeResource()}).success
+    assert "python -m generators stream pageviews" in capfd.readouterr().err
 
 
 def test_a_database_that_is_down_does_not_keep_the_closed_hour_from_running(

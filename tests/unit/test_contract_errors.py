@@ -73,6 +73,13 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("an odd source", source({"kind": ["files"]}), "customProperties.source", "use kind: files"),
     ("a source without its table", source({"kind": "database"}), "customProperties.source", "give table, updated_at"),
     ("a hub that is no name", source({"kind": "event_hub", "hub": 7}), "customProperties.source.hub", "give a name"),
+    ("a hub without its name", source({"kind": "event_hub"}), "customProperties.source", "give hub; capture may be"),
+    (
+        "a capture folder outside the landing zone",
+        source({"kind": "event_hub", "hub": "h", "capture": "../raw"}),
+        "customProperties.source.capture",
+        "name one below landing/, or give abfss://",
+    ),
     ("an unknown format", source({"kind": "files", "format": "csv"}), "source.format", "json_lines or json_document"),
     (
         "a time of writing that is no time",
