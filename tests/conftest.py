@@ -8,9 +8,10 @@ import pytest
 from dagster_lake.engines.java import find_java
 
 # For every Spark that tests start, in this process or another: a JVM that lives for minutes gains nothing from its
-# second compiler, and the queries are small.
+# second compiler, and the queries are small. Without it a JVM keeps 48 MB for compiled code; once these are full,
+# which a hundred queries do, it compiles nothing any more.
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC")
 
 NEEDS_JAVA = (
     "tests/engines/",

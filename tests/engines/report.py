@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 NOTE = "engines"
-COMPARING = ("test_demo.py", "test_steps.py", "test_dbt_models.py")
+COMPARING = ("test_demo.py", "test_steps.py", "test_dbt_models.py", "test_streams.py")
 """The files whose tests note what they compare."""
 HEAD = """# Engines
 
@@ -41,7 +41,8 @@ bounds of more than 38 digits in a contract fail there.
 
 
 def note(record_property: Callable[[str, object], None], **compared: Any) -> None:
-    """Notes what a test compared: ``kind`` (contract or model), ``name``, ``table``, ``engine``, ``case``, ``rows``."""
+    """Notes what a test compared: ``kind`` (contract, stream or model), its ``name``, ``table``, ``engine``, ``case``,
+    ``rows``."""
     record_property(NOTE, compared)
 
 
@@ -60,7 +61,7 @@ class Notes:
 def page(notes: list[dict[str, Any]]) -> str:
     """The page for these notes."""
     parts = [HEAD]
-    for kind, title in (("contract", "Contracts"), ("model", "dbt models")):
+    for kind, title in (("contract", "Contracts"), ("stream", "Streams"), ("model", "dbt models")):
         own = [one for one in notes if one["kind"] == kind]
         parts += [f"## {title}\n", _table(own)]
     return "\n".join(parts)

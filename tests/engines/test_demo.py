@@ -53,15 +53,14 @@ def spark(embedded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return demo(folder, "spark")
 
 
-def models() -> list[tuple[str, str]]:
-    """(model, table) of every dbt model."""
-    nodes = manifest()["nodes"].values()
-    return sorted((node["name"], f"gold/{node['name']}") for node in nodes if node["resource_type"] == "model")
+def models() -> list[tuple[str, str, str]]:
+    """(stream or model, its name, its table) of every dbt model."""
+    nodes = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
+    kinds = {"streams": "stream"}
+    return sorted((kinds.get(n["schema"], "model"), n["name"], f"{n['schema']}/{n['name']}") for n in nodes)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "table"), [("contract", *one) for one in tables()] + [("model", *one) for one in models()]
-)
+@pytest.mark.parametrize(("kind", "name", "table"), [("contract", *one) for one in tables()] + models())
 def test_the_demo_gives_the_same_table_on_spark(
     kind: str, name: str, table: str, embedded: Path, spark: Path, record_property
 ) -> None:

@@ -12,8 +12,9 @@ PAGE = PROJECT_ROOT / "docs" / "engines.md"
 def test_the_page_lists_every_contract_and_model_and_nothing_that_was_not_compared() -> None:
     text = PAGE.read_text(encoding="utf-8")
 
-    models = [node["name"] for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
-    wanted = [f"| {name} | {table} |" for name, table in tables()] + [f"| {model} | gold/{model} |" for model in models]
+    models = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]
+    wanted = [f"| {name} | {table} |" for name, table in tables()]
+    wanted += [f"| {model['name']} | {model['schema']}/{model['name']} |" for model in models]
     assert [line for line in wanted if line not in text] == [], "python -m tests.engines.report docs/engines.md"
     assert "not compared" not in text
     assert len(contracts()) > 0
