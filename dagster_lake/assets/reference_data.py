@@ -1,0 +1,53 @@
+"""The reference data of Stream Analytics, as assets."""
+
+from collections.abc import Collection, Iterator
+
+import dagster as dg
+
+from dagster_lake.assets.keys import common, silver_key
+from dagster_lake.contract import Contract, contracts
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.stream_declarations import StreamDeclaration
+
+GROUP = "stream_analytics"
+
+
+def reference_data_assets(streams: Collection[StreamDeclaration]) -> list[dg.AssetsDefinition]:
+    """One asset for each data set of snapshots that a stream joins with."""
+    names = sorted({name for stream in streams for name in stream.reference})
+    return [_asset(contracts()[name], streams) for name in names]
+
+
+def _asset(contract: Contract, streams: Collection[StreamDeclaration]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=[GROUP, f"reference_{contract.name}"],
+        deps=[silver_key(contract)],
+        group_name=GROUP,
+        kinds={"azure", "json"},
+        output_required=False,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=f"The newest snapshot of {contract.name}, masked, as a file that Stream Analytics joins events "
+        "with. Written where LAKE_STREAM_ANALYTICS is on.",
+        **common(contract),
+    )
+    def reference(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[None]]:
+        from dagster_lake.reference_data import columns_for, publish_reference
+
+        if not lake.settings.stream_analytics:
+            context.log.info("not written: LAKE_STREAM_ANALYTICS is off")
+            return
+        columns = columns_for(contract, streams)
+        published = publish_reference(lake.lake, lake.settings, contract, columns)
+        if published is None:
+            context.log.info(f"not written: silver has no snapshot of {contract.name}")
+            return
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": published.rows,
+                "snapshot": published.snapshot,
+                "columns": ", ".join(columns),
+                "dagster/uri": str(published.file),
+            }
+        )
+
+    return reference
