@@ -84,6 +84,19 @@ class Settings(BaseSettings):
         None, pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="Names the masking key; stored with each masked value"
     )
 
+    stream_seconds: int = Field(
+        15, ge=15, description="While events arrive, the streams of the current hour are computed again after this long"
+    )
+    alert_webhook: SecretStr | None = Field(
+        None, description="The address that alerts are posted to as JSON; see docs/streams.md. By default none"
+    )
+    alert_max_age_minutes: int = Field(
+        60, ge=1, description="Alerts of older events are noted, as in a backfill, but not sent"
+    )
+    stream_analytics: bool = Field(
+        False, description="Stream Analytics computes the streams too: that it writes nothing is then a finding"
+    )
+
     seed: int = Field(42, description="Seed of the generated sources")
     users: int = Field(1000, ge=1, description="Generated users")
     vip_users: int = Field(50, ge=0, description="Generated VIP users")

@@ -9,11 +9,12 @@ A declaration is ``config.meta.stream`` of a model; its numbers come from the va
             {kind: session, unit: minute, timeout: 30, maximum: 60, by: [user_id]}
     join: {unit: minute, from: pageviews, to: stars, at_least: 0, at_most: 15, by: [user_id]}
     first: {unit: minute, size: 60, by: [user_id]}
-    baseline: {unit: second, size: 3630, by: [http_method], sigmas: 4}
+    baseline: {unit: second, size: 3630, by: [http_method], sigmas: 5}
     key: [event_id]                        columns that no two rows have in common
-    stream_analytics: {format: parquet, without: {column: why}}
+    stream_analytics: {format: parquet, without: {column: why}, tolerance: {values: 1.0e-9, rows: 0.0}}
+    alert: {worst: latency, shows: [http_method, latency], told_after_ms: 60000}
 
-``window``, ``join``, ``first`` and ``baseline`` are given where they apply.
+``window``, ``join``, ``first``, ``baseline`` and ``alert`` are given where they apply.
 """
 
 from collections.abc import Iterable, Mapping
@@ -93,11 +94,33 @@ class Bounds(_Part):
     at_least: int | None = None
 
 
+class Tolerance(_Part):
+    """How far the lake and Stream Analytics may differ: doubles by a share of their size, ``rows`` by a share of an
+    hour's. The last digits of a sum follow from the order of its terms, which no engine promises."""
+
+    values: float = Field(1e-9, ge=0)
+    rows: float = Field(0.0, ge=0, le=1)
+
+
 class StreamAnalytics(_Part):
     """How Stream Analytics delivers the stream, and which columns it cannot make, with the reason of each."""
 
     format: Literal["parquet", "json_lines"]
     without: Mapping[str, str] = {}
+    tolerance: Tolerance = Tolerance()
+
+
+class Alert(_Part):
+    """Each row is an alert, told once: the columns that it ``shows``, the greatest ``worst`` first.
+
+    A row that may still change, as a window may, waits until all events are known that arrived up to ``told_after_ms``
+    after its ``_time``; without it, a row is told at once. What is shown leaves the lake, so that no column of it may
+    hold personal data in clear.
+    """
+
+    worst: str
+    shows: list[str] = Field(min_length=1)
+    told_after_ms: int | None = Field(None, ge=0)
 
 
 class StreamDeclaration(_Part):
@@ -115,10 +138,17 @@ class StreamDeclaration(_Part):
     join: Join | None = None
     first: First | None = None
     baseline: Baseline | None = None
+    alert: Alert | None = None
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "StreamDeclaration":
-        for field, named in (("key", self.key), ("stream_analytics.without", self.stream_analytics.without)):
+        alerts = [self.alert.worst, *self.alert.shows] if self.alert else []
+        named_columns: dict[str, Iterable[str]] = {
+            "key": self.key,
+            "stream_analytics.without": self.stream_analytics.without,
+            "alert": alerts,
+        }
+        for field, named in named_columns.items():
             if unknown := sorted(set(named) - set(self.columns)):
                 raise ValueError(f"{field} names {', '.join(unknown)}, which the model does not declare as a column")
         if RESULT_TIME not in self.columns:

@@ -241,6 +241,24 @@ def replace_partitions(
     return _attempt(spec, write)
 
 
+def append(
+    spec: TableSpec, compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str], *, turn: str
+) -> Pinned:
+    """Adds the rows of ``compute()`` to the table.
+
+    Appends of the same ``turn`` come one after the other: of two at once, the later one computes again what it adds,
+    and then sees what the other one added.
+    """
+
+    def write(base: Pinned) -> None:
+        rows = _conforming(compute(), base.schema)
+        taken = Transaction(f"lake.turn.{turn}", (base.table.transaction_version(f"lake.turn.{turn}") or 0) + 1)
+        properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken])
+        write_deltalake(base.table, rows, mode="append", commit_properties=properties)
+
+    return _attempt(spec, write)
+
+
 def overwrite(spec: TableSpec, compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str]) -> Pinned:
     """Replaces the whole table. ``metadata`` records the input versions that ``compute`` saw."""
 

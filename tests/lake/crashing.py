@@ -41,6 +41,27 @@ def dying_at(point: str) -> Iterator[None]:
         observe(None)
 
 
+@contextmanager
+def dying_at_number(number: int) -> Iterator[None]:
+    """Dies at the ``number``-th announcement, from 0, whichever it is; lives when there are fewer."""
+    left = number
+
+    def count(announced: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            observe(None)
+            raise Death(announced)
+
+    observe(count)
+    try:
+        yield
+    except Death:
+        pass
+    finally:
+        observe(None)
+
+
 def points_of(action: Callable[[], object]) -> list[str]:
     """The commit points that ``action`` announces, each once."""
     with watching() as points:

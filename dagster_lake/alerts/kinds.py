@@ -1,0 +1,44 @@
+"""Which streams give alerts: those that declare ``config.meta.stream.alert``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dagster_lake.stream_declarations import StreamDeclaration
+
+
+@dataclass(frozen=True)
+class AlertKind:
+    """A stream whose rows are alerts.
+
+    ``key`` are the columns that tell one row from another: of two with the same key, only one is ever told. ``inputs``
+    are the event data sets that it follows from, ``look_back`` is the model's, in hours. ``worst`` is the number by
+    which the worst comes first, ``shows`` are the only columns that leave the lake. A row is told once all events are
+    known that arrived up to ``told_after`` after its ``_time``, for a window may still change until then; at once
+    where that is None.
+    """
+
+    stream: str
+    key: tuple[str, ...]
+    inputs: tuple[str, ...]
+    look_back: int
+    worst: str
+    shows: tuple[str, ...]
+    told_after: timedelta | None
+
+
+def alert_kinds(streams: Iterable[StreamDeclaration]) -> list[AlertKind]:
+    """Those of the streams that give alerts."""
+    return [
+        AlertKind(
+            stream=stream.name,
+            key=tuple(stream.key),
+            inputs=tuple(stream.inputs),
+            look_back=stream.look_back_hours,
+            worst=stream.alert.worst,
+            shows=tuple(stream.alert.shows),
+            told_after=None if (after := stream.alert.told_after_ms) is None else timedelta(milliseconds=after),
+        )
+        for stream in streams
+        if stream.alert is not None
+    ]

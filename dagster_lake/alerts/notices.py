@@ -1,0 +1,209 @@
+"""The log of notices, ``streams/alert_notices``: one row an alert, written once and never changed.
+
+Which alerts are new is decided by the log itself: a run adds those that it lacks, and of two runs at once the later one
+looks again. Where they are sent is noted in ``streams/alert_deliveries``: see ``outbox``.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.engines.duckdb_connection import connection
+from dagster_lake.engines.scan import empty_sql, literal, quoted, scan_sql
+from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
+from dagster_lake.settings import Settings
+from dagster_lake.storage import delta
+from dagster_lake.storage.delta import Pinned
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
+
+TABLE = "alert_notices"
+PER_DELIVERY = 100
+"""Alerts in one request to the webhook."""
+BATCH_ROWS = 10_000
+
+MOST_FILES = 32
+"""Files in the hours that a run looks into; when there are more, they are joined."""
+
+COLUMNS = {
+    "alert_id": "The stream and the values of its key; the same id is never noted twice.",
+    "stream": "The stream table that the alert is a row of.",
+    "occurred_at": "The row's _time: when the event happened or its window ended, UTC.",
+    "details": "The columns that the stream declares to be shown, as JSON.",
+    "state": "due: to be sent; old: not sent, for it was too old; noted: not sent, for no webhook was set.",
+    "delivery": "The request to the webhook that carries it, in streams.alert_deliveries; null when it is not sent.",
+    "noted_at": "When the alert was first seen, UTC.",
+    "noted_by": "The run that noted it.",
+    "_lake_hour": "The lake hour of the stream's row.",
+}
+
+
+def _field(name: str) -> pa.Field:
+    kind = pa.timestamp("us", tz="UTC") if name.endswith("_at") else pa.string()
+    return pa.field(name, kind, nullable=name == "delivery")
+
+
+SCHEMA = pa.schema([_field(name) for name in COLUMNS])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who notes and sends, and when. ``name`` must differ between runs that may work at once."""
+
+    name: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a stream: of its table, those of some lake ``hours``, or rows that are not in the table yet.
+
+    ``known_until`` says that all events are known that arrived by then; None that no more are to come.
+    """
+
+    source: Pinned | pa.Table
+    hours: Collection[str] = ()
+    known_until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.source.num_rows == 0 if isinstance(self.source, pa.Table) else not self.hours
+
+    def show(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Makes the view ``rows`` of them."""
+        if isinstance(self.source, pa.Table):
+            con.register("rows", self.source)
+        else:
+            con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS {scan_sql(self.source, self.hours)}")
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What was new: how many alerts of each state, and the oldest of those that are not old themselves."""
+
+    states: Mapping[str, int]
+    first: list[dict[str, Any]]
+
+
+def notices_table(lake: Lake) -> TableSpec:
+    """The table of notices, by the lake hour of the alert."""
+    return TableSpec(lake.table("streams", TABLE), SCHEMA, "_lake_hour", description="Every alert, once.")
+
+
+def notices_sql(spec: TableSpec, hours: Collection[str]) -> str:
+    """A SELECT of the notices of some lake hours, as the table stands now."""
+    pinned = delta.pin(spec.uri)
+    return empty_sql(SCHEMA) if pinned is None else scan_sql(pinned, hours)
+
+
+def note(lake: Lake, settings: Settings, streams: Mapping[AlertKind, Rows], run: Run, *, shown: int) -> Noted:
+    """Notes those alerts among the rows of ``streams`` that are not noted yet.
+
+    An alert younger than ``alert_max_age_minutes`` is due when there is a webhook; an older one is noted as old, so
+    that a backfill pages nobody. Of the new ones, at most ``shown`` are returned. Nothing is committed when none is
+    new. Raises DeltaWriteError after losing to other runs too many times in a row.
+    """
+    streams = {kind: rows for kind, rows in streams.items() if not rows.is_empty}
+    if not streams:
+        return Noted({}, [])
+    spec = notices_table(lake)
+    with connection(settings) as con:
+        _take_candidates(con, streams)
+        window = _window(con)
+        if not _find_new(con, spec, window, settings, run):
+            return Noted({}, [])
+
+        def rows() -> pa.RecordBatchReader:
+            _find_new(con, spec, window, settings, run)
+            return con.sql("FROM new").to_arrow_reader(BATCH_ROWS)
+
+        written = delta.append(spec, rows, {}, turn="notices")
+        _join_files(con, spec, written, window)
+        states = con.execute("SELECT state, count(*) FROM new GROUP BY state ORDER BY state").fetchall()
+        first = con.execute(
+            "SELECT stream, occurred_at, details FROM new WHERE state <> 'old' ORDER BY occurred_at, alert_id LIMIT $1",
+            [shown],
+        ).fetchall()
+    return Noted(
+        dict(states), [{"stream": s, "occurred_at": at, "details": json.loads(details)} for s, at, details in first]
+    )
+
+
+def _join_files(con: duckdb.DuckDBPyConnection, spec: TableSpec, written: Pinned, window: list[str]) -> None:
+    """Writes the hours anew when many runs have each left them a file."""
+    if len(written.files(window)) > MOST_FILES:
+        delta.replace_partitions(
+            spec, window, lambda: con.sql(notices_sql(spec, window)).to_arrow_reader(BATCH_ROWS), {}
+        )
+
+
+def _take_candidates(con: duckdb.DuckDBPyConnection, streams: Mapping[AlertKind, Rows]) -> None:
+    """Fills the table ``candidates`` with the rows of the streams, as alerts."""
+    con.execute(
+        "CREATE TEMP TABLE candidates "
+        "(alert_id VARCHAR, stream VARCHAR, occurred_at TIMESTAMPTZ, details VARCHAR, _lake_hour VARCHAR)"
+    )
+    for kind, rows in streams.items():
+        rows.show(con)
+        until = None
+        if rows.known_until is not None and kind.told_after is not None:
+            until = rows.known_until - kind.told_after
+        con.execute(f"INSERT INTO candidates {_alerts_sql(kind)} WHERE _time <= coalesce($1, _time)", [until])
+
+
+def _alerts_sql(kind: AlertKind) -> str:
+    # Encoded, so that no value can be taken for two.
+    key = " || '/' || ".join(f"url_encode(coalesce(CAST({quoted(c)} AS VARCHAR), ''))" for c in kind.key)
+    details = ", ".join(f"{literal(c)}: {quoted(c)}" for c in kind.shows)
+    return (
+        f"SELECT {literal(kind.stream + '/')} || {key}, {literal(kind.stream)}, _time, "
+        f"CAST(to_json({{{details}}}) AS VARCHAR), _lake_hour FROM rows"
+    )
+
+
+def _window(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The hours of the candidates, and those beside them: an alert that is computed anew may have moved by minutes."""
+    found = [hour for (hour,) in con.execute("SELECT DISTINCT _lake_hour FROM candidates").fetchall()]
+    return sorted({hour_key(parse_hour(hour) + step * HOUR) for hour in found for step in (-1, 0, 1)})
+
+
+def _find_new(con: duckdb.DuckDBPyConnection, spec: TableSpec, window: list[str], settings: Settings, run: Run) -> int:
+    """Fills the table ``new`` with the candidates that are not noted as the lake stands now; gives their number."""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE new AS
+        WITH unknown AS (
+            FROM candidates ANTI JOIN ({notices_sql(spec, window)}) AS known USING (alert_id)
+            QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY occurred_at) = 1
+        ),
+        judged AS (
+            SELECT *, CASE WHEN occurred_at <= $young THEN 'old' WHEN $webhook THEN 'due' ELSE 'noted' END AS state
+            FROM unknown
+        ),
+        placed AS (
+            SELECT *, (row_number() OVER (PARTITION BY state ORDER BY occurred_at, alert_id) - 1) // $per AS place
+            FROM judged
+        )
+        SELECT alert_id, stream, occurred_at, details, state,
+            -- An alert is in one delivery only, so that any of them names it.
+            CASE WHEN state = 'due' THEN left(sha256(min(alert_id) OVER (PARTITION BY state, place)), 32) END
+                AS delivery,
+            $now::TIMESTAMPTZ AS noted_at, $run AS noted_by, _lake_hour
+        FROM placed
+        """,
+        {
+            "young": run.now - timedelta(minutes=settings.alert_max_age_minutes),
+            "webhook": settings.alert_webhook is not None,
+            "per": PER_DELIVERY,
+            "now": run.now,
+            "run": run.name,
+        },
+    )
+    return con.execute("SELECT count(*) FROM new").fetchall()[0][0]

@@ -1,0 +1,45 @@
+"""Which rows of the alert streams a run has just written."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.alerts.notices import Rows
+from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.engines.stream_hours import event_hours, output_hours
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.landing.land import manifests, partitions
+from dagster_lake.storage.delta import pin
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import silver_table
+
+
+def written_hours(lake: Lake, kinds: Iterable[AlertKind], hours: HourRange | None) -> dict[AlertKind, Rows]:
+    """Of each stream that has a table: the output hours that a run for ``hours`` of silver writes; None gives all."""
+    silver = {
+        contract.name: pinned
+        for contract in contracts().values()
+        if isinstance(contract.source, EventHubSource) and (pinned := pin(silver_table(lake, contract).uri))
+    }
+    landed = event_hours(silver)
+    found = {}
+    for kind in kinds:
+        table = pin(lake.table("streams", kind.stream))
+        if table is not None:
+            written = table.partitions() if hours is None else output_hours(hours.keys, landed, kind.look_back)
+            found[kind] = Rows(table, written, known_until(lake, kind.inputs))
+    return found
+
+
+def known_until(lake: Lake, inputs: Iterable[str]) -> datetime | None:
+    """Up to when all events of these data sets are in the lake, by what raw says; None when nothing was landed."""
+    return min((known for name in inputs if (known := _known_until(lake, contracts()[name])) is not None), default=None)
+
+
+def _known_until(lake: Lake, contract: Contract) -> datetime | None:
+    newest = manifests(lake, contract, partitions(lake, contract)[-2:])
+    # An hour that was landed in part and never closed leaves a gap, though the next one has begun.
+    for manifest in newest:
+        if not manifest.complete:
+            return manifest.landed_at
+    return newest[-1].end if newest else None

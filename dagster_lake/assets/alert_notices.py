@@ -1,0 +1,100 @@
+"""The notices of alerts as an asset: what the alert streams hold anew is noted, said and sent when a run gets here."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_lake.assets.follow import follows_silver
+from dagster_lake.assets.metadata import bars
+from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.resources.lake import LakeResource
+
+if TYPE_CHECKING:
+    from dagster_lake.alerts.kinds import AlertKind
+    from dagster_lake.alerts.notify import Outcome
+
+KEY = dg.AssetKey(["streams", "alert_notices"])
+DELIVERED = "webhook_takes_them"
+
+
+def alert_notices_assets(kinds: "list[AlertKind]") -> list[dg.AssetsDefinition]:
+    """The asset of the notices, downstream of the streams that give alerts; none when none does."""
+    return [_alert_notices(kinds)] if kinds else []
+
+
+def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
+    from dagster_lake.alerts.notices import COLUMNS, SCHEMA
+
+    @dg.asset(
+        key=KEY,
+        deps=[dg.AssetKey(["streams", kind.stream]) for kind in kinds],
+        group_name="streams",
+        kinds={"delta"},
+        owners=["team:shop"],
+        automation_condition=follows_silver(open_hour=True),
+        partitions_def=hourly,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description="Every alert once: when it was noted, and whether the webhook took it. Alerts of old events are "
+        "noted and not sent.",
+        metadata={
+            "dagster/table_name": "streams.alert_notices",
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn(
+                        field.name,
+                        type=str(field.type),
+                        description=COLUMNS[field.name],
+                        constraints=dg.TableColumnConstraints(nullable=field.nullable),
+                    )
+                    for field in SCHEMA
+                ]
+            ),
+        },
+        check_specs=[
+            dg.AssetCheckSpec(DELIVERED, asset=KEY, description="The webhook, if one is set, took what it was sent.")
+        ],
+    )
+    def alert_notices(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.alerts.notify import notify
+        from dagster_lake.alerts.written import written_hours
+
+        started = time.monotonic()
+        streams = written_hours(lake.lake, kinds, hours_of(context))
+        name = f"{context.run_id} {context.retry_number}"
+        outcome = notify(lake.lake, lake.settings, streams, name, context.log.warning)
+        yield dg.MaterializeResult(
+            metadata={
+                **_metadata(lake, outcome),
+                "seconds": dg.MetadataValue.float(round(time.monotonic() - started, 3)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=DELIVERED,
+                    passed=outcome.sent.failure is None,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=outcome.sent.failure,
+                    metadata={"waiting": outcome.sent.waiting},
+                )
+            ],
+        )
+
+    return alert_notices
+
+
+def _metadata(lake: LakeResource, outcome: "Outcome") -> dict[str, dg.MetadataValue]:
+    from dagster_lake.alerts.notices import notices_table
+    from dagster_lake.storage.delta import pin
+
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/partition_row_count": dg.MetadataValue.int(sum(outcome.noted.values())),
+        "new": dg.MetadataValue.md(bars(outcome.noted)),
+        "sent": dg.MetadataValue.int(outcome.sent.alerts),
+        "waiting": dg.MetadataValue.int(outcome.sent.waiting),
+    }
+    table = pin(notices_table(lake.lake).uri)
+    if table is not None:
+        metadata["dagster/row_count"] = dg.MetadataValue.int(table.rows())
+        metadata["delta_version"] = dg.MetadataValue.int(table.version)
+    return metadata
