@@ -1,0 +1,1 @@
+"""What Stream Analytics wrote, held against what the lake has computed itself."""
