@@ -143,5 +143,13 @@ def failure_notice(context: dg.RunFailureSensorContext, lake: LakeResource) -> N
     context.log.info(f"notice written to {path}")
 
 
+silver_carries_on = dg.AutomationConditionSensorDefinition(
+    "silver_carries_on",
+    target=dg.AssetSelection.groups("streams", "gold"),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Computes streams and gold of the hours whose silver another run has materialised.",
+)
+
 schedules = [close_the_hour]
-sensors = [dropped_files, failure_notice]
+sensors = [dropped_files, failure_notice, silver_carries_on]

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from dagster_lake.alert_checks import alert_checks
+from dagster_lake.alerts.kinds import alert_kinds
+from dagster_lake.assets.alert_notices import alert_notices_assets
 from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
 from dagster_lake.assets.dbt import dbt_assets
@@ -9,15 +12,30 @@ from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
+from dagster_lake.near_real_time import events_arriving, near_real_time_job
 from dagster_lake.resources.adls import adls_resources
+from dagster_lake.resources.dbt import manifest
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
+from dagster_lake.stream_declarations import stream_declarations
+
+streams = stream_declarations(manifest()).values()
+alerts = alert_kinds(streams)
 
 defs = dg.Definitions(
-    assets=[*source_assets(), *contract_assets(), *dbt_assets(), engagement_report, *databricks_job_assets()],
-    asset_checks=contract_checks(),
-    jobs=jobs,
+    assets=[
+        *source_assets(),
+        *contract_assets(),
+        *dbt_assets(),
+        *alert_notices_assets(alerts),
+        *stream_analytics_assets(streams),
+        engagement_report,
+        *databricks_job_assets(),
+    ],
+    asset_checks=[*contract_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
+    jobs=[*jobs, near_real_time_job],
     schedules=schedules,
-    sensors=[*sensors, *databricks_job_sensors()],
+    sensors=[*sensors, events_arriving, *databricks_job_sensors()],
     resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,
 )

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
+from dagster_lake.assets.follow import follows_silver
 from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
@@ -55,9 +56,17 @@ def dbt_assets() -> list[dg.AssetsDefinition]:
     streams = [node for node in models if node["schema"] == STREAMS]
     gold = [node for node in models if node["schema"] != STREAMS]
     return [
-        *([_multi_asset("streams", found, streams, hourly)] if streams else []),
-        _multi_asset("gold_hourly", found, [node for node in gold if HOURLY_TAG in node["tags"]], hourly),
-        _multi_asset("gold_full", found, [node for node in gold if HOURLY_TAG not in node["tags"]], None),
+        *([_multi_asset("streams", found, streams, hourly, follows_silver(open_hour=True))] if streams else []),
+        _multi_asset(
+            "gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, follows_silver(open_hour=False)
+        ),
+        _multi_asset(
+            "gold_full",
+            found,
+            [n for n in gold if HOURLY_TAG not in n["tags"]],
+            None,
+            follows_silver(open_hour=True, by_hour=False),
+        ),
     ]
 
 
@@ -66,15 +75,16 @@ def _multi_asset(
     found: Mapping[str, Any],
     models: Iterable[Mapping[str, Any]],
     partitions: dg.PartitionsDefinition[str] | None,
+    automation: dg.AutomationCondition,
 ) -> dg.AssetsDefinition:
     translator = LakeTranslator(DagsterDbtTranslatorSettings(enable_source_metadata=False))
     specs, nodes_by_key = [], {}
     for model in models:
         spec = translator.get_asset_spec(found, model["unique_id"], None)
         specs.append(
-            spec.replace_attributes(kinds={"dbt", "delta"}, group_name=model["schema"]).merge_attributes(
-                metadata={"dagster/column_lineage": column_lineage(found, model, translator)}
-            )
+            spec.replace_attributes(
+                kinds={"dbt", "delta"}, group_name=model["schema"], automation_condition=automation
+            ).merge_attributes(metadata={"dagster/column_lineage": column_lineage(found, model, translator)})
         )
         nodes_by_key[spec.key] = model["unique_id"]
     checks = list(_checks(found, translator, specs))
@@ -137,14 +147,18 @@ def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:
 
 def _materialized(key: dg.AssetKey, result: NodeResult, engine: str) -> dg.MaterializeResult[None]:
     from dagster_lake.assets.preview import preview
+    from dagster_lake.assets.stream_plots import stream_plot
 
     written = result.written
     if written is None:
         raise RuntimeError(f"dbt reports {result.name} as built, but nothing was stored")
     table = written.pinned
     rows: dict[str, Any] = {}
+    if key.path[0] == STREAMS:
+        hours = table.partitions() if written.partitions is None else written.partitions
+        rows["plot"] = dg.MetadataValue.md(stream_plot(table, hours))
     if written.partitions is not None:
-        rows = {
+        rows |= {
             "dagster/partition_row_count": table.rows(written.partitions),
             "replaced_partitions": dg.MetadataValue.text(_listed(written.partitions)),
         }

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from dagster_lake.assets.svg import as_image, timeline
 from dagster_lake.storage.delta import Pinned
@@ -21,7 +22,13 @@ _MEASURES = {
 _WINDOW_END = "time_bucket(INTERVAL 5 MINUTE, _time - INTERVAL 1 MICROSECOND) + INTERVAL 5 MINUTE"
 _BUSIEST = "(SELECT http_method FROM results GROUP BY ALL ORDER BY sum(pageviews) DESC, http_method LIMIT 1)"
 
-_Row = tuple[datetime, int, float | None, float | None, float | None]
+
+class _Window(NamedTuple):
+    end: datetime
+    counted: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
 
 
 def stream_plot(table: Pinned, hours: Collection[str]) -> str:
@@ -43,12 +50,12 @@ def stream_plot(table: Pinned, hours: Collection[str]) -> str:
             counted = "pageviews in each window"
             busiest = next((method for (method,) in con.execute(_BUSIEST).fetchall()), None)
             title = f"latency of {busiest}, ms"
-            rows = con.execute(_own_percentiles(), [busiest]).fetchall()[-WINDOWS:]
+            windows = [_Window(*row) for row in con.execute(_own_percentiles(), [busiest]).fetchall()[-WINDOWS:]]
         else:
             counted = "results in each 5 minutes"
             value, title = next((_MEASURES[name] for name in table.schema.names if name in _MEASURES), (None, ""))
-            rows = _without_gaps(con.execute(_percentiles_of(value)).fetchall())
-    return _plotted(rows, counted, title)
+            windows = _without_gaps([_Window(*row) for row in con.execute(_percentiles_of(value)).fetchall()])
+    return _plotted(windows, counted, title)
 
 
 def _own_percentiles() -> str:
@@ -61,20 +68,21 @@ def _percentiles_of(value: str | None) -> str:
     return f"SELECT {_WINDOW_END}, count(*), {own} FROM results GROUP BY 1 ORDER BY 1"
 
 
-def _without_gaps(rows: list[_Row]) -> list[_Row]:
+def _without_gaps(windows: list[_Window]) -> list[_Window]:
     """The last windows, those without results among them."""
-    if not rows:
-        return rows
-    by_window = {row[0]: row for row in rows}
-    last = rows[-1][0]
-    first = max(rows[0][0], last - (WINDOWS - 1) * WINDOW)
+    if not windows:
+        return windows
+    by_end = {window.end: window for window in windows}
+    last = windows[-1].end
+    first = max(windows[0].end, last - (WINDOWS - 1) * WINDOW)
     ends = [first + place * WINDOW for place in range((last - first) // WINDOW + 1)]
-    return [by_window.get(end, (end, 0, None, None, None)) for end in ends]
+    return [by_end.get(end, _Window(end, 0, None, None, None)) for end in ends]
 
 
-def _plotted(rows: list[_Row], counted: str, title: str) -> str:
-    if not rows:
+def _plotted(windows: list[_Window], counted: str, title: str) -> str:
+    if not windows:
         return "no results"
-    lines = {name: [row[2 + place] for row in rows] for place, name in enumerate(_PERCENTILES)} if title else {}
-    picture = timeline([f"{row[0]:%H:%M}" for row in rows], lines, title, [int(row[1]) for row in rows], counted)
-    return as_image(picture, f"{counted} until {rows[-1][0]:%Y-%m-%d %H:%M} UTC")
+    lines = {name: [getattr(window, name) for window in windows] for name in _PERCENTILES} if title else {}
+    times, counts = [f"{window.end:%H:%M}" for window in windows], [int(window.counted) for window in windows]
+    picture = timeline(times, lines, title, counts, counted)
+    return as_image(picture, f"{counted} until {windows[-1].end:%Y-%m-%d %H:%M} UTC")
