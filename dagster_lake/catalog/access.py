@@ -26,7 +26,9 @@ def schema_grants(config: CatalogConfig, schema: str, dbt_layers: Iterable[str])
     """
     groups = config.groups
     if schema in dbt_layers:
-        return _grants((groups.readers, _READ), (groups.analysts, _READ), (_step(config), (*_WRITE, "CREATE_TABLE")))
+        # What customers did one by one is not for everybody who reads totals.
+        readers = [(groups.readers, _READ)] if schema == "gold" else []
+        return _grants(*readers, (groups.analysts, _READ), (_step(config), (*_WRITE, "CREATE_TABLE")))
     return {
         "bronze": _grants((groups.engineers, _READ), (_step(config), _WRITE)),
         "quarantine": _grants((groups.engineers, _READ), (_step(config), _WRITE)),

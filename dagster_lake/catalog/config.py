@@ -39,7 +39,7 @@ class Groups(_Strict):
     """Account groups; each gets what its own layer needs and no more. A person may be in several."""
 
     readers: Principal = Field(description="give the account group that reads gold")
-    analysts: Principal = Field(description="give the account group that reads silver and gold")
+    analysts: Principal = Field(description="give the account group that reads silver, streams and gold")
     engineers: Principal = Field(description="give the account group that looks into bronze and quarantine")
     sensitive_readers: Principal = Field(description="give the account group that may see personal data in clear")
 

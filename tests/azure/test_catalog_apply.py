@@ -102,7 +102,7 @@ def test_an_empty_workspace_gets_everything(applied: Workspace) -> None:
     assert credential["azure_managed_identity"]["access_connector_id"].endswith("accessConnectors/lake")
     assert fake.external_locations["shop_dev_sensitive"]["url"] == f"{ROOT}/sensitive/"
     schemas = {name.split(".")[1] for name in fake.schemas} - {"default", "information_schema"}
-    assert schemas == {"bronze", "silver", "gold", "quarantine", "sensitive", "operations", "masks"}
+    assert schemas == {"bronze", "silver", "streams", "gold", "quarantine", "sensitive", "operations", "masks"}
     assert {name: volume["volume_type"] for name, volume in fake.volumes.items()} == {
         "shop_dev.bronze.raw": "EXTERNAL",
         "shop_dev.sensitive.raw": "EXTERNAL",

@@ -177,7 +177,7 @@ def test_nobody_gets_more_than_the_grants_table_says(desired: State) -> None:
     }
     assert readable == {
         "shop-readers": ["shop_dev.gold"],
-        "shop-analysts": ["shop_dev.gold", "shop_dev.silver"],
+        "shop-analysts": ["shop_dev.gold", "shop_dev.silver", "shop_dev.streams"],
         "shop-engineers": ["shop_dev.bronze", "shop_dev.quarantine"],
         "shop-sensitive": ["shop_dev.sensitive"],
     }
