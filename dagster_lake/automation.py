@@ -16,14 +16,16 @@ LATE_HOURS = 3
 MISSED_HOURS = 48
 SETTLED_SECONDS = 5
 
-_hourly_assets = dg.AssetSelection.groups("sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports")
+_hourly_assets = dg.AssetSelection.groups(
+    "sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports"
+)
 _snapshots = [["raw", c.name] for c in contracts().values() if isinstance(c.source, FileSource)]
 
 hourly_job = dg.define_asset_job(
     "hourly",
     selection=_hourly_assets,
     partitions_def=hourly,
-    description="Everything for one lake hour, or a range of hours in one run: sources, raw, bronze, silver, streams, gold.",
+    description="Everything for one lake hour, or for a range of them in one run, from sources to streams and gold.",
 )
 snapshots_job = dg.define_asset_job(
     "snapshots",
