@@ -263,7 +263,7 @@ def _sessions(views: Sequence[Row]) -> Iterable[Row]:
 
 def _anomalies(views: Sequence[Row]) -> Iterable[Row]:
     """Means in tenths of a millisecond, rounded half up; the standard deviation by its definition."""
-    minutes = {place: rows for place, rows in _grouped(views, MINUTE).items() if len(rows) >= 10}
+    minutes = {place: rows for place, rows in _grouped(views, MINUTE).items() if len(rows) >= 20}
     means = {
         place: math.floor(sum(r["latency"] for r in rows) * 10 / len(rows) + 0.5) for place, rows in minutes.items()
     }
@@ -273,7 +273,7 @@ def _anomalies(views: Sequence[Row]) -> Iterable[Row]:
             continue
         mean = sum(before) / len(before)
         deviation = math.sqrt(sum((m - mean) ** 2 for m in before) / len(before))
-        if means[end, method] - mean > 4 * deviation:
+        if means[end, method] - mean > 5 * deviation:
             yield {
                 "http_method": method,
                 "window_start": instant(end - MINUTE),

@@ -275,21 +275,21 @@ def test_a_minute_far_above_the_hour_before_it_is_an_anomaly_and_the_edges_are_n
             world.view(at("11:30") + timedelta(minutes=number, seconds=place + 1), 1, latency=latency, method=method)
 
     for number in range(70):
-        minute(number, *[95, 105][number % 2 : number % 2 + 1] * 10)
-        minute(number, *[500] * 9, method="PUT")  # too few to judge
-    minute(29, *[100] * 10, method="POST")
-    minute(70, *[120] * 10)  # the mean is 100, the standard deviation 5: no more than four of them
-    minute(70, *[900] * 10, method="POST")
-    minute(71, *[130] * 9, 140)
+        minute(number, *[95, 105][number % 2 : number % 2 + 1] * 20)
+        minute(number, *[500] * 19, method="PUT")  # too few to judge
+    minute(29, *[100] * 20, method="POST")
+    minute(70, *[125] * 20)  # the mean is 100, the standard deviation 5: no more than five of them
+    minute(70, *[900] * 20, method="POST")
+    minute(71, *[140] * 19, 160)
     world.view("13:30", 9)
     rows = built(lake, world, "latency_anomalies")["latency_anomalies"]
-    assert told(rows, "http_method", "_time", "mean_latency", "baseline_windows") == [("GET", at("12:42"), 131.0, 60)]
+    assert told(rows, "http_method", "_time", "mean_latency", "baseline_windows") == [("GET", at("12:42"), 141.0, 60)]
 
 
 def test_an_anomaly_is_told_once_there_are_30_minutes_to_compare_with(lake: Lake) -> None:
     world = StreamWorld()
     for number in range(31):
-        for second in range(10):
+        for second in range(20):
             latency = 100 if number < 29 else 900 + 100 * number
             world.view(at("11:45:01") + timedelta(minutes=number, seconds=second), latency=latency)
     world.view("13:30", 9)
@@ -315,9 +315,9 @@ def random_world(seed: int) -> StreamWorld:
             world.view(arrival, user, shown=shown, uri=uri, method=method, latency=draw.randint(0, 4000))
         else:
             world.rate(arrival, user, draw.randint(1, 5), given=shown)
-    for second in range(400):  # minutes with enough views to be compared, too
-        world.view(at("12:20:00.5") + timedelta(seconds=second * 5), 5, latency=draw.randint(80, 120))
-    for _ in range(12):
+    for second in range(1100):  # minutes with enough views to be compared, too
+        world.view(at("12:20:00.5") + timedelta(seconds=second * 2), 5, latency=draw.randint(80, 120))
+    for _ in range(20):
         world.view(at("12:52:59") + timedelta(seconds=draw.random()), 5, latency=draw.randint(300, 900))
     return world
 

@@ -304,7 +304,7 @@ def rendered(raw_code: str, variables: Mapping[str, Any]) -> str:
     kept = "stream reference ref tumbling_end sessions is_first over_limit boundaries_crossed shifted percentile_cont "
     kept += "top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of"
     context = {name: asked(name) for name in kept.split()}
-    context |= {"var": variables.__getitem__, "lake_type": lambda name: name, "config": lambda **_: ""}
+    context |= {"execute": True, "var": variables.__getitem__, "lake_type": lambda name: name, "config": lambda **_: ""}
     macros = (DBT_PROJECT / "macros/streams/pageviews_with_stars.sql").read_text()
     module = environment.from_string(macros).make_module(context)
     own = {"pageviews_with_stars": vars(module)["pageviews_with_stars"]}

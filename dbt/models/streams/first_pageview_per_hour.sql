@@ -1,8 +1,11 @@
+{#- `if execute`: dbt reads the model of a unit test once without variables. -#}
+{%- set interval_ms = var('first_pageview_minutes') * 60000 if execute else 0 -%}
+
 with views as (
 
     select
         events.*,
-        {{ is_first('_time', var('first_pageview_minutes') * 60000, ['user_id']) }} as is_first
+        {{ is_first('_time', interval_ms, ['user_id']) }} as is_first
     from {{ stream('pageviews') }} as events
 
 )

@@ -1,7 +1,9 @@
-{%- set window_ms = var('anomaly_window_minutes') * 60000 -%}
+{#- `if execute`: dbt reads the model of a unit test once without variables. -#}
+{%- set window_ms = var('anomaly_window_minutes') * 60000 if execute else 0 -%}
 {#- Windows end a whole `window_ms` apart: half of one between the oldest that counts and the one before it, so that it
     does not matter on which side a window exactly as old as the limit would fall. -#}
-{%- set limit_ms = var('anomaly_baseline_minutes') * 60000 + window_ms // 2 -%}
+{%- set limit_ms = var('anomaly_baseline_minutes') * 60000 + window_ms // 2 if execute else 0 -%}
+{%- set sigmas_squared = var('anomaly_sigmas') ** 2 if execute else 0 -%}
 {%- set by = ['http_method'] -%}
 
 -- A mean of few views says more about the views than about the site: such windows are left out altogether.
@@ -69,4 +71,4 @@ select
 from compared
 where others >= {{ var('anomaly_least_windows') }}
     and excess > 0
-    and excess * excess > {{ var('anomaly_sigmas') * var('anomaly_sigmas') }} * spread
+    and excess * excess > {{ sigmas_squared }} * spread

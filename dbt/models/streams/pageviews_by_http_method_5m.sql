@@ -1,4 +1,5 @@
-{%- set window_ms = var('pageviews_window_minutes') * 60000 -%}
+{#- `if execute`: dbt reads the model of a unit test once without variables. -#}
+{%- set window_ms = var('pageviews_window_minutes') * 60000 if execute else 0 -%}
 
 with views as (
 

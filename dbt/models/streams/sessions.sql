@@ -1,4 +1,6 @@
-{%- set timeout_ms, max_ms = var('session_timeout_minutes') * 60000, var('session_max_minutes') * 60000 -%}
+{#- `if execute`: dbt reads the model of a unit test once without variables. -#}
+{%- set timeout_ms = var('session_timeout_minutes') * 60000 if execute else 0 -%}
+{%- set max_ms = var('session_max_minutes') * 60000 if execute else 0 -%}
 {%- set time, arrival = micros_of('_time'), micros_of('_enqueued_time') -%}
 {%- set last_first = [time ~ ' desc', arrival ~ ' desc', '_partition', '_sequence_number desc'] -%}
 {%- set epoch = instant_of(0) -%}
