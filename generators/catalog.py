@@ -11,32 +11,48 @@ from generators.counter import Ints
 from generators.world import World
 
 
-class DataSet(Protocol):
-    """A module of clean rows, addressed by row number."""
+class Rows(Protocol):
+    """Clean rows, addressed by row number."""
 
-    NAME: str
-    SCHEMA: pa.Schema
-
+    @property
+    def NAME(self) -> str: ...
+    @property
+    def SCHEMA(self) -> pa.Schema: ...
     def rows_at(self, world: World, rows: Ints) -> pa.RecordBatch: ...
+
+
+class TextRows(Rows, Protocol):
+    """Rows that leave their source as JSON text, one key per row."""
+
+    def keys(self, world: World, rows: Ints) -> pa.Array: ...
+
+
+class ArrivingRows(TextRows, Protocol):
+    """Rows that arrive at an event hub one after the other since they `began`; all times in microseconds."""
+
+    def user_ids(self, world: World, rows: Ints) -> Ints: ...
+    def began(self, world: World) -> int: ...
+    def arrivals(self, world: World, rows: Ints) -> Ints: ...
+    def event_times(self, world: World, rows: Ints) -> Ints: ...
+    def rows_near(self, world: World, moments: Ints) -> Ints: ...
+
+
+class DataSet(Rows, Protocol):
+    """A module of rows."""
+
     def batches(
         self, world: World, start_row: int, stop_row: int, batch_rows: int = 65_536
     ) -> Iterator[pa.RecordBatch]: ...
 
 
-class TextDataSet(DataSet, Protocol):
-    """A data set that leaves its source as JSON text, one key per row."""
-
-    def keys(self, world: World, rows: Ints) -> pa.Array: ...
+class TextDataSet(TextRows, DataSet, Protocol):
+    """A data set that leaves its source as JSON text."""
 
 
-class EventDataSet(TextDataSet, Protocol):
-    """A data set that arrives at an event hub; all times in microseconds."""
+class EventDataSet(ArrivingRows, TextDataSet, Protocol):
+    """A data set that arrives at an event hub, hour by hour."""
 
-    def user_ids(self, world: World, rows: Ints) -> Ints: ...
-    def arrivals(self, world: World, rows: Ints) -> Ints: ...
-    def event_times(self, world: World, rows: Ints) -> Ints: ...
     def slices_of_hour(self, world: World, hour: datetime, slice_rows: int) -> Iterator[Ints]: ...
-    def rows_near(self, world: World, moments: Ints) -> Ints: ...
 
 
 SNAPSHOTS: dict[str, TextDataSet] = {module.NAME: module for module in (users, vip_users, products)}

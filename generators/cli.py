@@ -1,19 +1,39 @@
-"""`python -m generators`: write a data set of any size to a file."""
+"""`python -m generators`: write a data set of any size to a file, or send events live."""
 
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
+from generators.cli_stream import HELP as _STREAM_HELP
+from generators.cli_stream import stream
 from generators.dials import Dirt
 from generators.export import Format, export
 from generators.world import World
 
-app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+_HELP = """
+Make data for the lake: rows of a data set in a file, or events sent to an event hub as they happen.
+
+**Examples**
+
+A million users as JSON lines (more: `python -m generators write --help`):
+
+`python -m generators users --rows 1_000_000 --out users.jsonl`
+
+A million orders as Parquet, with order_items.parquet beside it:
+
+`python -m generators orders --rows 1_000_000 --format parquet --out orders.parquet`
+
+A thousand pageviews a second for ten minutes (more: `python -m generators stream --help`):
+
+`python -m generators stream pageviews --rate 1000/s --for 10m`
+"""
 
 _EXAMPLES = """
 Write any number of rows of a data set. The same options always give the same bytes.
@@ -36,6 +56,21 @@ Pageviews 5,000,000 to 5,999,999 on a bad day, but without late ones:
 
 `python -m generators pageviews --start-row 5_000_000 --rows 1_000_000 --dirt heavy --late 0 --out views.jsonl`
 """
+
+
+class _WritingByDefault(TyperGroup):
+    """`python -m generators users ...` writes users: the command's name need not be given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_WritingByDefault, help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
+)
+app.command(help=_STREAM_HELP)(stream)
 
 
 class DataSetName(StrEnum):
@@ -64,7 +99,7 @@ Dial = Annotated[float | None, typer.Option(min=0.0, max=1.0, rich_help_panel="S
 
 
 @app.command(help=_EXAMPLES)
-def generate(
+def write(
     dataset: Annotated[DataSetName, typer.Argument(help="What to write.")],
     rows: Annotated[int, typer.Option(min=1, help="Clean rows to write (order_items: orders); dirt comes on top.")],
     out: Annotated[Path, typer.Option(help="The file to write, or the folder with --format files. Replaced if there.")],

@@ -1,12 +1,13 @@
 """What leaves a source as text: the JSON lines of some rows, with their dirt."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from generators.catalog import EVENTS, TextDataSet
+from generators.catalog import EVENTS, ArrivingRows, TextRows
 from generators.columns import take, text_bytes, times
 from generators.counter import Ints, below, stream
 from generators.dials import Dirt, Kind
@@ -37,7 +38,7 @@ class Lines:
     rows: Ints
 
 
-def lines_of(world: World, source: TextDataSet, rows: Ints, dirt: Dirt) -> Lines:
+def lines_of(world: World, source: TextRows, rows: Ints, dirt: Dirt) -> Lines:
     """Every line that comes with `rows`: the row itself, then a copy of an earlier one, a broken and an invalid one."""
     good = _good(world, source, rows, dirt)
     copied_at, copied = copies(world, source, dirt, rows)
@@ -63,14 +64,14 @@ def lines_of(world: World, source: TextDataSet, rows: Ints, dirt: Dirt) -> Lines
     return Lines(take(text, order), kinds[order], places[order], origins[order])
 
 
-def _good(world: World, source: TextDataSet, rows: Ints, dirt: Dirt) -> pa.Array:
+def _good(world: World, source: TextRows, rows: Ints, dirt: Dirt) -> pa.Array:
     """The rows' own lines, including dirt that alters but does not add."""
     name = source.NAME
     batch = source.rows_at(world, rows)
     if name in EVENTS:
         late = touched(world, name, Kind.LATE, dirt, rows)
         if late.any():
-            events = EVENTS[name]
+            events = cast(ArrivingRows, source)
             back_dated = events.arrivals(world, rows) - lateness(world, name, rows)
             event_times = times(np.where(late, back_dated, events.event_times(world, rows)))
             batch = batch.set_column(batch.schema.get_field_index("event_time"), "event_time", event_times)
@@ -96,7 +97,7 @@ def _malformed(world: World, data_set: str, rows: Ints, good: pa.Array) -> pa.Ar
     return take(pa.concat_arrays([cut, no_colon, garbage]), at)
 
 
-def _invalid(world: World, source: TextDataSet, rows: Ints) -> pa.Array:
+def _invalid(world: World, source: TextRows, rows: Ints) -> pa.Array:
     groups = spoiled(world, source.NAME, rows, fields_of(source.rows_at(world, rows)))
     texts = pa.concat_arrays([objects(fields) for _, fields in groups])
     return take(texts, np.argsort(np.concatenate([places for places, _ in groups])))

@@ -74,6 +74,11 @@ def user_ids(world: World, rows: Ints) -> Ints:
     return sessions.user_of(world, sessions.session_of(world, rows))
 
 
+def began(world: World) -> int:
+    """Since when there are any, in microseconds."""
+    return microseconds(world.epoch)
+
+
 def arrivals(world: World, rows: Ints) -> Ints:
     """When each pageview reaches the event hub, in microseconds; never decreasing with the row."""
     return arrival_pace(world).arrivals(stream(world.seed, NAME, "arrival"), rows)

@@ -1,13 +1,15 @@
 """Which rows each kind of dirt touches. The lines and the dirt manifest both ask here, so they cannot disagree."""
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 
-from generators.catalog import EVENTS, TextDataSet
+from generators.catalog import EVENTS, ArrivingRows, TextRows
 from generators.columns import text_of, uuids
 from generators.counter import Bools, Ints, below, chance, stream
 from generators.dials import Dirt, Kind
-from generators.pace import MICROSECONDS, microseconds
+from generators.pace import MICROSECONDS
 from generators.world import World
 
 _FRESH_IDS = 1_000_000_000_000
@@ -23,16 +25,16 @@ def touched(world: World, data_set: str, kind: Kind, dirt: Dirt, rows: Ints) -> 
     return chance(stream(world.seed, data_set, "dirt", kind), rows, dirt.rate(kind, data_set))
 
 
-def copies(world: World, source: TextDataSet, dirt: Dirt, rows: Ints) -> tuple[Ints, Ints]:
+def copies(world: World, source: TextRows, dirt: Dirt, rows: Ints) -> tuple[Ints, Ints]:
     """Duplicates that come right after some of `rows`: (place in `rows`, the earlier row that is sent again)."""
     places = np.flatnonzero(touched(world, source.NAME, Kind.DUPLICATE, dirt, rows))
     key = stream(world.seed, source.NAME, "dirt", "copy")
     after = rows[places]
     if source.NAME not in EVENTS:
         return places, after - below(key, after, np.minimum(after + 1, _COPY_WITHIN_LINES))
-    events = EVENTS[source.NAME]
+    events = cast(ArrivingRows, source)
     now = events.arrivals(world, after)
-    age = (now - microseconds(world.epoch)) // MICROSECONDS
+    age = (now - events.began(world)) // MICROSECONDS
     back = _SOONEST_COPY + below(key, after, np.clip(age, 1, _AIMED_COPY_SECONDS)) * MICROSECONDS
     again = events.rows_near(world, now - back)
     # Where events are far apart, the nearest one may be outside the time allowed: then nothing is sent again.

@@ -75,6 +75,11 @@ def user_ids(world: World, rows: Ints) -> Ints:
     return pageviews.user_ids(world, pageview_rows(world, rows))
 
 
+def began(world: World) -> int:
+    """Since when there are any, in microseconds."""
+    return microseconds(world.epoch)
+
+
 def arrivals(world: World, rows: Ints) -> Ints:
     """When each rating reaches the event hub: 10 to 600 s after its pageview's event time, in microseconds."""
     return event_times(world, rows) + below(stream(world.seed, NAME, "delay"), rows, _NETWORK_DELAY + 1)

@@ -1,0 +1,81 @@
+"""Where a live stream goes. Alone in this package it knows the lake, and only when a stream is started."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from generators.world import World
+
+if TYPE_CHECKING:
+    from dagster_lake.resources.event_hub import EventHub
+    from dagster_lake.settings import Settings
+
+
+class TargetError(Exception):
+    """The event hub cannot be opened, or takes no more; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An event hub to send to, and the generated world that its lake has."""
+
+    name: str
+    world: World
+    send: Callable[[pa.RecordBatch], None]
+
+
+@contextmanager
+def open_target(hub: str, hub_folder: Path | None, namespace: str | None) -> Iterator[Target]:
+    """The embedded event hub in `hub_folder`, Azure's in `namespace`, or the one that the settings name.
+
+    Raises `TargetError` when it cannot be opened; so does `send` when it cannot go on.
+    """
+    from dagster_lake.resources.azure_event_hub import AzureEventHub
+    from dagster_lake.resources.world import world_of
+    from dagster_lake.settings import Settings
+
+    if hub_folder is not None and namespace is not None:
+        raise TargetError("--hub-folder and --namespace are both given; keep one of them")
+    with _telling():
+        settings = Settings()
+        if namespace is not None:
+            settings = settings.model_copy(update={"event_hubs": namespace, "event_hubs_connection": None})
+        opened, place = _opened(settings, hub_folder)
+
+    def send(batch: pa.RecordBatch) -> None:
+        with _telling():
+            opened.send(hub, [batch])
+
+    try:
+        yield Target(f"event hub {hub!r} in {place}", replace(world_of(settings), vip_users=0), send)
+    finally:
+        if isinstance(opened, AzureEventHub):
+            opened.close()
+
+
+def _opened(settings: "Settings", hub_folder: Path | None) -> "tuple[EventHub, object]":
+    from dagster_lake.resources.azure_event_hub import AzureEventHub
+    from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+    from dagster_lake.resources.sources import open_event_hub
+    from dagster_lake.storage.paths import Lake
+
+    if hub_folder is not None:
+        return EmbeddedEventHub(hub_folder), hub_folder
+    lake = Lake.placed(settings)
+    opened = open_event_hub(settings, lake)
+    return opened, opened.connection.namespace if isinstance(opened, AzureEventHub) else lake.sources / "event_hub"
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turns the lake's own errors into TargetError."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("dagster_lake."):
+            raise
+        raise TargetError(str(error)) from error
