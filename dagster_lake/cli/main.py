@@ -15,6 +15,7 @@ from dagster_lake.cli.preview import preview
 from dagster_lake.cli.query import query
 from dagster_lake.cli.reset import reset
 from dagster_lake.cli.status import status
+from dagster_lake.cli.stream import stream
 
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False)
 
@@ -53,6 +54,6 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, status, query, preview, doctor, reset):
+for command in (demo, stream, status, query, preview, doctor, reset):
     app.command()(command)
 app.add_typer(catalog, name="catalog")

@@ -123,6 +123,16 @@ def losers_select(contract: Contract, dialect: Dialect) -> str:
     )
 
 
+def valid_keys_select(contract: Contract, dialect: Dialect, relation: str) -> str:
+    """The typed keys, the position and the partition of each row of ``relation``, rows like bronze's, that is valid."""
+    position = [f.name for f in position_fields(contract)]
+    return (
+        f"SELECT {_named_values(dedupe_of(contract).keys, dialect)}, {', '.join(position)}, "
+        f"{partition_field(contract).name} FROM {_read(contract, dialect, relation)} "
+        f"WHERE NOT ({_broken(contract, dialect)})"
+    )
+
+
 def silver_select(contract: Contract, dialect: Dialect) -> str:
     """The silver rows: valid, typed, masked, and not among ``losers``."""
     values = {p.name: _published(p, contract, dialect) for p in contract.properties}

@@ -254,6 +254,34 @@ def _invoke(
             raise DbtRunError(f"dbt could not run: {error}") from error
 
 
+def compiled(models: Sequence[str], inline: str, lake: Lake, settings: Settings) -> tuple[dict[str, str], str]:
+    """The SQL of these models, by unique id, and of ``inline``, a query in dbt's language; over all hours.
+
+    Tables are named in it by schema and name, as a session shows them. Raises DbtRunError for what does not compile.
+    """
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    target = DBT_TARGET / "runs" / name
+    with _one_dbt, _session(name, lake, settings) as session:
+        nodes = manifest()["nodes"]
+        names = ["fqn:" + ".".join(nodes[id]["fqn"]) for id in models]
+        selected = _compile(["--select", *names, "--indirect-selection", "empty"], target, session, settings)
+        (query,) = _compile(["--inline", inline], target, session, settings).values()
+    shutil.rmtree(target, ignore_errors=True)
+    return selected, query
+
+
+def _compile(arguments: Sequence[str], target: Path, session: "Session", settings: Settings) -> dict[str, str]:
+    from dbt.cli.main import dbtRunner
+
+    profile = _TARGETS[settings.engine]
+    manifest = _parsed(_stamp(DBT_PROJECT), profile, json.dumps(session.workspace))
+    variables = json.dumps({**session.workspace, **session.variables})
+    done = dbtRunner(manifest=manifest).invoke(["compile", *arguments, "--vars", variables, *_flags(target, profile)])
+    if not done.success:
+        raise DbtRunError(f"dbt could not compile {' '.join(arguments)}: {done.exception or done.result}")
+    return {result.node.unique_id: result.node.compiled_code for result in done.result}  # type: ignore[union-attr]
+
+
 def _selector(manifest: "Manifest", unique_id: str) -> str:
     return "fqn:" + ".".join(manifest.nodes[unique_id].fqn)
 

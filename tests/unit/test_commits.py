@@ -27,6 +27,7 @@ ALLOWED = {
     "cli/": {"": "what a person types, not a step of the lake"},
     "resources/dbt_sources.py": {"": "writes the project's own file when a developer asks"},
     "engines/dbt_session.py": {"DbtSession._show_unread": "dbt's DuckDB, which is in memory"},
+    "live/early.py": {"EarlyAlerts": "a DuckDB in memory, which dies with the process"},
     "landing/attempt.py": {
         "AttemptFolder.new_file": "called within raw.<data set>.files",
         "AttemptFolder.write_parquet": "called within raw.<data set>.files",

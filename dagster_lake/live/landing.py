@@ -1,0 +1,85 @@
+"""Landing what is new, again and again, hour after hour."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dagster_lake import clock
+from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
+from dagster_lake.landing.land import land_hours
+from dagster_lake.landing.result import Sources
+from dagster_lake.live.finished import finished_hours, hours_to_do
+from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.storage.manifest import read_manifest
+from dagster_lake.storage.paths import Lake
+
+
+@dataclass
+class Pass:
+    """What one look at the hubs brought, by data set.
+
+    ``settled`` is up to when the hub's events had all come into sight before they were read; a hub that could not be
+    read is in ``failures``, with the reason. ``hours`` are those that were looked at, ``rows`` counts their new events,
+    ``changed`` are the hours whose raw is not as it was, and ``complete`` those that will not change any more.
+    """
+
+    settled: dict[str, datetime] = field(default_factory=dict)
+    hours: dict[str, list[str]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    complete: dict[str, list[str]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class LiveLanding:
+    """Which hours of which data sets are still to be landed, from the unfinished ones to the open one."""
+
+    def __init__(self, lake: Lake, contracts: Iterable[Contract], sources: Sources) -> None:
+        self.lake, self.sources = lake, sources
+        self.contracts = {contract.name: contract for contract in contracts}
+        now, finished = clock.utc_now(), finished_hours(lake)
+        self.first = {name: hours_to_do(finished.get(name), now).first for name in self.contracts}
+        self._next = dict(self.first)
+        self._rows: dict[tuple[str, str], int] = {}
+
+    def _due(self, name: str) -> list[str]:
+        """The hours of a data set that are not complete, up to the open one."""
+        return HourRange(self._next[name], max(hour_of(clock.utc_now()), self._next[name])).keys
+
+    def land(self) -> Pass:
+        """Lands what is new in every hour that is due.
+
+        Raises LandingError for an hour of which the hub has forgotten events before they were landed.
+        """
+        found = Pass()
+        for name, contract in self.contracts.items():
+            assert isinstance(contract.source, EventHubSource)
+            try:
+                settled = self.sources.event_hub.settled_until(contract.source.hub)
+                self._land(contract, found)
+                found.settled[name] = settled
+            except EventHubError as error:
+                found.failures[name] = str(error)
+        return found
+
+    def _land(self, contract: Contract, found: Pass) -> None:
+        name = contract.name
+        found.hours[name] = self._due(name)
+        for hour in found.hours[name]:
+            known = self._rows.get((name, hour))
+            before = self._landed_rows(contract, hour) if known is None else known
+            (landed,) = land_hours(contract, self.lake, HourRange.of(hour), self.sources)
+            # Of an hour that another process landed nobody here knows what was made of it.
+            if landed.changed or known is None:
+                found.changed.setdefault(name, []).append(hour)
+            found.rows[name] = found.rows.get(name, 0) + landed.rows - before
+            self._rows[name, hour] = landed.rows
+            if landed.complete and parse_hour(hour) == self._next[name]:
+                found.complete.setdefault(name, []).append(hour)
+                self._next[name] += HOUR
+                del self._rows[name, hour]
+
+    def _landed_rows(self, contract: Contract, hour: str) -> int:
+        manifest = read_manifest(self.lake.raw_partition(contract.name, hour, sensitive=contract.sensitive))
+        return manifest.rows if manifest else 0

@@ -1,0 +1,190 @@
+"""What ``lake stream`` does: one thread lands, judges and tells; another makes tables; a third posts to the webhook."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dagster_lake import clock
+from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.alerts.notices import Rows
+from dagster_lake.alerts.notify import deliver, tell
+from dagster_lake.lake_hour import HourRange, parse_hour
+from dagster_lake.live.early import EarlyAlerts
+from dagster_lake.live.finished import note_finished
+from dagster_lake.live.landing import LiveLanding, Pass
+from dagster_lake.live.plan import Plan
+from dagster_lake.live.status import Status
+from dagster_lake.live.tables import LiveTables, Stopped
+from dagster_lake.live.worker import Worker
+from dagster_lake.resources.lake import LakeResource
+
+WEBHOOK_SECONDS = 2.0
+"""Alerts of this long are posted together."""
+TABLES, _WEBHOOK, _EARLY = "tables", "webhook", "early alerts"
+
+
+class Live:
+    """Events on their way into the lake.
+
+    ``say`` takes lines for people; ``finished`` is told of hours, by data set, that were landed whole and of which
+    every table was made.
+    """
+
+    def __init__(
+        self,
+        resource: LakeResource,
+        plan: Plan,
+        say: Callable[[str], None],
+        finished: Callable[[Mapping[str, list[str]]], None],
+    ) -> None:
+        self._resource, self._plan, self._say, self._finished = resource, plan, say, finished
+        self._landing = LiveLanding(resource.lake, plan.contracts.values(), resource.sources)
+        self._stopping = threading.Event()
+        self._tables = LiveTables(
+            resource.lake,
+            resource.settings,
+            resource.engine,
+            plan.contracts,
+            plan.kinds,
+            plan.run,
+            self._stopping.is_set,
+            say,
+        )
+        self._lock = threading.Lock()
+        self._stale: dict[str, set[str]] = {}  # hours whose tables are to be made, by data set
+        self._complete: dict[str, set[str]] = {}  # those among them that will not change any more
+        self._newest: dict[str, str] = {}  # the last hour that has landed, by data set
+        self.status = Status(clock.utc_now())
+
+    def run(self, stop: threading.Event, every: float, seconds: float | None, show: Callable[[Status], None]) -> None:
+        """Goes on until ``stop`` is set, or for ``seconds``, and looks at the hubs ``every`` so many seconds.
+
+        When the time is up, the tables are brought up to what has landed; when stopped, they are left as they stand.
+        ``show`` is called after each look. Raises LandingError when an hour cannot be landed whole.
+        """
+        with ExitStack() as ending:
+            judges = self._judges(ending)
+            pause = self._resource.settings.stream_seconds
+            tables = Worker(TABLES, self._make_tables, pause, lambda error: self._failed(TABLES, error))
+            ending.callback(lambda: tables.end(finish=not stop.is_set()))
+            webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))
+            ending.callback(lambda: webhook.end(finish=True))
+            ending.callback(lambda: self._stopping.set() if stop.is_set() else None)
+            began = time.monotonic()
+            while not stop.is_set() and (seconds is None or time.monotonic() - began < seconds):
+                turn = time.monotonic()
+                found = self._land()
+                if found.changed:
+                    tables.wake()
+                if self._judge(judges, found):
+                    webhook.wake()
+                show(self.status)
+                stop.wait(max(0.0, every - (time.monotonic() - turn)))
+
+    # ---- landing ----
+
+    def _land(self) -> Pass:
+        found = self._landing.land()
+        with self._lock:
+            _add(self._stale, found.changed)
+            _add(self._complete, found.complete)
+            self.status.behind = self.status.behind or bool(found.changed)
+            for name, hours in found.changed.items():
+                self._newest[name] = max(*hours, self._newest.get(name, ""))
+        self.status.count(clock.utc_now(), found.rows)
+        for name in self._plan.contracts:
+            self._tell_of_failure(name, found.failures.get(name))
+        return found
+
+    # ---- alerts at once ----
+
+    def _judges(self, ending: ExitStack) -> dict[str, EarlyAlerts]:
+        lake, settings = self._resource.lake, self._resource.settings
+        judges = {}
+        for name, sql in self._plan.early.items():
+            judge = EarlyAlerts(lake, settings, self._plan.contracts[name], sql, self._landing.first[name])
+            judges[name] = judge
+            ending.callback(judge.close)
+        return judges
+
+    def _judge(self, judges: dict[str, EarlyAlerts], found: Pass) -> bool:
+        """Tells of the alerts among what has landed; whether any of them was not told before."""
+        told = False
+        for name, judge in list(judges.items()):
+            if name not in found.settled:
+                continue
+            try:
+                alerts = judge.judge(found.hours[name], found.settled[name])
+                told = self._tell(alerts) or told
+            except Exception as error:  # they will be told from the tables
+                del judges[name]
+                self._failed(_EARLY, error)
+        return told
+
+    def _tell(self, alerts: Mapping[AlertKind, pa.Table]) -> bool:
+        rows = {kind: Rows(found) for kind, found in alerts.items() if found}
+        if not rows:
+            return False
+        noted = tell(self._resource.lake, self._resource.settings, rows, self._plan.run, self._say)
+        new = sum(noted.states.values())
+        if new:
+            arrived = max(pc.max(found["_enqueued_time"]).as_py() for found in alerts.values() if found)
+            self.status.alerts += new
+            self.status.alert_seconds = (clock.utc_now() - arrived).total_seconds()
+        return new > 0
+
+    def _deliver(self) -> None:
+        """Posts what is due; why a webhook does not take it is said once, and it is tried again with what comes."""
+        sent = deliver(self._resource.lake, self._resource.settings, self._plan.run, lambda line: None)
+        self._tell_of_failure(_WEBHOOK, sent.failure)
+
+    # ---- tables ----
+
+    def _make_tables(self) -> None:
+        with self._lock:
+            stale, self._stale = self._stale, {}
+            complete, self._complete = self._complete, {}
+        if not stale:
+            return
+        try:
+            seconds = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
+        except BaseException as error:
+            with self._lock:
+                _add(self._stale, stale)
+                _add(self._complete, complete)
+            if isinstance(error, Stopped):
+                return
+            raise
+        self.status.tables_at, self.status.tables_seconds = clock.utc_now(), seconds
+        with self._lock:
+            self.status.behind = bool(self._stale)
+        self._tell_of_failure(TABLES, None)
+        if complete:
+            note_finished(self._resource.lake, {name: parse_hour(max(hours)) for name, hours in complete.items()})
+            self._finished({name: sorted(hours) for name, hours in complete.items()})
+
+    def _from_the_first(self, name: str, hours: Collection[str]) -> HourRange:
+        """The hours from the first of these on: what is new in one may be the first copy of an event of a later one."""
+        return HourRange.of(min(hours), self._newest[name])
+
+    # ---- failures ----
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._tell_of_failure(what, f"{type(error).__name__}: {error}")
+
+    def _tell_of_failure(self, what: str, reason: str | None) -> None:
+        """Says why something fails, once until the reason is another or it works again."""
+        if reason is None:
+            self.status.failures.pop(what, None)
+        elif self.status.failures.get(what) != reason:
+            self.status.failures[what] = reason
+            self._say(f"{what}: {reason}")
+
+
+def _add(to: dict[str, set[str]], hours: Mapping[str, Iterable[str]]) -> None:
+    for name, of_data_set in hours.items():
+        to.setdefault(name, set()).update(of_data_set)

@@ -1,0 +1,70 @@
+"""What ``lake stream`` is to do: which data sets, which alerts, and by what SQL some of these are judged early."""
+
+import os
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from dagster_lake.alerts.kinds import AlertKind, alert_kinds
+from dagster_lake.contract import Contract, ContractError, EventHubSource, contracts
+from dagster_lake.live.early import EarlySql
+from dagster_lake.resources.dbt import compiled, manifest
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one process does.
+
+    ``contracts`` are the event data sets to land, by name, and ``kinds`` the streams that give alerts; ``early`` says,
+    by data set, by what SQL some of them are judged before the tables. ``run`` names the process among others.
+    """
+
+    contracts: Mapping[str, Contract]
+    kinds: list[AlertKind]
+    early: Mapping[str, EarlySql]
+    run: str
+
+
+def plan(lake: Lake, settings: Settings, data_sets: Collection[str]) -> Plan:
+    """The plan for these data sets, for all that come from event hubs when none is named.
+
+    Raises ContractError for a name that is none of them.
+    """
+    events = {name: c for name, c in contracts().items() if isinstance(c.source, EventHubSource)}
+    for name in data_sets:
+        if name not in events:
+            raise ContractError(f"{name!r} does not come from an event hub; name some of {', '.join(events)}")
+    chosen = {name: contract for name, contract in events.items() if not data_sets or name in data_sets}
+    streams = stream_declarations(manifest())
+    kinds = alert_kinds(streams.values())
+    return Plan(
+        chosen,
+        kinds,
+        _early(lake, settings, chosen, kinds, streams),
+        f"lake stream {socket.gethostname()} {os.getpid()}",
+    )
+
+
+def _early(
+    lake: Lake,
+    settings: Settings,
+    chosen: Collection[str],
+    kinds: list[AlertKind],
+    streams: Mapping[str, StreamDeclaration],
+) -> dict[str, EarlySql]:
+    found = {}
+    for name in chosen:
+        ids = {kind: f"model.dagster_lake.{kind.stream}" for kind in kinds if _looks_back(streams[kind.stream], name)}
+        if ids:
+            models, stream = compiled(list(ids.values()), f"select * from {{{{ stream('{name}') }}}}", lake, settings)
+            found[name] = EarlySql({kind: models[id] for kind, id in ids.items()}, stream)
+    return found
+
+
+def _looks_back(stream: StreamDeclaration, data_set: str) -> bool:
+    """Whether each row follows from one event of ``data_set`` and those before it, so that it is final at once."""
+    waits = (stream.window, stream.join, stream.first, stream.baseline)
+    return list(stream.inputs) == [data_set] and not stream.reference and not any(waits)

@@ -1,0 +1,63 @@
+"""Making the tables of the hours that changed: bronze, silver and quarantine of each data set, then the streams."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.alerts.notify import tell
+from dagster_lake.alerts.written import written_hours
+from dagster_lake.contract import Contract
+from dagster_lake.engines.base import Engine, Step
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.resources.dbt import STREAMS, build, manifest
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+
+
+class Stopped(Exception):
+    """The work was left at a point from which it can be done again."""
+
+
+@dataclass(frozen=True)
+class LiveTables:
+    """What makes the tables, as a Dagster run makes them of the same hours.
+
+    ``stopping`` is asked between steps; ``say`` takes what is told of alerts.
+    """
+
+    lake: Lake
+    settings: Settings
+    engine: Engine
+    contracts: Mapping[str, Contract]
+    kinds: list[AlertKind]
+    run: str
+    stopping: Callable[[], bool]
+    say: Callable[[str], None]
+
+    def make(self, hours: Mapping[str, HourRange]) -> float:
+        """Makes the tables of these hours, by data set; the seconds that took.
+
+        Raises Stopped when it was asked to stop in between; what engines and dbt raise passes through.
+        """
+        started = time.monotonic()
+        for layer in ("bronze", "silver"):
+            for name, of_data_set in hours.items():
+                self._go_on()
+                self.engine.run(Step(name, layer, tuple(of_data_set.keys)))
+        self._go_on()
+        every = HourRange(min(h.first for h in hours.values()), max(h.last for h in hours.values()))
+        for _ in build(stream_models(), every, self.lake, self.settings):
+            pass  # build raises when a model fails
+        tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
+        return time.monotonic() - started
+
+    def _go_on(self) -> None:
+        if self.stopping():
+            raise Stopped
+
+
+def stream_models() -> list[str]:
+    """The dbt models of the streams, by their unique ids."""
+    nodes = manifest()["nodes"].values()
+    return sorted(n["unique_id"] for n in nodes if n["resource_type"] == "model" and n["schema"] == STREAMS)

@@ -1,0 +1,88 @@
+"""A worker does what it is woken for, in order, and ends when it is told to."""
+
+import threading
+
+from dagster_lake.live.worker import Worker
+
+PATIENCE = 10.0
+
+
+class Job:
+    """Work that tells when it begins, and goes on when it is let."""
+
+    def __init__(self, *failures: Exception | None) -> None:
+        self.begun, self.let = threading.Semaphore(0), threading.Semaphore(0)
+        self.failures = list(failures)
+        self.done = 0
+
+    def __call__(self) -> None:
+        self.begun.release()
+        assert self.let.acquire(timeout=PATIENCE)
+        if self.failures and (failure := self.failures.pop(0)):
+            raise failure
+        self.done += 1
+
+
+def no_failure(error: Exception) -> None:
+    raise AssertionError(error)
+
+
+def test_it_works_once_for_all_that_happened_while_it_worked() -> None:
+    job = Job()
+    worker = Worker("test", job, 0.0, no_failure)
+    worker.wake()
+    assert job.begun.acquire(timeout=PATIENCE)
+    for _ in range(5):
+        worker.wake()
+    job.let.release()
+    assert job.begun.acquire(timeout=PATIENCE)
+    job.let.release()
+    worker.end(finish=True)
+    assert job.done == 2
+
+
+def test_ending_with_finish_does_what_it_was_woken_for_without_waiting_for_the_pause() -> None:
+    job = Job()
+    worker = Worker("test", job, 3600.0, no_failure)
+    for _ in range(2):
+        worker.wake()
+        job.let.release()
+        if not job.done:
+            assert job.begun.acquire(timeout=PATIENCE)
+    worker.end(finish=True)
+    assert job.done == 2
+
+
+def test_ending_without_finish_leaves_what_it_was_woken_for() -> None:
+    job = Job()
+    worker = Worker("test", job, 3600.0, no_failure)
+    worker.wake()
+    assert job.begun.acquire(timeout=PATIENCE)
+    worker.wake()
+    job.let.release()
+    worker.end(finish=False)
+    assert job.done == 1
+
+
+def test_what_failed_is_told_and_tried_again() -> None:
+    told: list[Exception] = []
+    job = Job(ValueError("at first"))
+    worker = Worker("test", job, 0.0, told.append)
+    worker.wake()
+    for _ in range(2):
+        job.let.release()
+        assert job.begun.acquire(timeout=PATIENCE)
+    worker.end(finish=True)
+    assert job.done == 1
+    assert [str(error) for error in told] == ["at first"]
+
+
+def test_what_fails_at_the_end_does_not_hold_it_up() -> None:
+    told: list[Exception] = []
+    job = Job(ValueError("for ever"), ValueError("for ever"))
+    worker = Worker("test", job, 3600.0, told.append)
+    worker.wake()
+    job.let.release()
+    worker.end(finish=True)
+    assert job.done == 0
+    assert told
