@@ -21,7 +21,12 @@ ERRORS: list[tuple[str, object, str, str]] = [
     ("a field of no name alike", filled_in(owner="x"), "owner", "remove it"),
     ("an unknown group", filled_in(groups={**GROUPS, "reader": "x"}), "groups.reader", "did you mean readers?"),
     ("no groups", without("groups"), "groups: is missing", "sensitive_readers"),
-    ("a group that is missing", filled_in(groups={"readers": "a"}), "groups.analysts: is missing", "silver, streams and gold"),
+    (
+        "a group that is missing",
+        filled_in(groups={"readers": "a"}),
+        "groups.analysts: is missing",
+        "silver, streams and gold",
+    ),
     (
         "a group without a name",
         filled_in(groups={**GROUPS, "readers": " "}),
