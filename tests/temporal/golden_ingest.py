@@ -71,6 +71,14 @@ QUESTIONS = [
         policy="drop",
     ),
     ingested(
+        "equal to the watermark is kept, however soon a later event raises it",
+        {1: "10:00:00", 2: "09:59:10", 3: "10:00:00.2"},
+        ("10:00:00", "10:00:00"),
+        ("10:00:00.1", "09:59:10"),
+        ("10:00:00.2", "10:00:00.2"),
+        policy="drop",
+    ),
+    ingested(
         "drop discards an event below the watermark",
         {1: "10:00:00"},
         ("10:00:00", "10:00:00"),
@@ -91,6 +99,13 @@ QUESTIONS = [
         ("10:00:00", "10:00:40"),
         ("10:00:01", "10:00:01"),
         ("10:00:02", "09:59:45"),
+    ),
+    ingested(
+        "an event that came early holds the watermark up for five minutes, from one hour into the next",
+        {1: "09:59:51", 2: "09:59:01", 3: "09:59:01.000001"},
+        ("09:54:51", "09:59:51"),
+        ("10:00:00.5", "09:50:00"),
+        ("10:00:01.000001", "09:50:00"),
     ),
     ingested(
         "with a tolerance of 0 every event out of order is adjusted to the greatest time before it",

@@ -29,12 +29,14 @@ def arrivals(draw: st.DrawFn) -> list[Arrived]:
     step = draw(st.sampled_from([0, 1, SECOND - 1, SECOND, 7 * SECOND, 30 * SECOND]))
     # On both sides of an hour, where a span of arrival ends.
     arrival, events = BASE + draw(st.sampled_from([0, -1, 1, -10 * SECOND, -200 * SECOND, -310 * SECOND])), []
-    for number in range(draw(st.integers(0, 40))):
+    numbers = dict.fromkeys(["0", "1", "10", "2"], 0)
+    for _ in range(draw(st.integers(0, 40))):
         arrival += draw(st.sampled_from([0, 0, step]) | st.integers(0, 2 * SECOND))
         behind = draw(st.sampled_from(EDGES) | st.integers(-320, 70))
         jitter = draw(st.sampled_from([-1, 0, 0, 1]) | st.integers(-SECOND, SECOND))
-        partition = draw(st.sampled_from(["0", "1", "10", "2"]))
-        events.append(Arrived(arrival, partition, number, arrival - behind * SECOND + jitter))
+        partition = draw(st.sampled_from(list(numbers)))
+        events.append(Arrived(arrival, partition, numbers[partition], arrival - behind * SECOND + jitter))
+        numbers[partition] += 1
     return draw(st.permutations(events))
 
 
