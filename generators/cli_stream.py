@@ -156,7 +156,9 @@ class _Teller:
 
     def __exit__(self, *_: object) -> None:
         self._line.stop()
-        self._console.print(f"{self._text()}. To go on: --start-row {self._start_row + self._progress.rows}")
+        self._console.print(
+            f"{self._text()}. To go on: --start-row {self._start_row + self._progress.rows}", soft_wrap=True
+        )
 
     def _text(self) -> str:
         seconds = max(time.monotonic() - self._began, 0.001)

@@ -17,6 +17,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from pydantic import SecretStr
+from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.contract import contracts
@@ -25,8 +26,9 @@ from dagster_lake.landing.land import land_hours, manifests
 from dagster_lake.landing.result import LandingError, Sources
 from dagster_lake.resources import event_batch
 from dagster_lake.resources.azure_event_hub import SETTLED, AzureEventHub
-from dagster_lake.resources.azure_hub_connection import HubConnection, Patience
+from dagster_lake.resources.azure_hub_connection import AT_ONCE, HubConnection, Patience
 from dagster_lake.resources.azure_hub_reader import SLOTS
+from dagster_lake.resources.captured_event_hub import CapturedEventHub
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, EventHubError, Position, SendInterrupted
 from dagster_lake.resources.sources import open_event_hub
@@ -34,6 +36,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 
+from .captured import Captured, capture
 from .fake_event_hub import KEY, FakeEventHubs
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -255,12 +258,12 @@ def test_a_broker_that_is_started_again_in_mid_read_loses_and_doubles_nothing(
 ) -> None:
     monkeypatch.setattr(event_batch, "BATCH_EVENTS", 50)
     for partition in range(3):
-        fake.put("clicks", partition, *((at(i), None, f"{partition} {i}".encode()) for i in range(1, 5_001)))
+        fake.put("clicks", partition, *((at(i), None, f"{partition} {i}".encode()) for i in range(1, 2_001)))
     reading = hub.read("clicks", NOON, NOON + HOUR)
     first = next(reading)
     with fake.down():
         pass
-    assert len(bodies(iter([first, *reading]))) == 15_000
+    assert len(bodies(iter([first, *reading]))) == 6_000
     assert fake.receivers > 3
 
 
@@ -301,10 +304,10 @@ def test_two_readers_at_once_both_read_everything(fake: FakeEventHubs) -> None:
 
 
 def test_more_partitions_than_are_read_at_once_are_all_read() -> None:
-    with FakeEventHubs(wide=40) as fake:
-        for partition in range(40):
+    with FakeEventHubs(wide=AT_ONCE + 2) as fake:
+        for partition in range(AT_ONCE + 2):
             fake.put("wide", partition, (at(partition + 1), None, str(partition).encode()))
-        assert bodies(hub_of(fake).read("wide", *ALWAYS)) == [str(partition).encode() for partition in range(40)]
+        assert bodies(hub_of(fake).read("wide", *ALWAYS)) == [b"%d" % p for p in range(AT_ONCE + 2)]
 
 
 def test_a_reader_that_goes_away_ends_its_threads(
@@ -534,14 +537,20 @@ PAGEVIEWS = contracts()["pageviews"]
 ARRIVALS = [(at(1), "7", b'{"event_id":"a"}'), (at(3_600_000), "7", b"{not json"), (at(3_600_001), "8", b"{}")]
 
 
-@pytest.fixture(params=["embedded", "azure"])
+@pytest.fixture(params=["embedded", "azure", "captured"])
 def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventHub]:
-    """The same events in either hub."""
+    """The same events in each kind of hub."""
     if request.param == "embedded":
         embedded = EmbeddedEventHub(tmp_path / "event_hub")
         columns = dict(zip(["enqueued_time", "partition_key", "body"], zip(*ARRIVALS, strict=True), strict=True))
         embedded.append("pageviews", "arrivals", [pa.RecordBatch.from_pydict({n: list(v) for n, v in columns.items()})])
         yield embedded
+        return
+    if request.param == "captured":
+        records = [Captured(number, instant, body, key) for number, (instant, key, body) in enumerate(ARRIVALS)]
+        for begun, some in ((NOON, records[:1]), (NOON + timedelta(minutes=55), records[1:])):
+            capture(tmp_path / "capture" / "pageviews", 0, begun, some)
+        yield CapturedEventHub(UPath(tmp_path / "capture"))
         return
     with FakeEventHubs(pageviews=4) as fake:
         for instant, key, body in ARRIVALS:
@@ -557,10 +566,10 @@ def landed_rows(lake: Lake, hour: str) -> list[dict[str, Any]]:
     return [row for _, _, file in landed_files(folder, manifest) for row in pq.read_table(str(file)).to_pylist()]
 
 
-def test_an_hour_lands_the_same_from_either_hub(
+def test_an_hour_lands_the_same_from_each_kind_of_hub(
     filled: EventHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "utc_now", lambda: NOON + 2 * HOUR + timedelta(minutes=5))
+    monkeypatch.setattr(clock, "utc_now", lambda: NOON + 2 * HOUR + timedelta(minutes=25))
     lake, sources = Lake.at(str(tmp_path / "lake")), Sources(filled, None)  # type: ignore[arg-type]
     hours = HourRange.of("2026-01-05T12", "2026-01-05T13")
     first, second = land_hours(PAGEVIEWS, lake, hours, sources)
