@@ -36,8 +36,8 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         automation_condition=follows_silver(open_hour=True),
         partitions_def=hourly,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        description="Every alert once: when it was noted, and whether the webhook took it. Alerts of old events are "
-        "noted and not sent.",
+        description="Every alert once: when it was noted, and the request to the webhook that carries it. Alerts of "
+        "old events are noted and not sent.",
         metadata={
             "dagster/table_name": "streams.alert_notices",
             "dagster/column_schema": dg.TableSchema(

@@ -147,7 +147,7 @@ def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:
 
 def _materialized(key: dg.AssetKey, result: NodeResult, engine: str) -> dg.MaterializeResult[None]:
     from dagster_lake.assets.preview import preview
-    from dagster_lake.assets.stream_plots import stream_plot
+    from dagster_lake.assets.stream_plots import stream_plots
 
     written = result.written
     if written is None:
@@ -156,7 +156,7 @@ def _materialized(key: dg.AssetKey, result: NodeResult, engine: str) -> dg.Mater
     rows: dict[str, Any] = {}
     if key.path[0] == STREAMS:
         hours = table.partitions() if written.partitions is None else written.partitions
-        rows["plot"] = dg.MetadataValue.md(stream_plot(table, hours))
+        rows |= {name: dg.MetadataValue.md(plot) for name, plot in stream_plots(table, hours).items()}
     if written.partitions is not None:
         rows |= {
             "dagster/partition_row_count": table.rows(written.partitions),

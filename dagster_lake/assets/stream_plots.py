@@ -1,15 +1,18 @@
-"""A plot of what a run wrote of a stream: how many results in each window, and their latency where they have one."""
+"""Plots of what a run wrote of a stream: how many results in each window, and their latency where they have one."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from dagster_lake.assets.sparkline import sparklines
 from dagster_lake.assets.svg import as_image, timeline
 from dagster_lake.storage.delta import Pinned
 
 WINDOW = timedelta(minutes=5)
 WINDOWS = 72
 """At most so many are shown, the last ones."""
+
+TEXT_WINDOWS = 36
 
 _PERCENTILES = ("p50", "p95", "p99")
 _MEASURES = {
@@ -31,11 +34,12 @@ class _Window(NamedTuple):
     p99: float | None
 
 
-def stream_plot(table: Pinned, hours: Collection[str]) -> str:
-    """Markdown with a picture over windows of five minutes, (start, end], of the results' ``_time`` in lake ``hours``.
+def stream_plots(table: Pinned, hours: Collection[str]) -> dict[str, str]:
+    """Markdown for the metadata of a run that wrote lake ``hours``: ``windows`` in text, and ``plot``, a picture.
 
-    Below are the results of each window, above are percentiles of their latency or duration. A table that has
-    percentiles itself shows those of the method with the most pageviews.
+    Both show, over windows of five minutes, (start, end], of the results' ``_time``: how many results each has, and
+    percentiles of their latency or duration. A table that has percentiles itself shows those of the method with the
+    most pageviews. Dagster shows the text in place, because it is short, and the picture on a click.
     """
     import duckdb
 
@@ -79,10 +83,15 @@ def _without_gaps(windows: list[_Window]) -> list[_Window]:
     return [by_end.get(end, _Window(end, 0, None, None, None)) for end in ends]
 
 
-def _plotted(windows: list[_Window], counted: str, title: str) -> str:
+def _plotted(windows: list[_Window], counted: str, title: str) -> dict[str, str]:
     if not windows:
-        return "no results"
+        return {"windows": "no results"}
     lines = {name: [getattr(window, name) for window in windows] for name in _PERCENTILES} if title else {}
     times, counts = [f"{window.end:%H:%M}" for window in windows], [int(window.counted) for window in windows]
     picture = timeline(times, lines, title, counts, counted)
-    return as_image(picture, f"{counted} until {windows[-1].end:%Y-%m-%d %H:%M} UTC")
+    last = windows[-1].end
+    shown = {name: values[-TEXT_WINDOWS:] for name, values in {**lines, counted.split()[0]: counts}.items()}
+    return {
+        "windows": sparklines(f"{title or counted}, until {last:%Y-%m-%d %H:%M} UTC", shown),
+        "plot": as_image(picture, f"{counted} until {last:%Y-%m-%d %H:%M} UTC"),
+    }

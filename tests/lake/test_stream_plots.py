@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dagster_lake.assets.stream_plots import WINDOWS, stream_plot
+from dagster_lake.assets.stream_plots import TEXT_WINDOWS, WINDOWS, stream_plots
 from dagster_lake.lake_hour import hour_key, hour_of
 from dagster_lake.storage.delta import Pinned, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
@@ -38,6 +38,10 @@ def written(root: Path, schema: pa.Schema, rows: list[dict[str, object]]) -> Pin
     pinned = pin(spec.uri)
     assert pinned
     return pinned
+
+
+def stream_plot(table: Pinned, hours: list[str]) -> str:
+    return stream_plots(table, hours)["plot"]
 
 
 def at(minutes: float) -> datetime:
@@ -106,7 +110,31 @@ def test_a_plot_of_many_days_stays_small_and_shows_the_last_windows(tmp_path: Pa
 
 @pytest.mark.parametrize("schema", [EVENTS, OWN_PERCENTILES])
 def test_no_results_are_said_in_words(tmp_path: Path, schema: pa.Schema) -> None:
-    assert stream_plot(written(tmp_path, schema, []), ["2026-01-05T12"]) == "no results"
+    assert stream_plots(written(tmp_path, schema, []), ["2026-01-05T12"]) == {"windows": "no results"}
+
+
+def test_the_text_shows_the_last_windows_with_their_least_and_greatest_number(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"latency": 100 * n, "_time": at(n * 5)} for n in (1, 2, 4)]
+    text = stream_plots(written(tmp_path, EVENTS, rows), ["2026-01-05T12"])["windows"]
+    assert text == "\n".join(
+        [
+            "```",
+            "latency, ms, until 2026-01-05 12:20 UTC",
+            "p50     ▃▅ █ 100 to 400",
+            "p95     ▃▅ █ 100 to 400",
+            "p99     ▃▅ █ 100 to 400",
+            "results ██▁█ 0 to 1",
+            "```",
+        ]
+    )
+
+
+def test_the_text_of_many_days_is_short_enough_to_be_shown_in_place(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"latency": 10**9 + n, "_time": at(5 * n)} for n in range(1, 500)]
+    table = written(tmp_path, EVENTS, rows)
+    text = stream_plots(table, table.partitions())["windows"]
+    assert text.count("█") == 4 * TEXT_WINDOWS
+    assert len(text) < 1000
 
 
 def test_text_of_the_data_cannot_become_markup(tmp_path: Path) -> None:
