@@ -15,14 +15,14 @@ COLUMNS = {
 def ingested(
     statement: str,
     answer: dict[int, str],
-    *events: tuple[str, str] | tuple[str, str, str],
+    *events: tuple[str, str | None] | tuple[str, str, str],
     late_ms: int = 60_000,
     out_of_order_ms: int = 50_000,
     policy: str = "adjust",
 ) -> Question:
     """Events as (arrival, event time[, partition]), numbered from 1; the answer is the time of each that is kept."""
     given: list[Row] = [
-        (at(event[0]), event[2] if len(event) == 3 else "0", number, at(event[1]), "2026-01-05T09")
+        (at(event[0]), event[2] if len(event) == 3 else "0", number, event[1] and at(event[1]), "2026-01-05T09")
         for number, event in enumerate(events, 1)
     ]
 
@@ -36,6 +36,7 @@ def ingested(
 
 
 QUESTIONS = [
+    ingested("an event without a time is dropped", {2: "10:00:00"}, ("10:00:05", None), ("10:00:05", "10:00:00")),
     ingested("an event in time keeps its time", {1: "10:00:00"}, ("10:00:05", "10:00:00")),
     ingested("lateness equal to the tolerance is untouched", {1: "10:00:00"}, ("10:01:00", "10:00:00")),
     ingested(

@@ -30,8 +30,8 @@ def silver(draw: st.DrawFn) -> pa.Table:
         st.lists(
             st.integers(0, HOURS * 60).map(lambda m: m * 60 * SECOND)
             | st.tuples(st.integers(1, HOURS - 1), st.integers(-400, 400)).map(lambda t: (t[0] * 3600 + t[1]) * SECOND),
-            min_size=1,
-            max_size=60,
+            min_size=draw(st.sampled_from([1, 50])),
+            max_size=70,
         )
     )
     events = []
@@ -44,7 +44,7 @@ def silver(draw: st.DrawFn) -> pa.Table:
 
 
 @pytest.mark.parametrize(("model", "look_back"), MODELS, ids=lambda m: getattr(m, "__name__", ""))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(events=silver(), draw=st.randoms(use_true_random=False))
 def test_by_hours_as_at_once(model: Callable[[Macros], str], look_back: int, events: pa.Table, draw: Random) -> None:
     landed = sorted(set(events["_lake_hour"].to_pylist()))

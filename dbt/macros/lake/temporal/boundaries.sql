@@ -10,7 +10,8 @@
   {%- set found = [] -%}
   {%- for name, spellings in names.items() if part | lower in spellings -%}{%- do found.append(name) -%}{%- endfor -%}
   {%- if not found -%}
-    {%- do exceptions.raise_compiler_error('boundaries_crossed: part ' ~ part ~ ' is unknown; use one of ' ~ names | join(', ')) -%}
+    {%- do exceptions.raise_compiler_error(
+        'boundaries_crossed: part ' ~ part ~ ' is unknown; use one of ' ~ names | join(', ')) -%}
   {%- endif -%}
   cast({{ boundaries_until(found[0], b) }} - {{ boundaries_until(found[0], a) }} as bigint)
 {%- endmacro %}

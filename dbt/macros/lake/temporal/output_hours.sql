@@ -38,7 +38,8 @@
   {%- else -%}
     {%- set conditions = [] -%}
     {%- for first, last in consecutive_hours(hours) -%}
-      {%- do conditions.append(instant ~ ' > ' ~ start_of_hour(first) ~ ' and ' ~ instant ~ ' <= ' ~ end_of_hour(last)) -%}
+      {%- set after = instant ~ ' > ' ~ start_of_hour(first) -%}
+      {%- do conditions.append(after ~ ' and ' ~ instant ~ ' <= ' ~ end_of_hour(last)) -%}
     {%- endfor -%}
     ({{ conditions | join(' or ') }})
   {%- endif -%}

@@ -1,5 +1,5 @@
 {# Session windows, in FROM: every row of `relation` with the `session_start` and `session_end` of its session. `keys`
-   are SessionWindow's OVER (PARTITION BY ...); without them one session spans everything.
+   are SessionWindow's OVER (PARTITION BY ...); without them one session spans everything. `ts` and `keys` are columns.
 
    Events of a key follow one another in a chain as long as none comes more than `timeout` after the one before. A
    session opens at the first event of a chain, and ends `timeout` after its last event, or at the cut: the first
@@ -32,7 +32,9 @@
       from (
         select
           followed.*,
-          max(case when _before is null or {{ micros }} - _before > {{ timeout }} then {{ micros }} end) {{ in_order }} as _chain
+          max(
+            case when _before is null or {{ micros }} - _before > {{ timeout }} then {{ micros }} end
+          ) {{ in_order }} as _chain
         from (
           select events.*, lag({{ micros }}) {{ in_order }} as _before
           from {{ relation }} as events

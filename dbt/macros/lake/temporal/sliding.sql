@@ -27,7 +27,10 @@
       select
         placed.*,
         {{ unnested(list_of(['_span', '_span + 1'])) }} as _met
-      from (select events.*, {{ micros }} as _at, {{ floor_quotient(micros, size) }} as _span from {{ relation }} as events) as placed
+      from (
+        select events.*, {{ micros }} as _at, {{ floor_quotient(micros, size) }} as _span
+        from {{ relation }} as events
+      ) as placed
     ) as events
       on events._met = {{ floor_quotient('changes._changed', size) }}
       and events._at <= changes._changed

@@ -12,10 +12,12 @@
   {%- set tolerance = (var('out_of_order_ms', 50000) if out_of_order_ms is none else out_of_order_ms) * 1000 -%}
   {%- set policy = policy or var('event_order_policy', 'adjust') -%}
   {%- if policy not in ('adjust', 'drop') -%}
-    {%- do exceptions.raise_compiler_error("stream('" ~ name ~ "'): policy " ~ policy ~ ' is unknown; use adjust or drop') -%}
+    {%- do exceptions.raise_compiler_error(
+        "stream('" ~ name ~ "'): policy " ~ policy ~ ' is unknown; use adjust or drop') -%}
   {%- endif -%}
   {%- set early = 300000000 -%}
   {%- set event, arrival = micros_of('event_time'), micros_of('_enqueued_time') -%}
+  {%- set reach = early + late - tolerance -%}
   {%- set adjusted = 'greatest(' ~ event ~ ', ' ~ arrival ~ ' - ' ~ late ~ ')' -%}
   {%- set kept -%}
     {{ is_one_of('_lake_hour', stream_reads()) }} and {{ event }} <= {{ arrival }} + {{ early }}
@@ -26,7 +28,7 @@
       events.*,
       {{ instant_of('coalesce(below.watermark, ' ~ adjusted ~ ')') }} as _time
     from {{ source('silver', name) }} as events
-    left join {{ below_watermark(source('silver', name), kept, adjusted, tolerance, early + late - tolerance) }} as below
+    left join {{ below_watermark(source('silver', name), kept, adjusted, reach, tolerance) }} as below
       on below.arrived = events._enqueued_time
       and below.of_partition = events._partition
       and below.number = events._sequence_number
@@ -46,7 +48,7 @@
    An event raises the watermark for those that arrive less than `reach` after it; the others are later than that
    anyway. So slices are put in order by spans, each with those of the span before that reach into it, and no step looks
    at everything at once. #}
-{% macro below_watermark(events, kept, adjusted, tolerance, reach) -%}
+{% macro below_watermark(events, kept, adjusted, reach, tolerance) -%}
   {%- set slice = 250000 -%}
   {%- set reach_slices = [reach, 0] | max // slice + 2 -%}
   {%- set span_slices = [reach_slices, 14400] | max -%}

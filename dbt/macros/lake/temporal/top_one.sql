@@ -1,10 +1,10 @@
-{# TopOne() OVER (ORDER BY ...): an aggregate that gives the first of its rows in an order. `value` is an expression, or a
-   list of columns, which gives a record. `order_by` lists numbers or instants, each an expression that may end in asc
+{# TopOne() OVER (ORDER BY ...): an aggregate that gives the first of its rows in an order. `value` is an expression, or
+   a list of columns, which gives a record. `order_by` lists numbers or instants, each an expression that may end in asc
    or desc; null is the smallest. What descends on Spark is negated: give an instant as micros_of(...) there. Rows equal
    in all of these are taken in the order of their arrival; rows that are no events give other columns as `ties`. #}
 {% macro top_one(value, order_by, ties=arrival_order()) -%}
   {%- set fields = {} -%}
-  {%- if value is not string -%}{%- for name in value -%}{%- do fields.update({name: name}) -%}{%- endfor -%}{%- endif -%}
+  {%- for name in ([] if value is string else value) -%}{%- do fields.update({name: name}) -%}{%- endfor -%}
   {%- set terms = [] -%}
   {%- for term in order_by + ties -%}
     {%- set words = (term | trim).split() -%}

@@ -13,7 +13,7 @@
     union all
     {%- endif %}
     select
-      {{ "cast('" ~ window.id ~ "' as " if window.id is defined else 'cast(null as ' }}{{ lake_type('varchar') }}) as window_id,
+      cast({{ "'" ~ window.id ~ "'" if window.id is defined else 'null' }} as {{ lake_type('varchar') }}) as window_id,
       windows_of_kind.*
     from {{ windows_of(relation, ts, keys, aggregates, window) }} as windows_of_kind
     {%- endfor %}
