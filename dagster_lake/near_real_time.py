@@ -123,13 +123,14 @@ class _Arrivals:
 
 
 def _look(lake: LakeResource, cursor: Cursor) -> _Arrivals:
+    from dagster_lake.landing.hubs import hub_of
     from dagster_lake.resources.event_hub import EventHubError
 
     found = _Arrivals()
     for contract in _events:
         assert isinstance(contract.source, EventHubSource)
         try:
-            newest = lake.sources.event_hub.newest(contract.source.hub)
+            newest = hub_of(contract, lake.lake, lake.sources).newest(contract.source.hub)
         except EventHubError as error:
             found.failures.append(f"{contract.name}: {error}")
             continue

@@ -7,6 +7,7 @@ from datetime import datetime
 from dagster_lake import clock
 from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
+from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Sources
 from dagster_lake.live.finished import finished_hours, hours_to_do
@@ -56,7 +57,7 @@ class LiveLanding:
         for name, contract in self.contracts.items():
             assert isinstance(contract.source, EventHubSource)
             try:
-                settled = self.sources.event_hub.settled_until(contract.source.hub)
+                settled = hub_of(contract, self.lake, self.sources).settled_until(contract.source.hub)
                 self._land(contract, found)
                 found.settled[name] = settled
             except EventHubError as error:
