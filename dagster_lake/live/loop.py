@@ -68,7 +68,7 @@ class Live:
         """
         with ExitStack() as ending:
             judges = self._judges(ending)
-            pause = self._resource.settings.stream_seconds
+            pause = self._plan.tables_every
             tables = Worker(TABLES, self._make_tables, pause, lambda error: self._failed(TABLES, error))
             ending.callback(lambda: tables.end(finish=not stop.is_set()))
             webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))

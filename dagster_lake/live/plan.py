@@ -19,12 +19,14 @@ class Plan:
     """What one process does.
 
     ``contracts`` are the event data sets to land, by name, and ``kinds`` the streams that give alerts; ``early`` says,
-    by data set, by what SQL some of them are judged before the tables. ``run`` names the process among others.
+    by data set, by what SQL some of them are judged before the tables. Tables are made every ``tables_every`` seconds
+    at most. ``run`` names the process among others.
     """
 
     contracts: Mapping[str, Contract]
     kinds: list[AlertKind]
     early: Mapping[str, EarlySql]
+    tables_every: float
     run: str
 
 
@@ -40,12 +42,8 @@ def plan(lake: Lake, settings: Settings, data_sets: Collection[str]) -> Plan:
     chosen = {name: contract for name, contract in events.items() if not data_sets or name in data_sets}
     streams = stream_declarations(manifest())
     kinds = alert_kinds(streams.values())
-    return Plan(
-        chosen,
-        kinds,
-        _early(lake, settings, chosen, kinds, streams),
-        f"lake stream {socket.gethostname()} {os.getpid()}",
-    )
+    early = _early(lake, settings, chosen, kinds, streams)
+    return Plan(chosen, kinds, early, settings.stream_seconds, f"lake stream {socket.gethostname()} {os.getpid()}")
 
 
 def _early(

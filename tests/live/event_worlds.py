@@ -16,10 +16,13 @@ from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.lake_hour import HourRange, hour_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Sources
+from dagster_lake.live.tables import stream_models
 from dagster_lake.resources.database import Database
+from dagster_lake.resources.dbt import build
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
+from tests.lake.lakes import content_of
 
 START = datetime(2026, 1, 5, 12, 56, tzinfo=UTC)
 KEY = "a masking key that only tests use, 48 bytes long"
@@ -130,3 +133,12 @@ class EventWorld:
         for layer in ("bronze", "silver"):
             for name in ("pageviews", "stars"):
                 self.engine.run(Step(name, layer, tuple(keys)))  # type: ignore[arg-type]
+
+    def streams(self, *hours: str) -> None:
+        """The streams of a range of hours, given by its first and last, or of one hour."""
+        for _ in build(stream_models(), HourRange.of(hours[0], hours[-1]), self.lake, self.settings):
+            pass
+
+    def content(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of every stream."""
+        return {folder.name: content_of(folder) for folder in sorted((self.folder / "lake" / "streams").iterdir())}
