@@ -302,7 +302,8 @@ def rendered(raw_code: str, variables: Mapping[str, Any]) -> str:
         return call
 
     kept = "stream reference ref tumbling_end sessions is_first over_limit boundaries_crossed shifted percentile_cont "
-    kept += "top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of"
+    kept += "top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of join_time "
+    kept += "floor_quotient boundaries_until"
     context = {name: asked(name) for name in kept.split()}
     context |= {"execute": True, "var": variables.__getitem__, "lake_type": lambda name: name, "config": lambda **_: ""}
     macros = (DBT_PROJECT / "macros/streams/pageviews_with_stars.sql").read_text()
@@ -335,7 +336,7 @@ def _model_facts(sql: str) -> dict[str, Any]:
         "first": all_of(r"is_first\(_time, (\d+), \[(.*?)\]\)"),
         "baseline": all_of(r"over_limit\(.*?, window_end, (\d+), \[(.*?)\]\)"),
         "conditions": all_of(
-            r"(?:where|and|having) (latency|stars\.stars|count\(\*\)|others|is_first|excess \* excess) "
+            r"(?:where|and|having) (latency|stars|count\(\*\)|others|is_first|excess \* excess) "
             r"([<>=]+) (\d+(?: \* spread)?)"
         ),
     }
@@ -347,7 +348,7 @@ def _model_wanted(stream: StreamDeclaration) -> dict[str, Any]:
     for column, bounds in stream.where.items():
         if stream.name == "high_latency_alerts_enriched":
             continue  # it reads high_latency_alerts
-        spelled = {"pageviews": "count(*)", "baseline_windows": "others", "stars": "stars.stars"}.get(column, column)
+        spelled = {"pageviews": "count(*)", "baseline_windows": "others"}.get(column, column)
         sign, number = _bounds(bounds).split()
         conditions.add((spelled, sign, number))
     if first:

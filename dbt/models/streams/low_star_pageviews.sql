@@ -10,4 +10,4 @@ select
     cast(star_event_time as {{ lake_type('timestamp with time zone') }}) as star_event_time,
     cast(_time as {{ lake_type('timestamp with time zone') }}) as _time,
     cast({{ lake_hour_of('_time') }} as {{ lake_type('varchar') }}) as _lake_hour
-from {{ pageviews_with_stars(var('low_star_minutes'), 'stars.stars < ' ~ var('low_star_below')) }} as pairs
+from {{ pageviews_with_stars(var('low_star_minutes'), 'stars < ' ~ var('low_star_below')) }} as pairs
