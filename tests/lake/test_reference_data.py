@@ -75,7 +75,7 @@ def test_the_assets_write_where_stream_analytics_is_on(lake: Lake, on: bool, mon
     monkeypatch.setenv("LAKE_ROOT", str(lake.root))
     monkeypatch.setenv("LAKE_STREAM_ANALYTICS", str(on))
     result = dg.materialize(ASSETS, resources={"lake": LakeResource()})
-    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    made = {event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     wanted = {"stream_analytics/reference_users", "stream_analytics/reference_vip_users"}
     assert made == (wanted if on else set())
     assert len(list(Path(str(lake.root)).glob("stream_analytics/reference/*/*/*.json"))) == len(made)
