@@ -71,16 +71,21 @@ class EarlyAlerts:
     def judge(self, hours: Collection[str], settled: datetime) -> dict[AlertKind, pa.Table]:
         """The alerts among what landed in ``hours`` since the last call, up to ``settled``.
 
-        They are rows of the models, with the ``_enqueued_time`` of the event. What arrived after ``settled`` is judged
-        by the next call, whose ``hours`` must be the same or later ones.
+        They are rows of the models that found any, with the ``_enqueued_time`` of the event. What arrived after
+        ``settled`` is judged by the next call, whose ``hours`` must be the same or later ones.
         """
-        found = [self._judge(hour, settled) for hour in sorted(hours)]
-        return {kind: pa.concat_tables([alerts[kind] for alerts in found]) for kind in self.sql.models}
+        found = [(kind, rows) for hour in sorted(hours) for kind, rows in self._judge(hour, settled).items() if rows]
+        return {
+            kind: pa.concat_tables([rows for of, rows in found if of is kind])
+            for kind in dict.fromkeys(k for k, _ in found)
+        }
 
     def _judge(self, hour: str, settled: datetime) -> dict[AlertKind, pa.Table]:
         self._take_lines(hour)
         these, which = "_lake_hour = $hour AND _enqueued_time <= $settled", {"hour": hour, "settled": settled}
         self._con.execute(f"CREATE OR REPLACE TABLE bronze AS FROM waiting WHERE {these}", which)
+        if not self._con.execute("SELECT count(*) FROM bronze").fetchall()[0][0]:
+            return {}
         self._con.execute(f"DELETE FROM waiting WHERE {these}", which)
         self._find_losers(parse_hour(hour))
         select = silver_select(self.contract, self._dialect)

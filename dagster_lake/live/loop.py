@@ -126,13 +126,13 @@ class Live:
         return told
 
     def _tell(self, alerts: Mapping[AlertKind, pa.Table]) -> bool:
-        rows = {kind: Rows(found) for kind, found in alerts.items() if found}
+        rows = {kind: Rows(found) for kind, found in alerts.items()}
         if not rows:
             return False
         noted = tell(self._resource.lake, self._resource.settings, rows, self._plan.run, self._say)
         new = sum(noted.states.values())
         if new:
-            arrived = max(pc.max(found["_enqueued_time"]).as_py() for found in alerts.values() if found)
+            arrived = max(pc.max(found["_enqueued_time"]).as_py() for found in alerts.values())
             self.status.alerts += new
             self.status.alert_seconds = (clock.utc_now() - arrived).total_seconds()
         return new > 0

@@ -1,9 +1,8 @@
 """A stream is accepted by figures: nothing lost, doubled or out of place, whatever happens on the way."""
 
-import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from generators.dials import Dirt
 from generators.events import hub_batches
 from generators.world import World
 from tests.azure.fake_event_hub import FakeEventHubs
-from tests.live.processes import PATIENCE, Clock, Stream
+from tests.live.processes import Clock, Stream, until
 
 WORLD = World(seed=7, users=60, vip_users=5, products=10, pageviews_per_hour=2_000)
 # Dials for 5% of what is sent: the originals of many copies are of earlier hours, which are not.
@@ -62,14 +61,6 @@ class Broker:
 def _milliseconds(at: datetime) -> datetime:
     """As the service stamps it."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
-
-
-def until(holds: Callable[[], bool], stream: Stream) -> None:
-    """Waits until the condition holds."""
-    started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < PATIENCE, stream.said
-        time.sleep(0.02)  # of a look at a file, not of anything that must take its time
 
 
 def test_a_live_run_killed_and_cut_off_from_its_broker_loses_doubles_and_misplaces_nothing(tmp_path: Path) -> None:

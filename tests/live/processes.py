@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from ctypes import c_longlong
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,14 @@ class Stream:
         except EOFError:
             raise AssertionError(f"lake stream has ended\n{self.said}") from None
         return point
+
+
+def until(holds: Callable[[], bool], stream: Stream) -> None:
+    """Waits until the condition holds."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < PATIENCE, stream.said
+        time.sleep(0.02)  # of a look at a file, not of anything that must take its time
 
 
 def _run(environment: dict[str, str], now: Any, output: Path, points: Connection) -> None:

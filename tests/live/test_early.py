@@ -56,8 +56,8 @@ class Judged:
         settled = self.world.hub.settled_until("pageviews")
         self.world.land()
         hours = HourRange(FIRST, hour_of(self.world.now)).keys
-        (found,) = self.early.judge(hours, settled).values()
-        self.rows += found.drop_columns("_enqueued_time").to_pylist()
+        for found in self.early.judge(hours, settled).values():
+            self.rows += found.drop_columns("_enqueued_time").to_pylist()
 
 
 def in_table(world: EventWorld, wanted: Plan) -> list[Row]:
