@@ -30,7 +30,7 @@ hourly_job = dg.define_asset_job(
 snapshots_job = dg.define_asset_job(
     "snapshots",
     selection=dg.AssetSelection.keys(*_snapshots).downstream() - dg.AssetSelection.groups("streams", "gold", "reports"),
-    description="Snapshots dropped into the landing folder: raw, bronze, silver.",
+    description="Snapshots dropped into the landing folder: raw, bronze, silver, Stream Analytics' reference data.",
 )
 jobs = [hourly_job, snapshots_job]
 

@@ -8,6 +8,7 @@ from dagster_lake.assets.alert_notices import alert_notices_assets
 from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
 from dagster_lake.assets.dbt import dbt_assets
+from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
@@ -28,6 +29,7 @@ defs = dg.Definitions(
         *contract_assets(),
         *dbt_assets(),
         *alert_notices_assets(alerts),
+        *reference_data_assets(streams),
         *stream_analytics_assets(streams),
         engagement_report,
         *databricks_job_assets(),

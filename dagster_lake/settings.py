@@ -94,7 +94,8 @@ class Settings(BaseSettings):
         60, ge=1, description="Alerts of older events are noted, as in a backfill, but not sent"
     )
     stream_analytics: bool = Field(
-        False, description="Stream Analytics computes the streams too: that it writes nothing is then a finding"
+        False,
+        description="Stream Analytics computes the streams too: it gets reference data, and is missed if it writes none",
     )
 
     seed: int = Field(42, description="Seed of the generated sources")

@@ -70,6 +70,13 @@ def test_a_snapshot_gives_the_same_bytes_every_time_and_no_snapshot_gives_no_fil
     assert publish_reference(Lake.at(str(tmp_path / "empty")), Settings(), users, ["id"]) is None
 
 
+def test_snapshots_that_are_dropped_become_reference_data_in_the_same_run() -> None:
+    from dagster_lake.definitions import defs
+
+    keys = defs.resolve_job_def("snapshots").asset_layer.executable_asset_keys
+    assert {key for asset in ASSETS for key in asset.keys} <= set(keys)
+
+
 @pytest.mark.parametrize("on", [True, False])
 def test_the_assets_write_where_stream_analytics_is_on(lake: Lake, on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ROOT", str(lake.root))
