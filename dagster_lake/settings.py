@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     )
     stream_analytics: bool = Field(
         False,
-        description="Stream Analytics computes the streams too: it gets reference data, and is missed if it writes none",
+        description="Stream Analytics computes the streams too: it gets reference data, and must write results",
     )
 
     seed: int = Field(42, description="Seed of the generated sources")
