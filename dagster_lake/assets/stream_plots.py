@@ -12,7 +12,7 @@ WINDOW = timedelta(minutes=5)
 WINDOWS = 72
 """At most so many are shown, the last ones."""
 
-TEXT_WINDOWS = 36
+TEXT_WINDOWS = 24
 
 _PERCENTILES = ("p50", "p95", "p99")
 _MEASURES = {

@@ -120,10 +120,10 @@ def test_the_text_shows_the_last_windows_with_their_least_and_greatest_number(tm
         [
             "```",
             "latency, ms, until 2026-01-05 12:20 UTC",
-            "p50     ▃▅ █ 100 to 400",
-            "p95     ▃▅ █ 100 to 400",
-            "p99     ▃▅ █ 100 to 400",
-            "results ██▁█ 0 to 1",
+            "p50 100 to 400 ▃▅ █",
+            "p95 100 to 400 ▃▅ █",
+            "p99 100 to 400 ▃▅ █",
+            "results 0 to 1 ██▁█",
             "```",
         ]
     )

@@ -1,5 +1,6 @@
 """What a person sees in Dagster's UI, in a real browser."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_graph_shows_every_layer(ui: str) -> None:
-    layers = ["sources", "raw", "bronze", "silver", "quarantine", "gold", "reports"]
+    layers = ["sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports", "stream_analytics"]
     text = shown_text(f"{ui}/asset-groups", *layers)
     assert [layer for layer in layers if layer not in text] == []
 
@@ -30,6 +31,17 @@ def test_a_gold_table_shows_its_description_columns_row_count_and_checks(ui: str
     assert "Row count 200" in text
     assert "total_orders_value" in text
     assert "Latest check results" in text
+
+
+def test_a_stream_shows_its_windows_in_place(ui: str) -> None:
+    text = shown_text(f"{ui}/assets/streams/pageviews_by_http_method_5m", "latency of GET, ms, until")
+    for name in ("p50", "p95", "p99", "pageviews"):
+        assert re.search(rf"{name} [\d,]+ to [\d,]+ +[▁▂▃▄▅▆▇█]", text), name
+
+
+def test_alerts_show_as_a_warning_with_the_worst_of_them(ui: str) -> None:
+    text = shown_text(f"{ui}/assets/streams/high_latency_alerts?view=checks&checkDetail=no_alerts", "Latest execution")
+    assert re.search(r"Latest execution [1-9]\d* alerts Evaluation result Failed", text)
 
 
 def test_a_silver_table_shows_its_masking_and_owner(ui: str) -> None:
@@ -44,9 +56,6 @@ def test_the_report_is_linked(ui: str) -> None:
 
 
 def test_the_hourly_schedule_and_the_sensors_are_listed(ui: str) -> None:
-    text = shown_text(f"{ui}/automation", "close_the_hour", "dropped_files", "failure_notice")
-    assert {name for name in ("close_the_hour", "dropped_files", "failure_notice") if name in text} == {
-        "close_the_hour",
-        "dropped_files",
-        "failure_notice",
-    }
+    names = {"close_the_hour", "dropped_files", "failure_notice", "events_arriving", "silver_carries_on"}
+    text = shown_text(f"{ui}/automation", *names)
+    assert {name for name in names if name in text} == names

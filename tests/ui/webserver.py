@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-_SMALL = {"LAKE_USERS": "200", "LAKE_VIP_USERS": "10", "LAKE_PRODUCTS": "40", "LAKE_PAGEVIEWS_PER_HOUR": "300"}
+_SMALL = {"LAKE_USERS": "200", "LAKE_VIP_USERS": "10", "LAKE_PRODUCTS": "40", "LAKE_PAGEVIEWS_PER_HOUR": "3000"}
 
 
 def build_lake(folder: Path, *arguments: str, settings: dict[str, str] | None = None) -> dict[str, str]:
