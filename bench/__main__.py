@@ -8,7 +8,16 @@ import runpy
 import sys
 from pathlib import Path
 
-NAMES = ("generators", "load_time", "demo_scale", "engines", "one_more_hour", "seed_scale")
+NAMES = (
+    "generators",
+    "load_time",
+    "demo_scale",
+    "engines",
+    "one_more_hour",
+    "seed_scale",
+    "alert_latency",
+    "verify_streams",
+)
 
 
 def main() -> int:

@@ -73,13 +73,13 @@ class Verdict:
 
 @dataclass
 class Findings:
-    """Events of the log and the seconds between first and last, a verdict on each table, and how many seconds passed
-    from the arrival of an alert's event until the alert was noted."""
+    """Events of the log and the seconds between first and last, a verdict on each table, and of each alert when its
+    event arrived and when it was noted (microseconds since 1970)."""
 
     events: int
     seconds: float
     verdicts: dict[str, Verdict]
-    alerted_after: list[float]
+    noted: list[tuple[int, int]]
 
     @property
     def is_exact(self) -> bool:
@@ -130,7 +130,7 @@ def verify(lake: Lake, hub: EventHub, hours: HourRange) -> Findings:
         len(here),
         (max(here) - min(here)) / SECOND if here else 0.0,
         verdicts,
-        [(at - arrived[id]) / SECOND for id, at in noted if id in arrived],
+        [(arrived[id], at) for id, at in noted if id in arrived],
     )
 
 
@@ -230,17 +230,20 @@ def told(findings: Findings) -> str:
     """The findings as Markdown."""
     rate = findings.events / findings.seconds if findings.seconds else 0.0
     lines = [f"{findings.events:,} events sent in {findings.seconds:,.1f} s, {rate:,.0f} events/s."]
-    if findings.alerted_after:
-        p50, p99 = np.percentile(findings.alerted_after, [50, 99])
-        lines.append(
-            f"{len(findings.alerted_after):,} alerts noted after p50 {p50:.2f} s, p99 {p99:.2f} s, "
-            f"at most {max(findings.alerted_after):.2f} s."
-        )
+    if findings.noted:
+        lines.append(f"Alerts noted after their event arrived: {delays(findings.noted)}.")
     rows = [(name, v.rows, v.lost, v.duplicates, v.out_of_sequence) for name, v in findings.verdicts.items()]
     lines += ["", markdown(["table", "rows", "lost", "duplicates", "out of sequence"], rows)]
     for name, verdict in findings.verdicts.items():
         lines += [f"\n{name}: {example}" for example in verdict.examples]
     return "\n".join(lines)
+
+
+def delays(noted: Iterable[tuple[int, int]]) -> str:
+    """How long alerts took, in words."""
+    seconds = [(at - arrived) / SECOND for arrived, at in noted]
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return f"p50 {p50:.2f} s, p99 {p99:.2f} s, at most {max(seconds):.2f} s ({len(seconds):,} alerts)"
 
 
 def _number(hour: datetime) -> int:
