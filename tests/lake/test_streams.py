@@ -3,7 +3,8 @@ in which hours land."""
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dagster_lake import commit
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
 from dagster_lake.settings import Settings
@@ -329,7 +331,7 @@ def edge(draw: random.Random, instant: Any) -> Any:
     return instant.replace(second=0, microsecond=0) if draw.random() < 0.15 else instant
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), data=st.data())
 def test_hours_landed_in_any_order_or_at_once_give_the_same_tables(
     seed: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -364,6 +366,36 @@ def test_an_hour_run_again_and_a_full_refresh_change_no_row_and_every_dbt_test_p
     assert unlike(read(lake), wanted) == {}
     run(lake, models(), full_refresh=True)
     assert unlike(read(lake), wanted) == {}
+
+
+def test_a_run_killed_before_or_after_a_commit_and_run_again_gives_the_same_tables(lake: Lake) -> None:
+    world = StreamWorld(users={f"{DAY}T000000Z": [{"id": 1}]})
+    world.view("10:30", latency=2001)
+    built(lake, world, *ALERTS)
+    for number, point in enumerate(f"streams.{name}:{moment}" for name in ALERTS for moment in ("before", "after")):
+        world.view(f"11:{number + 10}", latency=3000)
+        world.write_hours(lake, [f"{DAY}T11"])
+        with dying_at(point), pytest.raises(dbt.DbtRunError, match="Killed"):
+            run(lake, models(*ALERTS), f"{DAY}T11")
+        run(lake, models(*ALERTS), f"{DAY}T11")
+        assert unlike(read(lake, *ALERTS), world.streams()) == {}
+
+
+class Killed(BaseException):
+    """Stands for the process dying."""
+
+
+@contextmanager
+def dying_at(point: str) -> Iterator[None]:
+    def die(at: str) -> None:
+        if at == point:
+            raise Killed
+
+    commit.observe(die)
+    try:
+        yield
+    finally:
+        commit.observe(None)
 
 
 def test_an_hour_replaces_no_more_than_the_hours_it_reaches(lake: Lake) -> None:
