@@ -6,7 +6,7 @@ take its place; Capture's Avro is played by Parquet of the same columns.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,12 @@ class Hub:
     def __init__(self, events: list[tuple[datetime, str, int]]) -> None:
         self.events = events
 
-    def read(self, hub: str, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
+    def settled_until(self, hub: str) -> datetime:
+        return HOURS.end
+
+    def read(
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         rows = [
             {
                 "partition": part,

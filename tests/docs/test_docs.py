@@ -35,6 +35,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     (copy / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    # Older than the environment, or `make` would install the copy into it, for everybody who uses it.
+    for pins in (
+        copy / "pyproject.toml",
+        copy / "setup.py",
+        copy / "scripts" / "make-venv",
+        *copy.glob("constraints/*"),
+    ):
+        os.utime(pins, (0, 0))
     return copy
 
 
