@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from dagster_lake.assets.follow import MAKES_GOLD, MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, raw_key, silver_key
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.contract import FileSource, contracts
@@ -25,6 +26,7 @@ hourly_job = dg.define_asset_job(
     "hourly",
     selection=_hourly_assets,
     partitions_def=hourly,
+    tags={MAKES_STREAMS: "true", MAKES_GOLD: "true"},
     description="Everything for one lake hour, or for a range of them in one run, from sources to streams and gold.",
 )
 snapshots_job = dg.define_asset_job(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from dagster_lake import clock
+from dagster_lake.assets.follow import MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, quarantine_key, raw_key, silver_key
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.contract import Contract, EventHubSource, contracts
@@ -39,6 +40,7 @@ near_real_time_job = dg.define_asset_job(
     "near_real_time",
     selection=dg.AssetSelection.keys(*_layers) | dg.AssetSelection.groups("streams"),
     partitions_def=hourly,
+    tags={MAKES_STREAMS: "true"},
     description="What events alone bring up to date, for one hour or a few: raw, bronze, silver, streams, alerts.",
 )
 

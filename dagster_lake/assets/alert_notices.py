@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_lake.assets.follow import follows_silver
+from dagster_lake.assets.follow import streams_follow
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.resources.lake import LakeResource
@@ -33,7 +33,7 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         group_name="streams",
         kinds={"delta"},
         owners=["team:shop"],
-        automation_condition=follows_silver(open_hour=True),
+        automation_condition=streams_follow(),
         partitions_def=hourly,
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="Every alert once: when it was noted, and the request to the webhook that carries it. Alerts of "

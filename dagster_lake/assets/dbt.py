@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
-from dagster_lake.assets.follow import follows_silver
+from dagster_lake.assets.follow import gold_follows, streams_follow, whole_gold_follows
 from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
@@ -56,16 +56,16 @@ def dbt_assets() -> list[dg.AssetsDefinition]:
     streams = [node for node in models if node["schema"] == STREAMS]
     gold = [node for node in models if node["schema"] != STREAMS]
     return [
-        *([_multi_asset("streams", found, streams, hourly, follows_silver(open_hour=True))] if streams else []),
+        *([_multi_asset("streams", found, streams, hourly, streams_follow())] if streams else []),
         _multi_asset(
-            "gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, follows_silver(open_hour=False)
+            "gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, gold_follows()
         ),
         _multi_asset(
             "gold_full",
             found,
             [n for n in gold if HOURLY_TAG not in n["tags"]],
             None,
-            follows_silver(open_hour=True, by_hour=False),
+            whole_gold_follows(),
         ),
     ]
 

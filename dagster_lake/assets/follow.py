@@ -19,21 +19,41 @@ _hourly_silver = {
 _SILVER_HOURS = dg.AssetSelection.keys(*_hourly_silver)
 _MADE_OF_SILVER = dg.AssetSelection.groups("streams", "gold")
 
+MAKES_STREAMS, MAKES_GOLD = "lake/makes_streams", "lake/makes_gold"
+"""Tags of jobs whose runs make the streams, or gold, of the silver that they make."""
 
-def follows_silver(*, open_hour: bool, by_hour: bool = True) -> dg.AutomationCondition:
-    """A table is computed when what it is made from was materialised since, and nothing of it is under way.
 
-    One ``by_hour`` follows hours alone: a new snapshot of users would ask for every hour there ever was. Only with
-    ``open_hour`` is an hour followed that has not closed yet. When a blocking check of what it is made from fails, what
-    was waiting is dropped: good rows come with another materialisation.
+def streams_follow() -> dg.AutomationCondition:
+    """A stream's hour, the open one too, is computed when silver of that hour was materialised without it."""
+    return _follows(_MADE_OF_SILVER | _SILVER_HOURS, MAKES_STREAMS)
+
+
+def gold_follows() -> dg.AutomationCondition:
+    """The same for gold by the hour, once the hour has closed."""
+    return _follows(_MADE_OF_SILVER | _SILVER_HOURS, MAKES_GOLD) & ~When.in_latest_time_window()
+
+
+def whole_gold_follows() -> dg.AutomationCondition:
+    """The same for gold that is computed whole, from snapshots as well.
+
+    What goes by the hour does not follow snapshots: a new one of users would ask for every hour there ever was.
     """
-    followed = _MADE_OF_SILVER | (_SILVER_HOURS if by_hour else dg.AssetSelection.groups("silver"))
-    updated = (When.newly_updated() & ~When.executed_with_root_target()) | When.will_be_requested()
+    return _follows(_MADE_OF_SILVER | dg.AssetSelection.groups("silver"), MAKES_GOLD)
+
+
+def _follows(followed: dg.AssetSelection, made_by: str) -> dg.AutomationCondition:
+    """What is made from ``followed`` is computed when some of it was materialised since, and nothing is under way.
+
+    Runs with the tag ``made_by`` do that themselves. Dagster could see it by their selection, but a run of a whole job
+    has none, and while an evaluation looks from table to table the run goes on. When a blocking check of what it is
+    made from fails, what was waiting is dropped: good rows come with another materialisation.
+    """
+    by_itself = When.executed_with_root_target() | When.executed_with_tags(tag_keys={made_by})
+    updated = (When.newly_updated() & ~by_itself) | When.will_be_requested()
     barred = When.any_deps_match(When.any_checks_match(When.check_failed(), blocking_only=True)).allow(followed)
     handled = When.newly_requested() | When.newly_updated() | When.initial_evaluation() | barred
-    condition = (
+    return (
         When.any_deps_match(updated).allow(followed).since(handled)
         & ~When.any_deps_match(When.in_progress()).allow(followed)
         & ~When.in_progress()
     )
-    return condition if open_hour else condition & ~When.in_latest_time_window()

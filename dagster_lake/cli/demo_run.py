@@ -120,9 +120,10 @@ def _start(instance: "DagsterInstance", hours: HourRange) -> "tuple[Outcome, int
     repository = ReconstructableRepository.for_module("dagster_lake.definitions", "defs", str(PROJECT_ROOT))
     job = repository.get_reconstructable_job(JOB)
     definition = job.get_definition()
+    span = {ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]}
     run = instance.create_run_for_job(
         definition,
-        tags={ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]},
+        tags={**definition.run_tags, **span},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # we tell it ourselves
         job_code_origin=job.get_python_origin(),
     )

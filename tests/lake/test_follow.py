@@ -76,7 +76,8 @@ class Daemon:
         """A run of a job for an hour, or for a range of hours, that is under way."""
         ends = {f"dagster/asset_partition_range_{end}": hours[n] for end, n in (("start", 0), ("end", -1))}
         tags = ends if len(hours) > 1 else {"dagster/partition": hours[0]}
-        run = self.instance.create_run_for_job(defs.resolve_job_def(job), tags=tags)
+        definition = defs.resolve_job_def(job)
+        run = self.instance.create_run_for_job(definition, tags={**definition.run_tags, **tags})
         self._report(dg.DagsterEventType.RUN_START, run)
         return run
 
@@ -148,6 +149,18 @@ def test_what_a_run_has_done_with_its_silver_is_not_asked_for_again(daemon: Daem
     daemon.materialize(VIEWS, *(dg.AssetKey(name.split("/")) for name in sorted(STREAMS | HOURLY_GOLD)))
     assert daemon.evaluate() == {}
     assert daemon.evaluate(timedelta(hours=1)) == {}
+
+
+@pytest.mark.parametrize(
+    ("job", "asked"), [("hourly", set()), ("near_real_time", HOURLY_GOLD), ("snapshots", STREAMS | HOURLY_GOLD)]
+)
+def test_what_a_job_makes_itself_is_not_asked_for_even_when_it_is_seen_half_done(
+    daemon: Daemon, job: str, asked: set[str]
+) -> None:
+    run = daemon.begin(job, CLOSED)
+    daemon.materialize(VIEWS, run=run)
+    daemon.end(run)
+    assert set(daemon.evaluate()) == asked
 
 
 @pytest.mark.parametrize(("job", "hours"), [("hourly", (CLOSED,)), ("near_real_time", (BEFORE, CLOSED))])
