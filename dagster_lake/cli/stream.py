@@ -21,6 +21,7 @@ def stream(
         list[str] | None,
         typer.Option("--data-set", metavar="NAME", help="One of the data sets that come as events. [default: all]"),
     ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Take what is there, make the tables, and end.")] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Tell Dagster of each hour that is finished, as materializations.")
     ] = False,
@@ -39,7 +40,8 @@ def stream(
         lake stream
         lake stream --for 10m --every 500ms
         lake stream --data-set pageviews --report
+        lake stream --once
     """
-    from dagster_lake.cli.stream_run import run
+    from dagster_lake.cli.stream_run import ONCE, run
 
-    run(for_, every, data_set or [], report)
+    run(ONCE if once else for_, every, data_set or [], report)

@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,43 +13,64 @@ from dagster_lake.cli.catalog import settings
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.stream_status import StatusLine, ended
 from dagster_lake.cli.text import path_text
-from dagster_lake.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster_lake.live.landing import Landing
+    from dagster_lake.live.plan import Plan
+    from dagster_lake.resources.lake import LakeResource
+
+ONCE = 0.0
+"""So many seconds let it look once, and end."""
 
 
 def run(seconds: float | None, every: float, data_sets: Sequence[str], report: bool) -> None:
     """Streams for ``seconds``, or until SIGINT or SIGTERM. Raises CommandError when the tables could not be made."""
-    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
-    chosen = settings()
-    console = Console(highlight=False)
-    console.print(f"Streaming into {path_text(chosen.root)}; Ctrl-C ends it.", soft_wrap=True, markup=False)
-    with StatusLine(console) as line, _stopped_by_signals(line.say) as stop:
-        _by_duckdb(chosen, stop, seconds, every, data_sets, report, line)
-
-
-def _by_duckdb(
-    settings: Settings,
-    stop: threading.Event,
-    seconds: float | None,
-    every: float,
-    data_sets: Sequence[str],
-    report: bool,
-    line: StatusLine,
-) -> None:
     from dagster_lake.live.loop import TABLES, Live
     from dagster_lake.live.plan import plan
     from dagster_lake.live.report import report_finished
     from dagster_lake.resources.lake import LakeResource
 
-    resource = LakeResource()
-    wanted = plan(resource.lake, settings, data_sets)
-    live = Live(resource, wanted, line.say, report_finished if report else lambda hours: None)
-    live.run(stop, every, seconds, line.show)
-    line.say(ended(live.status, stopped=stop.is_set()))
+    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+    chosen = settings()
+    if chosen.engine == "databricks":
+        raise CommandError(
+            "lake stream runs where it is started: with LAKE_ENGINE=duckdb, or with LAKE_ENGINE=spark on a Spark of "
+            "your own. In a Databricks workspace let the near-real-time sensor run the steps (docs/streams.md)"
+        )
+    console = Console(highlight=False)
+    console.print(f"Streaming into {path_text(chosen.root)}; Ctrl-C ends it.", soft_wrap=True, markup=False)
+    with StatusLine(console) as line, _stopped_by_signals(line.say) as stop, ExitStack() as ending:
+        resource = LakeResource()
+        wanted = plan(resource.lake, chosen, data_sets)
+        landing = _landing(resource, wanted, None if seconds == ONCE else every, ending)
+        live = Live(resource, wanted, landing, line.say, report_finished if report else lambda hours: None)
+        live.run(stop, every, seconds, line.show)
+        line.say(ended(live.status, stopped=stop.is_set()))
     why = live.status.failures
     # A hub that is not there yet is waited for; that none was there is a failure.
     failed = [TABLES] if TABLES in why else list(wanted.contracts) if why.keys() >= wanted.contracts.keys() else []
     if failed:
         raise CommandError("; ".join(f"{what}: {why[what]}" for what in failed))
+
+
+def _landing(resource: "LakeResource", wanted: "Plan", every: float | None, ending: ExitStack) -> "Landing":
+    from dagster_lake.live.landing import LiveLanding
+
+    if resource.settings.engine != "spark":
+        return LiveLanding(resource.lake, wanted.contracts.values(), resource.sources)
+    from dagster_lake.engines.spark_session import spark_session
+    from dagster_lake.engines.spark_stream import SparkLanding, read_event_hubs
+
+    landing = SparkLanding(
+        resource.lake,
+        wanted.contracts.values(),
+        resource.sources.database,
+        spark_session(resource.settings),
+        read_event_hubs(resource.settings),
+        every,
+    )
+    ending.callback(landing.close)
+    return landing
 
 
 @contextmanager

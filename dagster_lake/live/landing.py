@@ -1,8 +1,9 @@
 """Landing what is new, again and again, hour after hour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from dagster_lake import clock
 from dagster_lake.contract import Contract, EventHubSource
@@ -31,6 +32,17 @@ class Pass:
     changed: dict[str, list[str]] = field(default_factory=dict)
     complete: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+
+
+class Landing(Protocol):
+    """Brings events into raw. ``first`` is the first hour that is not finished, by data set."""
+
+    @property
+    def first(self) -> Mapping[str, datetime]: ...
+
+    def land(self) -> Pass:
+        """Lands what is new in every hour that is not complete."""
+        ...
 
 
 class LiveLanding:
@@ -71,8 +83,8 @@ class LiveLanding:
             known = self._rows.get((name, hour))
             before = self._landed_rows(contract, hour) if known is None else known
             (landed,) = land_hours(contract, self.lake, HourRange.of(hour), self.sources)
-            # Of an hour that another process landed nobody here knows what was made of it.
-            if landed.changed or known is None:
+            # Of an hour that another landing brought on, nobody here knows what was made of it.
+            if landed.changed or landed.rows != known:
                 found.changed.setdefault(name, []).append(hour)
             found.rows[name] = found.rows.get(name, 0) + landed.rows - before
             self._rows[name, hour] = landed.rows

@@ -15,7 +15,7 @@ from dagster_lake.alerts.notify import deliver, tell
 from dagster_lake.lake_hour import HourRange, parse_hour
 from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.finished import note_finished
-from dagster_lake.live.landing import LiveLanding, Pass
+from dagster_lake.live.landing import Landing, Pass
 from dagster_lake.live.plan import Plan
 from dagster_lake.live.status import Status
 from dagster_lake.live.tables import LiveTables, Stopped
@@ -30,19 +30,20 @@ TABLES, _WEBHOOK, _EARLY = "tables", "webhook", "early alerts"
 class Live:
     """Events on their way into the lake.
 
-    ``say`` takes lines for people; ``finished`` is told of hours, by data set, that were landed whole and of which
-    every table was made.
+    ``landing`` brings them into raw. ``say`` takes lines for people; ``finished`` is told of hours, by data set, that
+    were landed whole and of which every table was made.
     """
 
     def __init__(
         self,
         resource: LakeResource,
         plan: Plan,
+        landing: Landing,
         say: Callable[[str], None],
         finished: Callable[[Mapping[str, list[str]]], None],
     ) -> None:
         self._resource, self._plan, self._say, self._finished = resource, plan, say, finished
-        self._landing = LiveLanding(resource.lake, plan.contracts.values(), resource.sources)
+        self._landing = landing
         self._stopping = threading.Event()
         self._tables = LiveTables(
             resource.lake,
@@ -61,7 +62,7 @@ class Live:
         self.status = Status(clock.utc_now())
 
     def run(self, stop: threading.Event, every: float, seconds: float | None, show: Callable[[Status], None]) -> None:
-        """Goes on until ``stop`` is set, or for ``seconds``, and looks at the hubs ``every`` so many seconds.
+        """Looks at the hubs ``every`` so many seconds, until ``stop`` is set or ``seconds`` have passed; once at least.
 
         When the time is up, the tables are brought up to what has landed; when stopped, they are left as they stand.
         ``show`` is called after each look. Raises LandingError when an hour cannot be landed whole.
@@ -75,7 +76,7 @@ class Live:
             ending.callback(lambda: webhook.end(finish=True))
             ending.callback(lambda: self._stopping.set() if stop.is_set() else None)
             began = time.monotonic()
-            while not stop.is_set() and (seconds is None or time.monotonic() - began < seconds):
+            while not stop.is_set():
                 turn = time.monotonic()
                 found = self._land()
                 if found.changed:
@@ -83,6 +84,8 @@ class Live:
                 if self._judge(judges, found):
                     webhook.wake()
                 show(self.status)
+                if seconds is not None and time.monotonic() - began >= seconds:
+                    break
                 stop.wait(max(0.0, every - (time.monotonic() - turn)))
 
     # ---- landing ----

@@ -42,7 +42,8 @@ def plan(lake: Lake, settings: Settings, data_sets: Collection[str]) -> Plan:
     chosen = {name: contract for name, contract in events.items() if not data_sets or name in data_sets}
     streams = stream_declarations(manifest())
     kinds = alert_kinds(streams.values())
-    early = _early(lake, settings, chosen, kinds, streams)
+    # By DuckDB's SQL; on Spark, alerts are told from the tables.
+    early = _early(lake, settings, chosen, kinds, streams) if settings.engine == "duckdb" else {}
     return Plan(chosen, kinds, early, settings.stream_seconds, f"lake stream {socket.gethostname()} {os.getpid()}")
 
 
