@@ -57,9 +57,7 @@ def dbt_assets() -> list[dg.AssetsDefinition]:
     gold = [node for node in models if node["schema"] != STREAMS]
     return [
         *([_multi_asset("streams", found, streams, hourly, streams_follow())] if streams else []),
-        _multi_asset(
-            "gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, gold_follows()
-        ),
+        _multi_asset("gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, gold_follows()),
         _multi_asset(
             "gold_full",
             found,
