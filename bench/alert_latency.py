@@ -29,7 +29,8 @@ from bench.stream_truth import SECOND, micros
 from bench.verify_streams import Findings, delays, told, verify
 from dagster_lake.lake_hour import HourRange, hour_of
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.resources.sources import open_sources
+from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import Lake
 from generators.columns import times
 from generators.dials import Dirt
@@ -57,7 +58,11 @@ def main() -> int:
             hub.append("pageviews", "already", already(wanted.already, datetime.now(UTC)))
         began = datetime.now(UTC)
         peak, said = run(folder / "lake", wanted.rate, 60 * wanted.minutes, wanted.every)
-        findings = verify(lake, hub, HourRange(hour_of(began), hour_of(datetime.now(UTC))))
+        findings = verify(
+            lake,
+            open_sources(Settings(root=str(folder / "lake")), lake),
+            HourRange(hour_of(began), hour_of(datetime.now(UTC))),
+        )
     return concluded(findings, wanted, micros(began), peak, said)
 
 

@@ -40,9 +40,12 @@ from bench.stream_truth import (
     valid,
     windows,
 )
+from dagster_lake.contract import EventHubSource, contracts
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
-from dagster_lake.resources.event_hub import EventHub, EventHubError
+from dagster_lake.landing.hubs import hub_of
+from dagster_lake.landing.result import Sources
+from dagster_lake.resources.event_hub import EventHubError
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.paths import Lake
 
@@ -103,15 +106,15 @@ def main() -> int:
     if not landed and not (wanted.first and wanted.last):
         sys.exit("silver.pageviews holds nothing yet; land some events first, for instance by `lake stream`")
     hours = HourRange.of(wanted.first or landed[0], wanted.last or landed[-1])
-    findings = verify(resource.lake, resource.sources.event_hub, hours)
+    findings = verify(resource.lake, resource.sources, hours)
     print(told(findings))
     return 0 if findings.is_exact else 1
 
 
-def verify(lake: Lake, hub: EventHub, hours: HourRange) -> Findings:
+def verify(lake: Lake, sources: Sources, hours: HourRange) -> Findings:
     """Compares the log with the tables over some lake hours; of the hours before, what these look back to is read."""
     since = hours.first - (LOOK_BACK_HOURS + 1) * HOUR
-    log = {name: _log(lake, hub, name, since, hours.end) for name in HUBS}
+    log = {name: _log(lake, sources, name, since, hours.end) for name in HUBS}
     events = {name: first_copies(valid(name, log[name])) for name in HUBS}
     views, stars = (timed(events[name]) for name in HUBS)
     tables = Tables(lake, hours)
@@ -134,10 +137,12 @@ def verify(lake: Lake, hub: EventHub, hours: HourRange) -> Findings:
     )
 
 
-def _log(lake: Lake, hub: EventHub, name: str, start: datetime, end: datetime) -> list[Line]:
+def _log(lake: Lake, sources: Sources, name: str, start: datetime, end: datetime) -> list[Line]:
     """The log; that of a hub that is not there yet, and of which there is no table either, is empty."""
+    contract = contracts()[name]
+    assert isinstance(contract.source, EventHubSource)
     try:
-        return list(logged(hub, name, start, end))
+        return list(logged(hub_of(contract, lake, sources), contract.source.hub, start, end))
     except EventHubError:
         if pin(lake.table("silver", name)) is not None:
             raise

@@ -54,6 +54,11 @@ def read_event_hubs(settings: Settings) -> Reader:
         from pyspark.errors import AnalysisException
 
         assert isinstance(contract.source, EventHubSource)
+        if contract.source.capture is not None:
+            raise LandingError(
+                f"{contract.file}: its events are read from what Capture wrote (customProperties.source.capture), "
+                "which lake stream on Spark does not; leave it to Dagster's runs, or take capture out"
+            )
         options = kafka_options(settings, contract.source.hub, since)
         try:
             return spark.readStream.format("kafka").options(**options).load()

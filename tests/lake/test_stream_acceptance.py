@@ -11,7 +11,7 @@ from bench.verify_streams import HUBS, verify
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.live.finished import finished_hours
-from dagster_lake.resources.sources import open_event_hub
+from dagster_lake.resources.sources import open_sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
@@ -110,9 +110,9 @@ def test_a_live_run_killed_and_cut_off_from_its_broker_loses_doubles_and_misplac
             until(lambda: set(finished_hours(lake).values()) == {HOURS.last}, stream)
             assert stream.stop() == 0, stream.said
 
-        hub = open_event_hub(settings, lake)
-        findings = verify(lake, hub, HOURS)
-        sent = list(valid("pageviews", logged(hub, "pageviews", HOURS.first, HOURS.end)))
+        sources = open_sources(settings, lake)
+        findings = verify(lake, sources, HOURS)
+        sent = list(valid("pageviews", logged(sources.event_hub, "pageviews", HOURS.first, HOURS.end)))
     assert {name: verdict for name, verdict in findings.verdicts.items() if not verdict.is_exact} == {}
     assert all(verdict.rows for verdict in findings.verdicts.values())
     assert findings.events == sum(broker.sent.values())
