@@ -27,7 +27,7 @@ def take_picture_after_click(url: str, text: str, file: Path, *, width: int = 16
 
     Raises AssertionError when it does not.
     """
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [find_browser() or "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
         options = ["--remote-debugging-port=0", f"--user-data-dir={profile}", f"--window-size={width},{height}"]
         browser = subprocess.Popen([*command, *options, "about:blank"], stderr=subprocess.PIPE, text=True)
