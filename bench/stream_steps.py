@@ -1,0 +1,202 @@
+"""Pageviews and their ratings from the event log to every stream: ten days as one range, and day by day.
+
+Run by bench.streams: python -m bench.stream_steps STEP FIRST_HOUR LAST_HOUR. The lake and its size come from LAKE_*.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.measure import markdown, measured_process, peak_megabytes, report
+from bench.one_more_hour import land_snapshot
+from dagster_lake.assets.partitions import FIRST_HOUR
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
+from dagster_lake.resources.lake import LakeResource
+from generators import pageviews
+from generators.world import World
+
+FIRST = parse_hour(FIRST_HOUR)
+DAYS = [HourRange(FIRST + 24 * n * HOUR, FIRST + (24 * n + 23) * HOUR) for n in range(10)]
+WHOLE = HourRange(DAYS[0].first, DAYS[-1].last)
+DATA_SETS = ("pageviews", "stars")
+SNAPSHOTS = ("users", "vip_users")
+ONE_DAY, TEN_DAYS, DAY_BY_DAY = "one-day", "ten-days", "day-by-day"
+"""The lakes that are filled: two by one range each, and one by a range a day."""
+
+
+@dataclass(frozen=True)
+class Lakes:
+    """A folder with an event log of so many pageviews in ten days, and the lakes filled from it."""
+
+    folder: Path
+    pageviews: int
+
+    def settings(self, lake: Path) -> dict[str, object]:
+        """The settings of a lake on this log; users in the demo's proportion."""
+        trial = World(pageviews_per_hour=100_000)
+        found = sum(len(pageviews.rows_of_hour(trial, hour)) for hour in WHOLE)
+        rate = ceil(self.pageviews * 100_000 / found)
+        return {
+            "LAKE_ROOT": lake,
+            "LAKE_SOURCES": self.folder / "sources",
+            "LAKE_ENGINE": "duckdb",
+            "LAKE_PAGEVIEWS_PER_HOUR": rate,
+            "LAKE_USERS": ceil(rate / 1.2),
+            "LAKE_VIP_USERS": ceil(rate / 24),
+        }
+
+    def run(self, lake: str, step: str, hours: HourRange = WHOLE) -> Any:
+        """What a step on one of the lakes reports, from a fresh process."""
+        arguments = [step, hours.keys[0], hours.keys[-1]]
+        found = measured_process("bench.stream_steps", arguments, self.settings(self.folder / lake))
+        print(f"{lake}, {step}: {found}", file=sys.stderr, flush=True)
+        return found
+
+
+def measure_steps(lakes: Lakes) -> float:
+    """Fills the three lakes and prints what it took; gives how many times the first day's memory all days took, run day
+    by day."""
+    generated = lakes.run(TEN_DAYS, "generate")
+    print(f"Generated: {generated['events']:,} events in {generated['seconds']:.1f} s.")
+    ranges: dict[str, dict[str, Any]] = {}
+    for lake, hours in ((ONE_DAY, DAYS[0]), (TEN_DAYS, WHOLE)):
+        lakes.run(lake, "snapshots")
+        ranges[lake] = {step: lakes.run(lake, step, hours) for step in STEPS}
+    lakes.run(DAY_BY_DAY, "snapshots")
+    days = lakes.run(DAY_BY_DAY, "days")
+
+    events = [found["raw"]["events"] for found in ranges.values()]
+    head = ["step", *(f"{count:,}: {what}" for count in events for what in ("s", "events/s", "MB")), "MB, ratio"]
+    print(f"\nOne day and ten days, each as one range; so many events:\n\n{markdown(head, rows(ranges, events))}")
+    first, last = days["megabytes"]
+    print(f"\nThe ten days again, each as a range, one after another in one process:\n\n{by_day(days, events[-1])}")
+    print(f"\nPeak memory after the first day {first:,.0f} MB, after all {last:,.0f} MB: {last / first:.2f} times.")
+    return float(last / first)
+
+
+def rows(ranges: Mapping[str, Mapping[str, Any]], events: Sequence[int]) -> list[tuple[object, ...]]:
+    """The table of the ranges: each step at each size, and all."""
+    found: list[tuple[object, ...]] = []
+    for step in (*STEPS, "**all**"):
+        cells: list[object] = []
+        peaks = []
+        for steps, count in zip(ranges.values(), events, strict=True):
+            costs = [steps[step]] if step in steps else list(steps.values())
+            seconds = sum(cost["seconds"] for cost in costs)
+            peaks.append(max(cost["megabytes"] for cost in costs))
+            cells += [seconds, round(count / seconds), f"{peaks[-1]:,.0f}"]
+        found.append((step, *cells, peaks[-1] / peaks[0]))
+    return found
+
+
+def by_day(days: Mapping[str, Any], events: int) -> str:
+    """The table of the days: each step's seconds, all days together."""
+    seconds = {**days["seconds"], "**all**": sum(days["seconds"].values())}
+    return markdown(["step", "s", "events/s"], [(step, s, round(events / s)) for step, s in seconds.items()])
+
+
+# ---- in the process that is measured ----
+
+
+def main() -> None:
+    """Runs a step and reports."""
+    # Loaded before the clock starts, as they are when a Dagster run starts.
+    import dagster_lake.definitions  # noqa: F401
+
+    name, first, last = sys.argv[1:]
+    lake, hours = LakeResource(), HourRange.of(first, last)
+    if name == "days":
+        report(run_days(lake))
+        return
+    if name == "snapshots":
+        land_snapshots(lake)
+        report(None)
+        return
+    started = time.perf_counter()
+    events = {"generate": generate, **STEPS}[name](lake, hours)
+    report({"seconds": time.perf_counter() - started, "megabytes": peak_megabytes(), "events": events})
+
+
+def run_days(lake: LakeResource) -> dict[str, object]:
+    """Every step of every day: the seconds of each step, and the peak of memory after the first day and the last."""
+    seconds = dict.fromkeys(STEPS, 0.0)
+    peaks = []
+    for day in DAYS:
+        for name, step in STEPS.items():
+            started = time.perf_counter()
+            step(lake, day)
+            seconds[name] += time.perf_counter() - started
+        peaks.append(peak_megabytes())
+    return {"seconds": seconds, "megabytes": [peaks[0], peaks[-1]]}
+
+
+def generate(lake: LakeResource, hours: HourRange) -> int:
+    """Puts the events of the hours into the embedded log; gives how many."""
+    from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+    from dagster_lake.resources.world import dirt_of, world_of
+    from generators.events import hub_batches
+
+    hub, world, dirt = lake.sources.event_hub, world_of(lake.settings), dirt_of(lake.settings)
+    assert isinstance(hub, EmbeddedEventHub)
+    return sum(
+        hub.append(name, f"generated {hour_key(hour)}", hub_batches(world, name, hour, dirt))
+        for hour in hours
+        for name in DATA_SETS
+    )
+
+
+def land_snapshots(lake: LakeResource) -> None:
+    """Takes the snapshots that streams are joined with to silver; they are there before the first hour."""
+    for name in SNAPSHOTS:
+        land_snapshot(lake, name)
+
+
+def land(lake: LakeResource, hours: HourRange) -> int:
+    """Lands the hours in raw; gives how many events they have."""
+    from dagster_lake.landing.land import land_hours, manifests
+
+    for name in DATA_SETS:
+        land_hours(lake.contracts[name], lake.lake, hours, lake.sources)
+    return sum(m.rows for name in DATA_SETS for m in manifests(lake.lake, lake.contracts[name], hours.keys))
+
+
+def to_layer(layer: Literal["bronze", "silver"]) -> Callable[[LakeResource, HourRange], None]:
+    """The step that takes pageviews and stars to this layer."""
+    from dagster_lake.engines.base import Step
+
+    def step(lake: LakeResource, hours: HourRange) -> None:
+        for name in DATA_SETS:
+            lake.engine.run(Step(name, layer, tuple(hours.keys)))
+
+    return step
+
+
+def all_streams(lake: LakeResource, hours: HourRange) -> None:
+    """Runs dbt for every stream, its start included; no tests."""
+    from dagster_lake.resources.dbt import build
+
+    list(build(stream_models(), hours, lake.lake, lake.settings))
+
+
+def stream_models() -> list[str]:
+    """The streams' ids in dbt."""
+    from dagster_lake.resources.dbt import STREAMS, manifest
+
+    nodes = manifest()["nodes"].values()
+    return [node["unique_id"] for node in nodes if node["resource_type"] == "model" and node["schema"] == STREAMS]
+
+
+STEPS: dict[str, Callable[[LakeResource, HourRange], object]] = {
+    "raw": land,
+    "bronze": to_layer("bronze"),
+    "silver": to_layer("silver"),
+    "streams": all_streams,
+}
+
+
+if __name__ == "__main__":
+    main()
