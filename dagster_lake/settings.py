@@ -91,7 +91,10 @@ class Settings(BaseSettings):
         None, description="The address that alerts are posted to as JSON; see docs/streams.md. By default none"
     )
     alert_max_age_minutes: int = Field(
-        60, ge=1, description="Alerts of older events are noted, as in a backfill, but not sent"
+        60,
+        ge=1,
+        le=24 * 60,
+        description="Alerts of older events are noted, as in a backfill, but not sent; a day at most",
     )
     stream_analytics: bool = Field(
         False,
