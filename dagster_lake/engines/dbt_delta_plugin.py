@@ -33,7 +33,7 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Views over all tables, made before any thread runs."""
-        conn.execute("SET TimeZone = 'UTC'")
+        conn.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to whatever stdout is
         let_read(conn, self.session.lake.root)
         self.session.open(conn)
 

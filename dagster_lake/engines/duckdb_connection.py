@@ -20,7 +20,7 @@ def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         closing(duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})) as con,
     ):
         con.execute("SET temp_directory = $spill", {"spill": spill})
-        con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to whatever stdout is
         let_read(con, Lake.placed(settings).root)
         if settings.threads:
             con.execute(f"SET threads = {settings.threads:d}")

@@ -33,6 +33,8 @@ from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table
 
+MEMORY_LIMIT = "500MB"
+"""A second of events takes a few; a backlog spills. Tables are made beside it, which may use the lake's limit."""
 WARM_UP = timedelta(minutes=10)
 """More than the watermark can look back: 5 minutes for early events, 60 s for late ones, 50 s for the order."""
 
@@ -58,7 +60,8 @@ class EarlyAlerts:
         self._known = KnownKeys()
         self._landed: dict[str, tuple[int, dict[str, int]]] = {}  # by hour: the last attempt taken, and its numbers
         self._held = ExitStack()
-        self._con = self._held.enter_context(connection(settings))
+        small = settings.model_copy(update={"memory_limit": MEMORY_LIMIT, "threads": 1})
+        self._con = self._held.enter_context(connection(small))
         self._make_tables()
         self._learn_keys()
         # The events just before ``first`` pass once more, so that the watermark is known; they were told of before.
