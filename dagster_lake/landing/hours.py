@@ -20,6 +20,9 @@ from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
+TIDIED_AFTER = 3 * HOUR
+"""When an hour is begun, the one so long before is tidied up."""
+
 
 def land_hours(
     contract: Contract, lake: Lake, hours: HourRange, sources: Sources, *, refresh: bool = False
@@ -85,7 +88,19 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
         after = _read_source(
             contract, lake, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now
         )
-        return _publish(folder, before, after, attempt, now)
+        landed = _publish(folder, before, after, attempt, now)
+    if before is None:
+        _tidy(contract, lake, hour - TIDIED_AFTER, now)
+    return landed
+
+
+def _tidy(contract: Contract, lake: Lake, hour: datetime, now: datetime) -> None:
+    """Removes the attempts of an earlier hour that were folded into others: nobody is reading them any more."""
+    folder = _folder(contract, lake, hour)
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.replaced:
+        with locked(folder, f"{contract.name}, hour {hour_key(hour)}"):
+            remove_leftovers(folder, read_manifest(folder), now)
 
 
 def _folder(contract: Contract, lake: Lake, hour: datetime) -> UPath:

@@ -15,7 +15,7 @@ from dagster_lake.landing.land import manifests
 from dagster_lake.storage.manifest import Attempt, Manifest, RawFile, landed_files, verify
 
 from .crashing import dying_at, points_of
-from .landings import CLICKS, JUST_OVER, NOON, World, at, new_world, world  # noqa: F401
+from .landings import CLICKS, HOUR, JUST_OVER, NOON, World, at, new_world, world  # noqa: F401
 
 NOON_KEY = "2026-01-05T12"
 
@@ -78,6 +78,17 @@ def test_whoever_reads_by_an_older_manifest_finds_its_files_for_an_hour(world: W
     assert not world.land(CLICKS).changed
     assert world.unnamed_files(CLICKS) == set()
     assert sorted(map(int, world.bodies())) == [*range(1, FOLD_AT + 1), 100]
+
+
+def test_an_hour_that_is_begun_tidies_up_one_of_some_hours_before(world: World) -> None:
+    land_each(world, 1, FOLD_AT + 1)
+    assert world.unnamed_files(CLICKS)
+    for hours in (1, 2, 3):
+        assert world.unnamed_files(CLICKS)
+        world.now = NOON + hours * HOUR + timedelta(minutes=1)
+        world.land(CLICKS, f"2026-01-05T{12 + hours}")
+    assert world.unnamed_files(CLICKS) == set()
+    assert sorted(map(int, world.bodies())) == list(range(1, FOLD_AT + 2))
 
 
 def test_an_hour_that_is_complete_is_not_folded_even_by_a_refresh(world: World) -> None:
