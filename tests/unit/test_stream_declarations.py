@@ -179,7 +179,7 @@ def test_the_job_has_every_stream_s_query_and_an_output_of_its_format() -> None:
     formats = {"parquet": "Parquet", "json_lines": "Json"}
     outputs = re.findall(r"\{ name: '(\w+)', format: '(\w+)' \}", text)
     assert dict(outputs) == {name: formats[stream.stream_analytics.format] for name, stream in DECLARED.items()}
-    loaded = re.findall(r"loadTextContent\('(.*)'\)", text)
+    loaded = re.findall(r"loadTextContent\('(.*\.asaql)'\)", text)
     assert loaded[0] == "../stream_analytics/steps.asaql"
     assert sorted(Path(file).stem for file in loaded) == sorted(TEXTS)
     assert all((BICEP.parent / file).is_file() for file in loaded)

@@ -1,4 +1,4 @@
-// The streams of dbt/models/streams, computed by Stream Analytics while events arrive. See ../stream_analytics/README.md.
+metadata description = 'The Stream Analytics job: the lake\'s streams once more, seconds after the events, as files beside the tables.'
 
 @description('Name of the job.')
 param name string
@@ -25,6 +25,9 @@ param lakeFolder string = ''
 @allowed([3, 7, 10, 20, 30, 40, 50, 60])
 param streamingUnits int = 10
 
+@description('Resource id of the Log Analytics workspace.')
+param workspaceId string
+
 // What the streams declare: tests/unit/test_stream_declarations.py holds these against them.
 var lateArrivalSeconds = 60
 var outOfOrderSeconds = 50
@@ -39,7 +42,7 @@ var outputs = [
   { name: 'sessions', format: 'Parquet' }
   { name: 'latency_anomalies', format: 'Json' }
 ]
-var query = join([
+var queries = [
   loadTextContent('../stream_analytics/steps.asaql')
   loadTextContent('../stream_analytics/vip_pageviews.asaql')
   loadTextContent('../stream_analytics/pageviews_by_http_method_5m.asaql')
@@ -50,21 +53,16 @@ var query = join([
   loadTextContent('../stream_analytics/first_pageview_per_hour.asaql')
   loadTextContent('../stream_analytics/sessions.asaql')
   loadTextContent('../stream_analytics/latency_anomalies.asaql')
-], '\n')
+]
+var query = join(queries, '\n')
 
 var hubs = ['pageviews', 'stars']
 var referenceData = ['users', 'vip_users']
 // A consumer group of its own: the lake reads the same hubs.
 var consumerGroup = 'stream-analytics'
 
-var eventHubsDataReceiver = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  'a638d3c7-ab3a-418d-83e6-5f17a39d4fde'
-)
-var storageBlobDataContributor = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
-)
+var eventHubsDataReceiver = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'a638d3c7-ab3a-418d-83e6-5f17a39d4fde')
+var storageBlobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
 
 resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' existing = {
   name: eventHubNamespace
@@ -196,18 +194,16 @@ resource fileOutputs 'Microsoft.StreamAnalytics/streamingjobs/outputs@2020-03-01
           authenticationMode: 'Msi'
         }
       }
-      serialization: stream.format == 'Parquet'
-        ? {
-            type: 'Parquet'
-            properties: {}
-          }
-        : {
-            type: 'Json'
-            properties: {
-              encoding: 'UTF8'
-              format: 'LineSeparated'
-            }
-          }
+      serialization: stream.format == 'Parquet' ? {
+        type: 'Parquet'
+        properties: {}
+      } : {
+        type: 'Json'
+        properties: {
+          encoding: 'UTF8'
+          format: 'LineSeparated'
+        }
+      }
       // A Parquet file holds one batch: so many rows, or so much time.
       sizeWindow: 2000
       timeWindow: '00:01:00'
@@ -246,6 +242,28 @@ resource writesTheLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: storageBlobDataContributor
     principalId: job.identity.principalId
     principalType: 'ServicePrincipal'
+    condition: replace(trim(loadTextContent('../blobs_below.txt')), '<folder>', '${lakeFolder}stream_analytics/*')
+    conditionVersion: '2.0'
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: job
+  name: 'to-log-analytics'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
   }
 }
 

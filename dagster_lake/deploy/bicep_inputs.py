@@ -1,0 +1,115 @@
+"""What Bicep takes from the contracts and the streams, as JSON files: ``python -m dagster_lake.deploy.bicep_inputs``.
+
+Storage removes files by their age alone, so only folders without Delta tables may be named: a table's log would go on
+naming files that are gone. Folders in which files are dropped are not named either, since a snapshot is all of them,
+old ones included.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from upath import UPath
+
+from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.storage.paths import Lake
+from dagster_lake.stream_declarations import StreamDeclaration
+
+GENERATED = PROJECT_ROOT / "infra" / "bicep" / "generated"
+MOST_RULES = 99
+"""Azure takes 100 lifecycle rules an account, and one is storage.bicep's own."""
+
+# Where folders lie is asked of a lake at the root of nowhere.
+_LAYOUT = Lake(UPath("/"))
+
+
+class BicepInputError(Exception):
+    """The contracts ask for what Azure cannot do; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Files below ``folder`` of the lake are removed when they are older than ``days``."""
+
+    name: str
+    folder: str
+    days: int
+
+
+@dataclass(frozen=True)
+class Hub:
+    """An event hub, and the data set whose events it carries."""
+
+    data_set: str
+    hub: str
+
+
+def retention(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> list[Retention]:
+    """The folders whose files go by age, by name: what landed, what Capture wrote, what Stream Analytics wrote.
+
+    A stream is kept as long as the data set it is made of that is kept the shortest. Raises BicepInputError when there
+    are more than ``MOST_RULES``.
+    """
+    rules = [*_of_contracts(data_sets), *_of_streams(data_sets, streams)]
+    if len(rules) > MOST_RULES:
+        raise BicepInputError(
+            f"{len(rules)} folders have a retention, and a storage account takes {MOST_RULES} such rules; remove "
+            "slaProperties.retention where data may stay, or split the lake"
+        )
+    return sorted(rules, key=lambda rule: rule.name)
+
+
+def _of_contracts(data_sets: Mapping[str, Contract]) -> Iterator[Retention]:
+    for contract in data_sets.values():
+        if contract.retention_days is None:
+            continue
+        raw = _LAYOUT.raw(contract.name, sensitive=contract.sensitive)
+        yield Retention(f"raw-{_hyphened(contract.name)}", _folder(raw), contract.retention_days)
+        if isinstance(contract.source, EventHubSource):
+            captured = _folder(_LAYOUT.landing(contract.name))
+            yield Retention(f"captured-{_hyphened(contract.name)}", captured, contract.retention_days)
+
+
+def _of_streams(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> Iterator[Retention]:
+    for stream in streams.values():
+        kept = [data_sets[name].retention_days for name in stream.inputs if name in data_sets]
+        if shortest := min((days for days in kept if days is not None), default=None):
+            yield Retention(f"streamed-{_hyphened(stream.name)}", f"stream_analytics/{stream.name}", shortest)
+
+
+def hubs(data_sets: Mapping[str, Contract]) -> list[Hub]:
+    """The hub of each event data set, by the data set's name."""
+    found = [Hub(c.name, c.source.hub) for c in data_sets.values() if isinstance(c.source, EventHubSource)]
+    return sorted(found, key=lambda hub: hub.data_set)
+
+
+def generated() -> dict[Path, str]:
+    """The files and their content, for the project's own contracts and streams. Raises BicepInputError."""
+    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.stream_declarations import stream_declarations
+
+    rules = retention(contracts(), stream_declarations(manifest()))
+    lists = {"retention": [asdict(rule) for rule in rules], "event_hubs": [asdict(hub) for hub in hubs(contracts())]}
+    return {GENERATED / f"{name}.json": json.dumps(rows, indent=2) + "\n" for name, rows in lists.items()}
+
+
+def main() -> None:
+    """Writes the files."""
+    for file, text in generated().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        print(file.relative_to(PROJECT_ROOT))
+
+
+def _folder(path: UPath) -> str:
+    return path.path.strip("/")
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-")
+
+
+if __name__ == "__main__":
+    main()

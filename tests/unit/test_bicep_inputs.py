@@ -1,0 +1,60 @@
+"""What Bicep takes from the contracts: that the files are those the contracts make, and what a new contract changes."""
+
+import dataclasses
+
+import pytest
+
+from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.deploy.bicep_inputs import MOST_RULES, BicepInputError, Hub, Retention, generated, hubs, retention
+
+COMMAND = "python -m dagster_lake.deploy.bicep_inputs"
+
+
+def test_the_files_are_those_that_the_contracts_and_streams_make() -> None:
+    for file, text in generated().items():
+        assert file.read_text() == text, f"run {COMMAND}"
+
+
+def test_a_data_set_with_personal_data_is_kept_in_its_own_zone() -> None:
+    rules = {rule.name: rule for rule in retention(contracts(), {})}
+    assert rules["raw-users"] == Retention("raw-users", "sensitive/raw/users", 730)
+    assert rules["raw-orders"] == Retention("raw-orders", "raw/orders", 1825)
+    assert rules["captured-pageviews"] == Retention("captured-pageviews", "landing/pageviews", 90)
+    assert "captured-users" not in rules  # what is dropped there is a snapshot, and all of it counts
+
+
+def with_changes(name: str, **changes: object) -> dict[str, Contract]:
+    return {**contracts(), name: dataclasses.replace(contracts()[name], **changes)}  # type: ignore[arg-type]
+
+
+def test_a_data_set_without_retention_is_kept() -> None:
+    names = {rule.name for rule in retention(with_changes("pageviews", retention_days=None), {})}
+    assert not {"raw-pageviews", "captured-pageviews"} & names
+    assert "raw-stars" in names
+
+
+def test_a_new_event_data_set_has_a_hub() -> None:
+    assert hubs(contracts()) == [Hub("pageviews", "pageviews"), Hub("stars", "stars")]
+    moved = with_changes("stars", source=EventHubSource("ratings"))
+    assert hubs(moved) == [Hub("pageviews", "pageviews"), Hub("stars", "ratings")]
+
+
+def test_a_stream_is_kept_as_long_as_the_shortest_of_what_it_is_made_of() -> None:
+    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.stream_declarations import stream_declarations
+
+    streams = stream_declarations(manifest())
+    both = streams["pageviews_stars_correlation"]
+    assert set(both.inputs) == {"pageviews", "stars"}
+    [rule] = [r for r in retention(contracts(), {both.name: both}) if r.name.startswith("streamed-")]
+    assert rule == Retention("streamed-pageviews-stars-correlation", f"stream_analytics/{both.name}", 90)
+    none = with_changes("pageviews", retention_days=None)
+    [rule] = [r for r in retention(none, {both.name: both}) if r.name.startswith("streamed-")]
+    assert rule.days == contracts()["stars"].retention_days
+
+
+def test_more_rules_than_azure_takes_are_told() -> None:
+    orders = contracts()["orders"]
+    many = {f"orders_{i}": dataclasses.replace(orders, name=f"orders_{i}") for i in range(MOST_RULES + 1)}
+    with pytest.raises(BicepInputError, match=rf"{MOST_RULES + 1} folders have a retention.*slaProperties\.retention"):
+        retention(many, {})
