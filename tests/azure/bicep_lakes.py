@@ -1,0 +1,77 @@
+"""The deployments that tests look at, and everything that must hold of each."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dagster_lake.contract import contracts
+from dagster_lake.settings import PROJECT_ROOT
+from tests.azure.bicep_access import access
+from tests.azure.bicep_apps import apps
+from tests.azure.bicep_data import captured, kept
+from tests.azure.bicep_deployment import Deployment
+from tests.azure.bicep_guards import GUARDS
+from tests.azure.bicep_promises import ALWAYS, closed
+from tests.azure.bicep_syntax import BicepError
+
+BICEP = PROJECT_ROOT / "infra" / "bicep"
+STAGES = ("dev", "test", "prod")
+
+RUNNING: dict[str, Any] = {
+    "dagsterImage": "dagster-lake@sha256:" + "0" * 64,
+    "signInClientId": "33333333-3333-3333-3333-333333333333",
+    "dagsterUsersId": "44444444-4444-4444-4444-444444444444",
+    "administratorsId": "55555555-5555-5555-5555-555555555555",
+}
+_ALL = {f"deploy{service}": True for service in ("StreamAnalytics", "Databricks", "Sql", "DataFactory")}
+EVERYTHING: dict[str, Any] = {
+    **RUNNING,
+    **_ALL,
+    "deployMachineLearning": True,
+    "deployPurview": True,
+    "engine": "databricks",
+    "lakeFolder": "shop",
+    "domain": "abcdefgh",  # as long as one may be
+}
+LEAST: dict[str, Any] = {name: False for name in EVERYTHING if name.startswith("deploy")}
+KINDS: dict[str, dict[str, Any]] = {"first": {}, "running": RUNNING, "everything": EVERYTHING, "least": LEAST}
+"""A parameters file as it is, with an image, with every service, with none that can be left out."""
+
+Promise = Callable[[Deployment], Iterator[str]]
+
+
+def kept_as_contracts_say(lake: Deployment) -> Iterator[str]:
+    """See bicep_data.kept."""
+    yield from kept(lake, contracts())
+
+
+def captured_as_contracts_say(lake: Deployment) -> Iterator[str]:
+    """See bicep_data.captured."""
+    yield from captured(lake, contracts())
+
+
+PROMISES: tuple[Promise, ...] = (
+    *ALWAYS,
+    access,
+    *GUARDS,
+    apps,
+    kept_as_contracts_say,
+    captured_as_contracts_say,
+)
+
+
+def deployed(stage: str, kind: str, changes: Mapping[str, str] | None = None) -> Deployment:
+    """What the parameters file of a stage deploys. Raises BicepError."""
+    return Deployment(BICEP, f"parameters/{stage}.bicepparam", changes, **KINDS[kind])
+
+
+def broken(changes: Mapping[str, str]) -> str | None:
+    """The first thing that is wrong with the templates when some files are changed; None when nothing is."""
+    for stage, kind in (("prod", "everything"), ("dev", "everything"), ("test", "first")):
+        try:
+            lake = deployed(stage, kind, changes)
+        except BicepError as problem:
+            return str(problem)
+        for promise in (*PROMISES, *([closed] if stage != "dev" else [])):
+            for problem_found in promise(lake):
+                return problem_found
+    return None

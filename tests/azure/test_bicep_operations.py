@@ -1,0 +1,238 @@
+"""The parts of infra/bicep that are programs of their own, run: alerts on real log lines, the pipeline's calls to
+Dagster, the script that starts the streams, the workspace file."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from dagster_lake.settings import PROJECT_ROOT
+from tests.azure.bicep_apps import ELSEWHERE
+from tests.azure.bicep_deployment import Deployment
+from tests.azure.bicep_lakes import BICEP, deployed
+from tests.azure.kql import rows
+
+QUERIES = BICEP / "queries"
+
+
+@pytest.fixture(scope="module")
+def prod() -> Deployment:
+    return deployed("prod", "everything")
+
+
+# ---- alerts ----------------------------------------------------------------------------------------------------------
+
+
+QUARANTINE = dg.AssetKey(["quarantine", "pageviews"])
+
+
+@dg.asset(key=QUARANTINE, check_specs=[dg.AssetCheckSpec("little_quarantined", asset=QUARANTINE)])
+def much_quarantined():
+    check = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description="a third")
+    yield dg.MaterializeResult(check_results=[check])
+
+
+@dg.asset(key="gold", check_specs=[dg.AssetCheckSpec("fresh", asset="gold")])
+def good():
+    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+
+@dg.asset
+def bad() -> None:
+    raise ValueError("no RUN_SUCCESS here")
+
+
+def printed(capfd: pytest.CaptureFixture[str], job: str, *assets: dg.AssetsDefinition) -> tuple[str, list[str]]:
+    """(run id, what Dagster prints) of a run of a job of that name."""
+    defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job(job)], executor=dg.in_process_executor)
+    capfd.readouterr()
+    result = defs.resolve_job_def(job).execute_in_process(raise_on_error=False)
+    return result.run_id, capfd.readouterr().err.splitlines()
+
+
+def found(query: str, lines: list[str]) -> list[dict[str, str]]:
+    return rows((QUERIES / f"{query}.kql").read_text(), lines)
+
+
+def test_a_failed_run_is_found_by_its_job_and_its_id(capfd: pytest.CaptureFixture[str]) -> None:
+    run, lines = printed(capfd, "hourly", bad)
+    assert [(row["Job"], row["Run"]) for row in found("failed_runs", lines)] == [("hourly", run)]
+    assert found("closed_hours", lines) == []
+
+
+def test_only_a_run_of_the_job_hourly_closes_an_hour(capfd: pytest.CaptureFixture[str]) -> None:
+    _, hourly = printed(capfd, "hourly", good)
+    _, other = printed(capfd, "snapshots", good)
+    assert [row["Job"] for row in found("closed_hours", hourly + other)] == ["hourly"]
+    assert found("failed_runs", hourly + other) == []
+
+
+def test_a_run_s_beginning_and_end_are_found_by_its_id(capfd: pytest.CaptureFixture[str]) -> None:
+    run, lines = printed(capfd, "hourly", good)
+    ends = [("RUN_START" in row["Log"], row["Run"]) for row in found("slow_runs", lines)]
+    assert ends == [(True, run), (False, run)]
+
+
+def test_a_data_set_of_which_much_is_quarantined_is_found_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    _, lines = printed(capfd, "hourly", much_quarantined, good)
+    for query in ("dead_letters", "failed_checks"):
+        text = (QUERIES / f"{query}.kql").read_text().replace("TimeGenerated > ago(2d) and ", "")
+        found_rows = [(row["Check"], row["Asset"]) for row in rows(text, lines)]
+        assert found_rows == [("little_quarantined", "quarantine/pageviews")]
+
+
+def test_the_checks_and_the_job_that_the_alerts_name_are_the_lake_s() -> None:
+    from dagster_lake.definitions import defs
+
+    text = (QUERIES / "dead_letters.kql").read_text()
+    [named] = re.findall(r"Check in \(([^)]*)\)", text)
+    there = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    assert set(re.findall(r"'(\w+)'", named)) <= there
+    assert defs.resolve_job_def("hourly")
+
+
+def test_every_alert_measures_a_column_that_its_query_has(prod: Deployment) -> None:
+    rules = prod.of("Microsoft.Insights/scheduledQueryRules")
+    assert len(rules) == 4
+    for rule in rules:
+        [criterion] = rule.properties["criteria"]["allOf"]
+        assert re.search(rf"\b{criterion['metricMeasureColumn']} = ", criterion["query"]), rule.name
+        assert (QUERIES / f"{_query(criterion['query'])}.kql").read_text() == criterion["query"]
+
+
+def _query(text: str) -> str:
+    return next(file.stem for file in QUERIES.glob("*.kql") if file.read_text() == text)
+
+
+def test_the_workbook_asks_what_the_files_ask(prod: Deployment) -> None:
+    [workbook] = prod.of("Microsoft.Insights/workbooks")
+    items = json.loads(workbook.properties["serializedData"])["items"]
+    asked = [item["content"]["query"] for item in items if "query" in item["content"]]
+    assert [_query(text) for text in asked] == ["lake_runs", "failed_checks", "sensitive_reads"]
+
+
+# ---- Data Factory ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_s_calls_are_ones_that_dagster_understands(prod: Deployment) -> None:
+    from dagster_graphql.schema import create_schema
+    from graphql import parse, validate
+
+    schema = create_schema().graphql_schema
+    [pipeline] = prod.of("Microsoft.DataFactory/factories/pipelines")
+    calls = list(_calls(pipeline.properties["activities"]))
+    assert [call["name"] for call in calls] == ["Launch", "Ask"]
+    variables = []
+    for call in calls:
+        text = call["typeProperties"]["body"]["value"]
+        parts = re.fullmatch(r"@concat\('(.*)', variables\('(\w+)'\), '(.*)'\)", text)
+        assert parts, text
+        body = json.loads(f"{parts[1]}2026-01-05T12{parts[3]}")
+        assert list(body["variables"].values()) == ["2026-01-05T12"]
+        assert validate(schema, parse(body["query"])) == []
+        variables.append(parts[2])
+    assert variables == ["hour", "run"]
+    assert set(variables) < set(pipeline.properties["variables"])
+
+
+def _calls(activities: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    inner = [one for activity in activities for one in _calls(activity["typeProperties"].get("activities", []))]
+    return [activity for activity in activities if activity["type"] == "WebActivity"] + inner
+
+
+def test_the_pipeline_runs_the_lake_s_job_in_the_place_where_it_is(prod: Deployment) -> None:
+    from dagster_lake.definitions import defs
+
+    text = (QUERIES / "launch_hour.txt").read_text()
+    named = dict(re.findall(r"(repositoryLocationName|repositoryName|jobName): \\\"(\w+)\\\"", text))
+    assert defs.resolve_job_def(named["jobName"]).partitions_def is not None
+    assert named["repositoryName"] == "__repository__"
+    [server] = yaml.safe_load((PROJECT_ROOT / "workspace.azure.yaml").read_text())["load_from"]
+    assert server["grpc_server"]["location_name"] == named["repositoryLocationName"]
+
+
+def test_each_activity_waits_for_one_that_is_there(prod: Deployment) -> None:
+    [pipeline] = prod.of("Microsoft.DataFactory/factories/pipelines")
+    activities = pipeline.properties["activities"]
+    names = [activity["name"] for activity in activities]
+    assert [[one["activity"] for one in activity.get("dependsOn", [])] for activity in activities] == [
+        [],
+        *[[name] for name in names[:-1]],
+    ]
+
+
+# ---- Dagster's files -------------------------------------------------------------------------------------------------
+
+
+def test_dagster_finds_the_code_location_by_the_workspace_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    monkeypatch.setenv("DAGSTER_CODE_HOST", "dagster-code")
+    monkeypatch.setenv("DAGSTER_CODE_PORT", "4000")
+    [origin] = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.azure.yaml")])
+    assert origin.location_name == "dagster_lake"
+    assert origin.get_display_metadata() == {"host": "dagster-code", "port": "4000"}
+
+
+@pytest.mark.parametrize("file", ["workspace.azure.yaml", "dagster.azure.yaml"])
+def test_a_variable_said_to_be_read_by_a_file_is_read_by_it(file: str) -> None:
+    text = (PROJECT_ROOT / file).read_text()
+    for name, reader in ELSEWHERE.items():
+        if reader == file:
+            assert f"env: {name}" in text
+
+
+# ---- starting the streams --------------------------------------------------------------------------------------------
+
+_FAKE_AZ = """#!/bin/bash
+echo "$@" >> calls
+case "$*" in
+  *"--method get"*) cat state ;;
+  *) ;;
+esac
+"""
+
+
+def started(folder: Path, state: str) -> list[str]:
+    """What the script asks of Azure's command line when the job is in a state."""
+    (folder / "az").write_text(_FAKE_AZ)
+    (folder / "az").chmod(0o755)
+    (folder / "state").write_text(state)
+    environment = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "AZURE_CLIENT_ID": "client",
+        "STREAMING_JOB": "/subscriptions/s/resourceGroups/g/providers/Microsoft.StreamAnalytics/streamingjobs/j",
+    }
+    script = (BICEP / "stream_analytics" / "start.sh").read_text()
+    subprocess.run(["/bin/bash", "-c", script], cwd=folder, env=environment, check=True, capture_output=True)
+    return (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("state", "mode"), [("Created", "JobStartTime"), ("Failed", "LastOutputEventTime")])
+def test_a_job_that_was_never_started_or_failed_is_started(tmp_path: Path, state: str, mode: str) -> None:
+    login, looked, start = started(tmp_path, state)
+    assert login == "login --identity --client-id client --output none"
+    assert "/streamingjobs/j?api-version=2020-03-01" in looked
+    assert "--method post" in start
+    assert "/streamingjobs/j/start?api-version=2020-03-01" in start
+    assert json.loads(start[start.index("{") :]) == {"outputStartMode": mode}
+
+
+@pytest.mark.parametrize("state", ["Running", "Stopped", "Starting", "Degraded"])
+def test_a_job_that_runs_or_that_somebody_stopped_is_left_alone(tmp_path: Path, state: str) -> None:
+    assert len(started(tmp_path, state)) == 2
+
+
+def test_the_script_is_what_the_container_runs(prod: Deployment) -> None:
+    [job] = prod.of("Microsoft.App/jobs")
+    [container] = job.properties["template"]["containers"]
+    assert container["command"] == ["/bin/bash", "-c"]
+    assert container["args"] == [(BICEP / "stream_analytics" / "start.sh").read_text()]
+    used = set(re.findall(r"\$\{?([A-Z_]+)", container["args"][0]))
+    assert {one["name"] for one in container["env"]} == used
