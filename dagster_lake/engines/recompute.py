@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
-from dagster_lake.engines.stream_hours import event_hours, output_hours, read_hours
+from dagster_lake.engines.stream_hours import arrival_rates, event_hours, output_hours, read_hours
 from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.duckdb_files import let_read
 
@@ -58,24 +58,29 @@ def stream_recomputation(
 
     ``hours`` are the run's; None computes everything. ``look_backs`` are those of the models, in hours. The macros are
     told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of silver; ``newest_hour``, which no result is
-    later than; and ``reference_snapshots``, the snapshots there are of each data set.
+    later than; ``reference_snapshots``, the snapshots there are of each data set; and ``arrival_rates``, the events a
+    second of each.
     """
     landed = event_hours(silver)
     suffix = "_snapshots"
     snapshots = {name.removesuffix(suffix): t.partitions() for name, t in silver.items() if name.endswith(suffix)}
     if hours is None:
-        return {"newest_hour": max(landed, default=None), "reference_snapshots": snapshots}, None
+        return {
+            "newest_hour": max(landed, default=None),
+            "reference_snapshots": snapshots,
+            "arrival_rates": arrival_rates(silver, landed),
+        }, None
     outputs = {str(look_back): output_hours(hours, landed, look_back) for look_back in look_backs}
     reads = {str(look_back): read_hours(outputs[str(look_back)], look_back) for look_back in look_backs}
+    read = sorted({hour for hours in reads.values() for hour in hours})
     variables = {
         "stream_hours": outputs,
         "stream_reads": reads,
         "newest_hour": max({*landed, *hours}),
         "reference_snapshots": snapshots,
+        "arrival_rates": arrival_rates(silver, read),
     }
-    return variables, Recomputation(
-        sorted({hour for read in reads.values() for hour in read}), pa.array([], pa.int64())
-    )
+    return variables, Recomputation(read, pa.array([], pa.int64()))
 
 
 def _orders(con: duckdb.DuckDBPyConnection, select: str) -> pa.Array:

@@ -23,6 +23,17 @@ def event_hours(silver: Mapping[str, Pinned]) -> set[str]:
     return {hour for table in silver.values() if "_enqueued_time" in table.schema.names for hour in table.partitions()}
 
 
+def arrival_rates(silver: Mapping[str, Pinned], hours: Collection[str]) -> dict[str, float]:
+    """How many events a second arrived in those of ``hours`` in which any did, by data set; without those of which none
+    did. From the tables' logs alone."""
+    rates = {}
+    for name, table in silver.items():
+        here = {*hours} & {*table.partitions()} if "_enqueued_time" in table.schema.names else set()
+        if here and (events := table.rows(here)):
+            rates[name] = events / len(here) / HOUR.total_seconds()
+    return rates
+
+
 def output_hours(written: Collection[str], landed: Collection[str], look_back: int) -> list[str]:
     """The hours of a stream table that are out of date once the hours ``written`` of silver are, in order.
 

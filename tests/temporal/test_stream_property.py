@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.temporal.duck import ASK, BASE, INSTANT, SECOND, rows, table
+from tests.temporal.duck import BASE, INSTANT, SECOND, rows, table
 from tests.temporal.model import Arrived, stamped
+from tests.temporal.render import Macros
 
 COLUMNS = {
     "_enqueued_time": INSTANT,
@@ -17,6 +18,8 @@ COLUMNS = {
 }
 EDGES = [0, 1, 49, 50, 51, 59, 60, 61, 100, -1, -10, -150, -299, -300, -301]
 """Seconds between event and arrival, at and near the bounds of the rules."""
+RATES = [None, 0.0003, 0.1, 1.0, 17.5, 1_000_000.0]
+"""Events a second that the macro is told to expect, which decides how it goes about it and nothing else."""
 
 
 def silver(events: list[Arrived]) -> pa.Table:
@@ -42,12 +45,17 @@ def arrivals(draw: st.DrawFn) -> list[Arrived]:
 
 @pytest.mark.parametrize("policy", ["adjust", "drop"])
 @settings(max_examples=150, deadline=None)
-@given(arrivals(), st.sampled_from([(60_000, 50_000), (5_000, 0), (0, 0), (60_000, 90_000), (1, 1)]))
+@given(
+    arrivals(),
+    st.sampled_from([(60_000, 50_000), (5_000, 0), (0, 0), (60_000, 90_000), (1, 1)]),
+    st.sampled_from(RATES),
+)
 def test_every_event_gets_the_time_that_the_rules_give_it_one_after_another(
-    policy: str, events: list[Arrived], tolerances: tuple[int, int]
+    policy: str, events: list[Arrived], tolerances: tuple[int, int], rate: float | None
 ) -> None:
     late, out_of_order = tolerances
-    stream = ASK.stream("pageviews", late, out_of_order, policy)
+    ask = Macros("duckdb", {} if rate is None else {"arrival_rates": {"pageviews": rate}})
+    stream = ask.stream("pageviews", late, out_of_order, policy)
     found = rows(f"SELECT _partition, _sequence_number, epoch_us(_time) FROM {stream}", pageviews=silver(events))
     wanted = stamped(events, late * 1000, out_of_order * 1000, policy)
     assert sorted(found) == sorted((*position, time) for position, time in wanted.items())
