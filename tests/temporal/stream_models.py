@@ -49,6 +49,10 @@ def first_of_hour(m: Macros) -> str:
     )
 
 
+def first_events(m: Macros) -> str:
+    return f"select * from {m.first_events(_stream(m), '_time', 60 * MINUTE, ['k'], ['_time', '_sequence_number'])}"
+
+
 def lag(m: Macros) -> str:
     return f"select k, _time, {m.lag_within('_sequence_number', '_time', 30 * MINUTE, ['k'])} as n from {_stream(m)}"
 
@@ -73,6 +77,7 @@ MODELS: list[tuple[Callable[[Macros], str], int]] = [
     (sliding, 1),
     (sessions, 3),
     (first_of_hour, 1),
+    (first_events, 1),
     (lag, 1),
     (last_hour, 2),
     (outer_join, 1),

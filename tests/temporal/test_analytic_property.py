@@ -44,6 +44,17 @@ def test_is_first_marks_one_event_of_each_interval_and_key(events: list[Event], 
     assert found == model.is_first(ordered, size * 1000, CONDITIONS[when])
 
 
+@settings(max_examples=100, deadline=None)
+@given(in_order(), st.integers(1, 30))
+def test_first_events_are_those_that_is_first_marks(events: list[Event], size: int) -> None:
+    ordered = sorted(events, key=lambda e: e.time)
+    offered = table(COLUMNS, [(n, e.time, e.key, e.value) for n, e in reversed(list(enumerate(ordered)))])
+    firsts = ASK.first_events("events", "ts", size, ["k"], ["n", "v"], ties=["n"])
+    found = sorted(rows(f"SELECT n, k, v FROM {firsts}", events=offered), key=lambda row: row[0])
+    marks = model.is_first(ordered, size * 1000, CONDITIONS[None])
+    assert found == [(n, e.key, e.value) for n, (e, mark) in enumerate(zip(ordered, marks, strict=True)) if mark]
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     in_order(), st.integers(1, 30), st.integers(1, 4), st.sampled_from([None, 99]), st.sampled_from(list(CONDITIONS))

@@ -301,9 +301,9 @@ def rendered(raw_code: str, variables: Mapping[str, Any]) -> str:
 
         return call
 
-    kept = "stream reference ref tumbling_end sessions is_first over_limit boundaries_crossed shifted percentile_cont "
-    kept += "top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of join_time "
-    kept += "floor_quotient boundaries_until"
+    kept = "stream reference ref tumbling_end sessions first_events over_limit boundaries_crossed shifted "
+    kept += "percentile_cont top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of "
+    kept += "join_time floor_quotient boundaries_until"
     context = {name: asked(name) for name in kept.split()}
     context |= {"execute": True, "var": variables.__getitem__, "lake_type": lambda name: name, "config": lambda **_: ""}
     macros = (DBT_PROJECT / "macros/streams/pageviews_with_stars.sql").read_text()
@@ -333,10 +333,10 @@ def _model_facts(sql: str) -> dict[str, Any]:
         "session": all_of(r"sessions\(views, _time, \[(.*?)\], (\d+), (\d+)\)"),
         "join": all_of(r"boundaries_crossed\(minute, (\w+)\._time, (\w+)\._time\) between (\d+) and (\d+)"),
         "equal in join": all_of(r"on stars\.(\w+) = views\.\1\b"),
-        "first": all_of(r"is_first\(_time, (\d+), \[(.*?)\]\)"),
+        "first": all_of(r"first_events\(stream\(pageviews\), _time, (\d+), \[(.*?)\]"),
         "baseline": all_of(r"over_limit\(.*?, window_end, (\d+), \[(.*?)\]\)"),
         "conditions": all_of(
-            r"(?:where|and|having) (latency|stars|count\(\*\)|others|is_first|excess \* excess) "
+            r"(?:where|and|having) (latency|stars|count\(\*\)|others|excess \* excess) "
             r"([<>=]+) (\d+(?: \* spread)?)"
         ),
     }
@@ -351,8 +351,6 @@ def _model_wanted(stream: StreamDeclaration) -> dict[str, Any]:
         spelled = {"pageviews": "count(*)", "baseline_windows": "others"}.get(column, column)
         sign, number = _bounds(bounds).split()
         conditions.add((spelled, sign, number))
-    if first:
-        conditions.add(("is_first", "=", "1"))
     if baseline:
         conditions.add(("excess * excess", ">", f"{baseline.sigmas**2} * spread"))
 

@@ -1,14 +1,6 @@
 {#- `if execute`: dbt reads the model of a unit test once without variables. -#}
 {%- set interval_ms = var('first_pageview_minutes') * 60000 if execute else 0 -%}
-
-with views as (
-
-    select
-        events.*,
-        {{ is_first('_time', interval_ms, ['user_id']) }} as is_first
-    from {{ stream('pageviews') }} as events
-
-)
+{%- set shown = ['event_id', 'client_ip', 'uri', 'event_time', '_time'] -%}
 
 select
     cast(user_id as bigint) as user_id,
@@ -18,6 +10,5 @@ select
     cast(event_time as {{ lake_type('timestamp with time zone') }}) as event_time,
     cast(_time as {{ lake_type('timestamp with time zone') }}) as _time,
     cast({{ lake_hour_of('_time') }} as {{ lake_type('varchar') }}) as _lake_hour
-from views
-where is_first = 1
-    and {{ in_output_hours('_time') }}
+from {{ first_events(stream('pageviews'), '_time', interval_ms, ['user_id'], shown) }} as views
+where {{ in_output_hours('_time') }}

@@ -16,6 +16,22 @@
 {%- endmacro %}
 
 
+{# The events for which is_first is 1, in FROM: the keys, and these columns of the first event of each interval and key.
+   It holds one event an interval, where a query that filters by is_first sorts them all with everything they carry. #}
+{% macro first_events(relation, ts, size_ms, keys, columns, ties=arrival_order()) -%}
+  {%- set found = [] -%}
+  {%- for column in columns -%}{%- do found.append('first_event.' ~ column ~ ' as ' ~ column) -%}{%- endfor -%}
+  (
+    select {{ (keys + found) | join(', ') }}
+    from (
+      select {{ (keys + [top_one(columns, [micros_of(ts)], ties) ~ ' as first_event']) | join(', ') }}
+      from {{ relation }} as events
+      group by {{ (keys + [tumbling_end(ts, size_ms)]) | join(', ') }}
+    ) as firsts
+  )
+{%- endmacro %}
+
+
 {% macro arrival_order() %}
   {% do return(['_enqueued_time', '_partition', '_sequence_number']) %}
 {% endmacro %}
