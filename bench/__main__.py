@@ -15,6 +15,7 @@ NAMES = (
     "engines",
     "one_more_hour",
     "seed_scale",
+    "streams",
     "alert_latency",
     "verify_streams",
 )
