@@ -40,19 +40,25 @@ class Retention:
 
 @dataclass(frozen=True)
 class Hub:
-    """An event hub, and the data set whose events it carries."""
+    """An event hub, and the folder of the lake that Capture writes its events to."""
 
-    data_set: str
     hub: str
+    folder: str
 
 
 def retention(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> list[Retention]:
     """The folders whose files go by age, by name: what landed, what Capture wrote, what Stream Analytics wrote.
 
     A stream is kept as long as the data set it is made of that is kept the shortest. Raises BicepInputError when there
-    are more than ``MOST_RULES``.
+    are more than ``MOST_RULES``, and when data sets of one folder are to be kept differently.
     """
     rules = [*_of_contracts(data_sets), *_of_streams(data_sets, streams)]
+    for rule in rules:
+        if other := next((one for one in rules if one.folder == rule.folder and one.days != rule.days), None):
+            raise BicepInputError(
+                f"{rule.name} and {other.name} are both {rule.folder}, to be kept {rule.days} and {other.days} days; "
+                "give each a folder of its own in customProperties.source.capture"
+            )
     if len(rules) > MOST_RULES:
         raise BicepInputError(
             f"{len(rules)} folders have a retention, and a storage account takes {MOST_RULES} such rules; remove "
@@ -68,7 +74,7 @@ def _of_contracts(data_sets: Mapping[str, Contract]) -> Iterator[Retention]:
         raw = _LAYOUT.raw(contract.name, sensitive=contract.sensitive)
         yield Retention(f"raw-{_hyphened(contract.name)}", _folder(raw), contract.retention_days)
         if isinstance(contract.source, EventHubSource):
-            captured = _folder(_LAYOUT.landing(contract.name))
+            captured = _captured(contract, contract.source)
             yield Retention(f"captured-{_hyphened(contract.name)}", captured, contract.retention_days)
 
 
@@ -80,9 +86,19 @@ def _of_streams(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamD
 
 
 def hubs(data_sets: Mapping[str, Contract]) -> list[Hub]:
-    """The hub of each event data set, by the data set's name."""
-    found = [Hub(c.name, c.source.hub) for c in data_sets.values() if isinstance(c.source, EventHubSource)]
-    return sorted(found, key=lambda hub: hub.data_set)
+    """Every hub of an event data set, by name; Capture writes to where the contract has it read, or could.
+
+    Of several data sets of one hub, one that is read from Capture says where.
+    """
+    events = [(c, c.source) for c in data_sets.values() if isinstance(c.source, EventHubSource)]
+    events.sort(key=lambda event: (event[1].capture is not None, event[0].name))
+    found = {source.hub: Hub(source.hub, _captured(contract, source)) for contract, source in events}
+    return [found[hub] for hub in sorted(found)]
+
+
+def _captured(contract: Contract, source: EventHubSource) -> str:
+    own = source.capture is None or "://" in source.capture
+    return _folder(_LAYOUT.landing(contract.name)) if own else f"landing/{str(source.capture).strip('/')}"
 
 
 def generated() -> dict[Path, str]:

@@ -43,7 +43,7 @@ def _retention(contracts: Mapping[str, Contract]) -> dict[str, int]:
             zone = "sensitive/raw" if contract.sensitive else "raw"
             days[f"{zone}/{contract.name}"] = contract.retention_days
             if isinstance(contract.source, EventHubSource):
-                days[f"landing/{contract.name}"] = contract.retention_days
+                days[f"landing/{contract.source.capture or contract.name}"] = contract.retention_days
     return days
 
 
@@ -66,7 +66,7 @@ def captured(lake: Deployment, contracts: Mapping[str, Contract]) -> Iterator[st
         yield f"the hubs are {sorted(hubs)}"
     for name, source in sources.items():
         if source.hub in hubs:
-            yield from _capture(lake, hubs[source.hub], f"{_prefix(lake)}landing/{name}/")
+            yield from _capture(lake, hubs[source.hub], f"{_prefix(lake)}landing/{source.capture or name}/")
     [namespace] = lake.of("Microsoft.EventHub/namespaces")
     inflates = wanted["maximumThroughputUnits"] > wanted["throughputUnits"]
     properties = namespace.properties

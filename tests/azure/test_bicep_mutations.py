@@ -95,7 +95,7 @@ GUARDING = (
     ("modules/ml_workspace.bicep", "'TLS1_2'", "'TLS1_1'"),
     ("modules/event_hubs.bicep", "minimumTlsVersion: '1.2'", "minimumTlsVersion: '1.0'"),
     ("modules/event_hubs.bicep", "intervalInSeconds: 300", "intervalInSeconds: 3600"),
-    ("modules/event_hubs.bicep", r"landing/\$\{one.data_set\}", r"raw/${one.data_set}"),
+    ("modules/event_hubs.bicep", r"\$\{one.folder\}/", "raw/"),
     ("modules/sql.bicep", "minimalTlsVersion: '1.2'", "minimalTlsVersion: '1.0'"),
     ("modules/sql.bicep", "autoPauseDelay: autoPauseMinutes", "autoPauseDelay: -1"),
     ("modules/postgresql.bicep", "passwordAuth: 'Disabled'", "passwordAuth: 'Enabled'"),

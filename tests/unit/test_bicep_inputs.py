@@ -34,9 +34,37 @@ def test_a_data_set_without_retention_is_kept() -> None:
 
 
 def test_a_new_event_data_set_has_a_hub() -> None:
-    assert hubs(contracts()) == [Hub("pageviews", "pageviews"), Hub("stars", "stars")]
+    assert hubs(contracts()) == [Hub("pageviews", "landing/pageviews"), Hub("stars", "landing/stars")]
     moved = with_changes("stars", source=EventHubSource("ratings"))
-    assert hubs(moved) == [Hub("pageviews", "pageviews"), Hub("stars", "ratings")]
+    assert hubs(moved) == [Hub("pageviews", "landing/pageviews"), Hub("ratings", "landing/stars")]
+
+
+def test_capture_writes_to_where_the_contract_has_it_read() -> None:
+    read = with_changes("stars", source=EventHubSource("stars", capture="captured/stars/"))
+    assert hubs(read)[1] == Hub("stars", "landing/captured/stars")
+    assert Retention("captured-stars", "landing/captured/stars", 365) in retention(read, {})
+    elsewhere = with_changes(
+        "stars", source=EventHubSource("stars", capture="abfss://other@account.dfs.core.windows.net")
+    )
+    assert hubs(elsewhere)[1] == Hub("stars", "landing/stars")
+
+
+def test_a_hub_of_several_data_sets_is_made_once_and_captured_for_the_one_that_reads_that() -> None:
+    both = with_changes("stars", source=EventHubSource("pageviews", capture="both"))
+    assert hubs(both) == [Hub("pageviews", "landing/both")]
+
+
+def test_data_sets_of_one_folder_that_are_kept_differently_are_told() -> None:
+    both = {
+        **with_changes("stars", source=EventHubSource("stars", capture="captured")),
+        "pageviews": dataclasses.replace(
+            contracts()["pageviews"], source=EventHubSource("pageviews", capture="captured")
+        ),
+    }
+    with pytest.raises(
+        BicepInputError, match=r"captured-pageviews and captured-stars are both landing/captured.*capture"
+    ):
+        retention(both, {})
 
 
 def test_a_stream_is_kept_as_long_as_the_shortest_of_what_it_is_made_of() -> None:

@@ -54,7 +54,7 @@ param lakeFolder string
 @description('Resource id of the Log Analytics workspace.')
 param workspaceId string
 
-// Made from the contracts by `python -m dagster_lake.deploy.bicep_inputs`: each event data set and its hub.
+// Made from the contracts by `python -m dagster_lake.deploy.bicep_inputs`: the hub of each event data set, and the folder it is captured in.
 var hubs = loadJsonContent('../generated/event_hubs.json')
 
 // The lake reads as a consumer group of its own (LAKE_EVENT_HUBS_CONSUMER_GROUP); Stream Analytics adds another.
@@ -126,7 +126,7 @@ resource eventHubs 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = [for o
         properties: {
           storageAccountResourceId: storageAccountId
           blobContainer: lakeContainer
-          archiveNameFormat: '${lakeFolder}landing/${one.data_set}/{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}'
+          archiveNameFormat: '${lakeFolder}${one.folder}/{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}'
         }
       }
     }
