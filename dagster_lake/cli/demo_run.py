@@ -1,18 +1,17 @@
 """Runs the hourly job for a range of hours in this process, telling what happens while it works."""
 
-import contextlib
 import os
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from dagster_lake.cli.dagster_home import at_dagster_home
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.clock import utc_now
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
@@ -66,25 +65,14 @@ def wanted_hours(day: str, hours: int) -> HourRange:
 def build(hours: HourRange, console: Console) -> Outcome:
     """Materialises every asset for ``hours`` in one run. Raises CommandError, naming the asset, when a step fails."""
     _without_telemetry()
-    if "DAGSTER_HOME" not in os.environ:
-        os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
-        _ensure_dagster_yaml()
-    # dagster.yaml's paths are relative to the project; what libraries warn each other of helps nobody here.
-    with contextlib.chdir(PROJECT_ROOT), warnings.catch_warnings(action="ignore"):
+    # What libraries warn each other of helps nobody here.
+    with at_dagster_home(), warnings.catch_warnings(action="ignore"):
         with console.status("Loading the definitions ..."):
             from dagster import DagsterInstance
 
             instance = DagsterInstance.get()
         with instance:
             return _run(instance, hours, console)
-
-
-def _ensure_dagster_yaml() -> None:
-    """Installed from a wheel, the folder one works in gets the wheel's dagster.yaml, unless it has one."""
-    file = PROJECT_ROOT / "dagster.yaml"
-    if not file.exists():
-        packaged = resources.files("dagster_lake") / "dagster.yaml"
-        file.write_text(packaged.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _run(instance: "DagsterInstance", hours: HourRange, console: Console) -> Outcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from dagster_lake.cli.catalog import settings
+from dagster_lake.cli.dagster_home import at_dagster_home
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.stream_status import StatusLine, ended
 from dagster_lake.cli.text import path_text
@@ -40,12 +41,14 @@ def run(seconds: float | None, every: float, data_sets: Sequence[str], report: b
     console = Console(highlight=False)
     console.print(f"Streaming into {path_text(chosen.root)}; Ctrl-C ends it.", soft_wrap=True, markup=False)
     with StatusLine(console) as line, _stopped_by_signals(line.say) as stop, ExitStack() as ending:
+        if report:
+            ending.enter_context(at_dagster_home())
         resource = LakeResource()
         wanted = plan(resource.lake, chosen, data_sets)
         landing = _landing(resource, wanted, None if seconds == ONCE else every, ending)
         live = Live(resource, wanted, landing, line.say, report_finished if report else lambda hours: None)
         live.run(stop, every, seconds, line.show)
-        line.say(ended(live.status, stopped=stop.is_set()))
+        line.say(ended(live.status))
     why = live.status.failures
     # A hub that is not there yet is waited for; that none was there is a failure.
     failed = [TABLES] if TABLES in why else list(wanted.contracts) if why.keys() >= wanted.contracts.keys() else []

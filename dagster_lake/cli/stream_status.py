@@ -48,8 +48,9 @@ class StatusLine:
 
 
 def status_text(status: Status) -> str:
-    """One line: the time, what lands how fast, how old the tables are, how quickly alerts are told."""
-    parts = [f"{name} {rate:,.0f}/s" for name, rate in status.rates.items()]
+    """One line: the time, which hours are landed how fast, how old the tables are, how quickly alerts are told."""
+    parts = [" to ".join(dict.fromkeys([status.hours[0], status.hours[-1]]))] if status.hours else []
+    parts += [f"{name} {rate:,.0f}/s" for name, rate in status.rates.items()]
     parts.append(f"{status.total:,} landed")
     if status.tables_at is not None:
         parts.append(f"tables {age_text(status.tables_at, status.now)} old, made in {status.tables_seconds:.1f} s")
@@ -59,11 +60,11 @@ def status_text(status: Status) -> str:
     return f"{status.now:%H:%M:%S} {'  '.join(parts)}"
 
 
-def ended(status: Status, *, stopped: bool) -> str:
+def ended(status: Status) -> str:
     """What was done in the end, and what is left."""
-    made = (
-        "The tables hold all of them."
-        if not status.behind
-        else ("Some are in raw only so far: run it again, or the hourly job.")
+    left = (
+        "Some are in raw only so far: run it again, or the hourly job."
+        if status.behind
+        else "The tables hold them all."
     )
-    return f"{status.total:,} events landed, {status.alerts:,} alerts told. {made}"
+    return f"{status.total:,} events landed, {status.alerts:,} alerts told. {left}"

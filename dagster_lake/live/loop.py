@@ -74,6 +74,7 @@ class Live:
             ending.callback(lambda: tables.end(finish=not stop.is_set()))
             webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))
             ending.callback(lambda: webhook.end(finish=True))
+            webhook.wake()  # for what another process has left
             ending.callback(lambda: self._stopping.set() if stop.is_set() else None)
             began = time.monotonic()
             while not stop.is_set():
@@ -98,6 +99,7 @@ class Live:
             self.status.behind = self.status.behind or bool(found.changed)
             for name, hours in found.changed.items():
                 self._newest[name] = max(*hours, self._newest.get(name, ""))
+        self.status.hours = sorted({hour for hours in found.hours.values() for hour in hours})
         self.status.count(clock.utc_now(), found.rows)
         for name in self._plan.contracts:
             self._tell_of_failure(name, found.failures.get(name))
@@ -140,35 +142,39 @@ class Live:
             self.status.alert_seconds = (clock.utc_now() - arrived).total_seconds()
         return new > 0
 
-    def _deliver(self) -> None:
-        """Posts what is due; why a webhook does not take it is said once, and it is tried again with what comes."""
+    def _deliver(self) -> bool:
+        """Posts what is due; whether something was not taken. Why a webhook does not take it is said once."""
         sent = deliver(self._resource.lake, self._resource.settings, self._plan.run, lambda line: None)
         self._tell_of_failure(_WEBHOOK, sent.failure)
+        return sent.waiting > 0
 
     # ---- tables ----
 
-    def _make_tables(self) -> None:
+    def _make_tables(self) -> bool:
+        """Makes the tables of the hours that changed since the last time. False: a landing says when there are more."""
         with self._lock:
             stale, self._stale = self._stale, {}
             complete, self._complete = self._complete, {}
-        if not stale:
-            return
-        try:
-            seconds = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
-        except BaseException as error:
-            with self._lock:
-                _add(self._stale, stale)
-                _add(self._complete, complete)
-            if isinstance(error, Stopped):
-                return
-            raise
+        if stale:
+            try:
+                self._made(stale, complete)
+            except BaseException as error:
+                with self._lock:
+                    _add(self._stale, stale)
+                    _add(self._complete, complete)
+                if not isinstance(error, Stopped):
+                    raise
+        return False
+
+    def _made(self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]]) -> None:
+        seconds = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
         self.status.tables_at, self.status.tables_seconds = clock.utc_now(), seconds
+        if complete:
+            self._finished({name: sorted(hours) for name, hours in complete.items()})
+            note_finished(self._resource.lake, {name: parse_hour(max(hours)) for name, hours in complete.items()})
         with self._lock:
             self.status.behind = bool(self._stale)
         self._tell_of_failure(TABLES, None)
-        if complete:
-            note_finished(self._resource.lake, {name: parse_hour(max(hours)) for name, hours in complete.items()})
-            self._finished({name: sorted(hours) for name, hours in complete.items()})
 
     def _from_the_first(self, name: str, hours: Collection[str]) -> HourRange:
         """The hours from the first of these on: what is new in one may be the first copy of an event of a later one."""

@@ -11,13 +11,14 @@ RATE_OVER = timedelta(seconds=10)
 class Status:
     """How it goes. Times are UTC; ``rates`` are events a second of the last ten seconds, by data set.
 
-    ``behind`` says whether something has landed that the tables do not hold yet. ``alert_seconds`` is from the arrival
-    of the last early alert's event until the alert was noted.
+    ``hours`` are those that are being landed: the open one, and before it those that are not complete. ``behind`` says
+    whether something has landed that the tables do not hold yet. ``alert_seconds`` is from the arrival of the event of
+    the last early alert until the alert was noted.
     """
 
     now: datetime
     landed: dict[str, int] = field(default_factory=dict)
-    newest_hour: str = ""
+    hours: list[str] = field(default_factory=list)
     alerts: int = 0
     alert_seconds: float | None = None
     tables_at: datetime | None = None

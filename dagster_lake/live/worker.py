@@ -9,10 +9,11 @@ class Worker:
     """Calls ``work`` in a thread, once after each ``wake`` at most, and rests ``pause`` seconds from start to start, or
     twice as long as the work took where that is longer: the rest of the machine is the others'.
 
-    What ``work`` raises is told to ``failed``, and ``work`` is called again after the rest.
+    ``work`` says whether something is left, and is then called again after the rest. So it is when it raises, which is
+    told to ``failed``.
     """
 
-    def __init__(self, name: str, work: Callable[[], None], pause: float, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], bool], pause: float, failed: Callable[[Exception], None]) -> None:
         self._work, self._pause, self._failed = work, pause, failed
         self._state = threading.Condition()
         self._woken = self._ending = False
@@ -37,9 +38,11 @@ class Worker:
         while self._is_wanted():
             started = time.monotonic()
             try:
-                self._work()
+                left = self._work()
             except Exception as error:  # the thread must outlive whatever an engine raises
                 self._failed(error)
+                left = True
+            if left:
                 self._again()
             took = time.monotonic() - started
             with self._state:

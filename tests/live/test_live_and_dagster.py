@@ -1,5 +1,6 @@
 """``lake stream`` and Dagster's runs make the same tables, whoever comes first; and how a process ends."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live.finished import finished_hours
 from dagster_lake.live.report import report_finished
 from tests.lake.lakes import TestLake, differences
+from tests.lake.webhooks import SECRET, Webhook, webhook
 from tests.live.processes import Clock, Stream, until
 
 BEFORE, HOUR_KEY, OPEN = "2026-01-05T11", "2026-01-05T12", "2026-01-05T13"
@@ -41,10 +43,10 @@ def by_dagster(lake: TestLake) -> None:
         assert job.execute_in_process(instance=dg.DagsterInstance.ephemeral(), tags=tags).success
 
 
-def by_stream(lake: TestLake, *instants: datetime) -> str:
+def by_stream(lake: TestLake, *instants: datetime, **settings: str) -> str:
     """``lake stream`` while the clock goes from instant to instant; what it said."""
     now = Clock(instants[0])
-    with Stream(lake.environment, now, lake.root.parent / "said.txt") as stream:
+    with Stream({**lake.environment, **settings}, now, lake.root.parent / "said.txt") as stream:
         stream.passes("streams.vip_pageviews:after")
         for instant in instants:
             now.set(instant)
@@ -54,18 +56,31 @@ def by_stream(lake: TestLake, *instants: datetime) -> str:
 
 
 def without(content: dict[str, Any]) -> dict[str, Any]:
-    """The tables without what tells by whom and when they were made; and without the log of notices."""
+    """The tables without what tells by whom and when they were made; and without the logs of alerts."""
     return {
         table: sorted(({name: value for name, value in row.items() if name not in LANDED} for row in rows), key=repr)
         for table, rows in content.items()
-        if table != "streams/alert_notices"
+        if not table.startswith("streams/alert_")
     }
 
 
+@dataclass
+class Streamed:
+    """A lake that ``lake stream`` has made, what it said, and what it posted."""
+
+    lake: TestLake
+    said: str
+    hook: Webhook
+
+
 @pytest.fixture(scope="module")
-def streamed(tmp_path_factory: pytest.TempPathFactory) -> tuple[TestLake, str]:
+def streamed(tmp_path_factory: pytest.TempPathFactory) -> Streamed:
     lake = a_lake(tmp_path_factory.mktemp("streamed"))
-    return lake, by_stream(lake, END - timedelta(minutes=30), END + timedelta(seconds=1), END + timedelta(minutes=5))
+    instants = (END - timedelta(minutes=30), END + timedelta(seconds=1), END + timedelta(minutes=5))
+    with webhook() as hook:
+        hook.answers = [503, 503, 503]  # down at first
+        said = by_stream(lake, *instants, LAKE_ALERT_WEBHOOK=hook.address)
+    return Streamed(lake, said, hook)
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +90,14 @@ def materialised(tmp_path_factory: pytest.TempPathFactory) -> TestLake:
     return lake
 
 
-def test_both_make_the_same_tables(streamed: tuple[TestLake, str], materialised: TestLake) -> None:
-    found = without(streamed[0].content())
+def test_both_make_the_same_tables(streamed: Streamed, materialised: TestLake) -> None:
+    found = without(streamed.lake.content())
     assert differences(found, without(materialised.content())) == ""
     assert all(found[f"streams/{name}"] for name in ("high_latency_alerts_enriched", "vip_pageviews", "sessions"))
 
 
-def test_a_dagster_run_afterwards_changes_nothing(streamed: tuple[TestLake, str]) -> None:
-    lake, _ = streamed
+def test_a_dagster_run_afterwards_changes_nothing(streamed: Streamed) -> None:
+    lake = streamed.lake
     before, raw = lake.content(), lake.manifests()
     by_dagster(lake)
     assert differences(lake.content(), before) == ""
@@ -96,13 +111,19 @@ def test_lake_stream_afterwards_changes_nothing(materialised: TestLake) -> None:
     assert differences(after, before) == ""
 
 
-def test_it_says_which_alerts_there_are_and_what_it_did_in_the_end(streamed: tuple[TestLake, str]) -> None:
-    lake, said = streamed
-    alerts = len(lake.rows("streams/high_latency_alerts"))
+def test_it_says_which_alerts_there_are_and_what_it_did_in_the_end(streamed: Streamed) -> None:
+    said, alerts = streamed.said, len(streamed.lake.rows("streams/high_latency_alerts"))
     assert alerts
     assert len([line for line in said.splitlines() if line.startswith("alert: high_latency_alerts")]) <= alerts
     assert "events landed" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_young_alerts_are_posted_once_though_the_webhook_was_down_at_first(streamed: Streamed) -> None:
+    due = [row["alert_id"] for row in streamed.lake.rows("streams/alert_notices") if row["state"] == "due"]
+    assert due
+    assert streamed.hook.alerts() == sorted(due)
+    assert SECRET not in streamed.said
 
 
 def test_finished_hours_are_reported_to_dagster_upstream_first() -> None:

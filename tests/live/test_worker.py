@@ -13,14 +13,16 @@ class Job:
     def __init__(self, *failures: Exception | None) -> None:
         self.begun, self.let = threading.Semaphore(0), threading.Semaphore(0)
         self.failures = list(failures)
-        self.done = 0
+        self.left = self.done = 0
 
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
         self.begun.release()
         assert self.let.acquire(timeout=PATIENCE)
         if self.failures and (failure := self.failures.pop(0)):
             raise failure
         self.done += 1
+        self.left = max(self.left - 1, 0)
+        return self.left > 0
 
 
 def no_failure(error: Exception) -> None:
@@ -86,3 +88,27 @@ def test_what_fails_at_the_end_does_not_hold_it_up() -> None:
     worker.end(finish=True)
     assert job.done == 0
     assert told
+
+
+def test_it_goes_on_by_itself_while_something_is_left() -> None:
+    job = Job()
+    job.left = 3
+    worker = Worker("test", job, 0.0, no_failure)
+    worker.wake()
+    for _ in range(3):
+        assert job.begun.acquire(timeout=PATIENCE)
+        job.let.release()
+    worker.end(finish=True)
+    assert job.done == 3
+
+
+def test_what_is_left_at_the_end_is_left() -> None:
+    job = Job()
+    job.left = 1_000
+    worker = Worker("test", job, 3600.0, no_failure)
+    worker.wake()
+    for _ in range(2):
+        job.let.release()
+    assert job.begun.acquire(timeout=PATIENCE)
+    worker.end(finish=True)
+    assert 1 <= job.done <= 2

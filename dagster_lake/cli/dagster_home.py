@@ -1,0 +1,26 @@
+"""Where a command finds Dagster's history: as `make dev` does."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from importlib import resources
+
+from dagster_lake.settings import PROJECT_ROOT
+
+
+@contextlib.contextmanager
+def at_dagster_home() -> Iterator[None]:
+    """Names the project as DAGSTER_HOME unless another is named, and works in it: dagster.yaml's paths are relative."""
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
+        _ensure_dagster_yaml()
+    with contextlib.chdir(PROJECT_ROOT):
+        yield
+
+
+def _ensure_dagster_yaml() -> None:
+    """Installed from a wheel, the folder one works in gets the wheel's dagster.yaml, unless it has one."""
+    file = PROJECT_ROOT / "dagster.yaml"
+    if not file.exists():
+        packaged = resources.files("dagster_lake") / "dagster.yaml"
+        file.write_text(packaged.read_text(encoding="utf-8"), encoding="utf-8")
