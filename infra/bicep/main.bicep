@@ -124,10 +124,10 @@ param engine string
 @description('Names the masking key that is in the key vault as pii-key; stored with each masked value.')
 param maskingKeyId string
 
-@description('More settings of the lake that are secrets, beside the masking key: objects of name (LAKE_...) and secret (in the key vault).')
+@description('More settings that are secrets, beside the masking key: objects of name (LAKE_DATABASE_URL) and secret (its name in the key vault).')
 param secretSettings array
 
-@description('More settings of the lake: objects of name (LAKE_...) and value.')
+@description('More settings that are no secrets: objects of name (LAKE_MEMORY_LIMIT) and value.')
 param settings array
 
 @description('Dagster: fewest webservers that are kept running, 0 or 1.')

@@ -15,8 +15,6 @@ from tests.azure.bicep_promises import at
 APPS = ("dagster-code", "dagster-daemon", "dagster-webserver")
 _SIGN_IN = "override-use-mi-fic-assertion-client-id"
 ELSEWHERE = {
-    "ARM_CLIENT_ID": "databricks-sdk",
-    "ARM_USE_MSI": "databricks-sdk",
     "AZURE_CLIENT_ID": "azure-identity",
     "AZURE_LOGS_CONTAINER": "dagster.azure.yaml",
     "AZURE_STORAGE_ACCOUNT": "dagster.azure.yaml",
@@ -25,6 +23,8 @@ ELSEWHERE = {
     "DAGSTER_POSTGRES_DB": "Dagster's instance in the image",
     "DAGSTER_POSTGRES_HOST": "Dagster's instance in the image",
     "DAGSTER_POSTGRES_USER": "Dagster's instance in the image",
+    "DATABRICKS_CLIENT_ID": "databricks-sdk",
+    "DATABRICKS_CLIENT_SECRET": "databricks-sdk",
     "DATABRICKS_HOST": "databricks-sdk",
 }
 """Variables that are no settings of the lake, and who reads them."""
@@ -163,8 +163,6 @@ def _code(app: Resource) -> Iterator[str]:
         yield f"dagster-code: is looked for at {values['DAGSTER_CODE_HOST']}:{values['DAGSTER_CODE_PORT']}"
     if any(probe["tcpSocket"]["port"] != int(port) for probe in container["probes"]):
         yield "dagster-code: is probed elsewhere"
-    if values.get("DATABRICKS_HOST") and values["ARM_USE_MSI"] != "true":
-        yield "dagster-code: does not go to Databricks as itself"
 
 
 def _webserver(lake: Deployment, app: Resource) -> Iterator[str]:

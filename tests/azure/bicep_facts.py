@@ -159,7 +159,7 @@ SETTLED: Mapping[str, Mapping[str, Any]] = {
     "Microsoft.ContainerRegistry/registries": {
         "adminUserEnabled": False,
         "anonymousPullEnabled": False,
-        "policies.azureADAuthenticationAsArmPolicy.status": "disabled",
+        "policies.azureADAuthenticationAsArmPolicy.status": "enabled",  # Container Apps pull in no other way
     },
     "Microsoft.DBforPostgreSQL/flexibleServers": {
         "authConfig.activeDirectoryAuth": "Enabled",

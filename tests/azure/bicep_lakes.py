@@ -30,6 +30,8 @@ EVERYTHING: dict[str, Any] = {
     "deployPurview": True,
     "engine": "databricks",
     "lakeFolder": "shop",
+    "secretSettings": [{"name": "LAKE_DATABASE_URL", "secret": "database-url"}],
+    "settings": [{"name": "LAKE_MEMORY_LIMIT", "value": "6GB"}],
     "domain": "abcdefgh",  # as long as one may be
 }
 LEAST: dict[str, Any] = {name: False for name in EVERYTHING if name.startswith("deploy")}
@@ -59,9 +61,9 @@ PROMISES: tuple[Promise, ...] = (
 )
 
 
-def deployed(stage: str, kind: str, changes: Mapping[str, str] | None = None) -> Deployment:
-    """What the parameters file of a stage deploys. Raises BicepError."""
-    return Deployment(BICEP, f"parameters/{stage}.bicepparam", changes, **KINDS[kind])
+def deployed(stage: str, kind: str, changes: Mapping[str, str] | None = None, **values: Any) -> Deployment:
+    """What the parameters file of a stage deploys, with other values for some parameters. Raises BicepError."""
+    return Deployment(BICEP, f"parameters/{stage}.bicepparam", changes, **{**KINDS[kind], **values})
 
 
 def broken(changes: Mapping[str, str]) -> str | None:

@@ -5,7 +5,10 @@ import re
 
 import pytest
 
+from dagster_lake.settings import PROJECT_ROOT
+from tests.azure.bicep_access import Access, expected
 from tests.azure.bicep_deployment import Deployment, names_in
+from tests.azure.bicep_guards import LOG_ALERTS, METRIC_ALERTS
 from tests.azure.bicep_lakes import BICEP, KINDS, PROMISES, STAGES, Promise, deployed
 from tests.azure.bicep_promises import closed
 from tests.azure.bicep_syntax import Statement, read
@@ -133,3 +136,24 @@ def test_a_parameters_file_gives_every_parameter_and_no_other(stage: str) -> Non
 
 def statements(file: str) -> list[Statement]:
     return read((BICEP / file).read_text(), file)
+
+
+def test_the_docs_say_who_may_do_what() -> None:
+    table = (
+        (PROJECT_ROOT / "docs" / "azure.md").read_text().partition("<!-- access -->")[2].partition("<!-- end -->")[0]
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+    told = {Access(who, role, what, tuple(re.findall(r"`([^`]+)`", below))) for who, role, what, below in rows}
+    assert told == expected(deployed("dev", "everything", lakeFolder=""))
+
+
+def test_the_docs_name_every_alert() -> None:
+    text = (PROJECT_ROOT / "docs" / "azure.md").read_text()
+    for alert in (*LOG_ALERTS, *METRIC_ALERTS):
+        assert re.search(rf"^\|.*\b{alert}\b.*\|", text, re.M), alert
+
+
+def test_every_finding_of_checkov_that_is_accepted_has_a_reason() -> None:
+    accepted = (BICEP / ".checkov.yaml").read_text().partition("skip-check:\n")[2].splitlines()
+    for line in accepted:
+        assert re.fullmatch(r"  (# .+|- CKV2?_AZURE_\d+ # .{20,})", line), line

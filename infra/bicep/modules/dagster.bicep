@@ -128,14 +128,6 @@ var databricksSettings = empty(databricks) ? [] : [
     name: 'DATABRICKS_HOST'
     value: 'https://${workspace!.properties.workspaceUrl}'
   }
-  {
-    name: 'ARM_USE_MSI'
-    value: 'true'
-  }
-  {
-    name: 'ARM_CLIENT_ID'
-    value: appIdentity.properties.clientId
-  }
 ]
 var secretEnvironment = [for setting in secretSettings: {
   name: setting.name
@@ -212,7 +204,7 @@ resource code 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
       containers: [
         {
           name: 'code'
-          image: empty(image) ? 'none' : image
+          image: image
           command: [
             'dagster'
           ]
@@ -287,7 +279,7 @@ resource daemon 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
       containers: [
         {
           name: 'daemon'
-          image: empty(image) ? 'none' : image
+          image: image
           command: [
             'dagster-daemon'
           ]
@@ -353,7 +345,7 @@ resource webserver 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
       containers: [
         {
           name: 'webserver'
-          image: empty(image) ? 'none' : image
+          image: image
           command: [
             'dagster-webserver'
           ]

@@ -35,9 +35,9 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
     networkRuleBypassOptions: 'AzureServices'
     zoneRedundancy: private && zoneRedundant ? 'Enabled' : 'Disabled'
     policies: {
-      // The identities ask for tokens of the registry itself, not of all of Azure's management.
+      // Container Apps pull with a token of Azure's management, and cannot otherwise.
       azureADAuthenticationAsArmPolicy: {
-        status: 'disabled'
+        status: 'enabled'
       }
     }
   }
