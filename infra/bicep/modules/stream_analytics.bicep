@@ -1,4 +1,4 @@
-metadata description = 'The Stream Analytics job: the lake\'s streams once more, seconds after the events, as files beside the tables.'
+metadata description = 'The Stream Analytics job: the lake\'s streams once more, seconds after the events, as files beside the tables. See ../stream_analytics/README.md.'
 
 @description('Name of the job.')
 param name string
