@@ -47,6 +47,7 @@ from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.result import Sources
 from dagster_lake.resources.event_hub import EventHubError
 from dagster_lake.storage.delta import pin
+from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.paths import Lake
 
 HUBS = ("pageviews", "stars")
@@ -194,6 +195,7 @@ class Tables:
             return []
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
+            let_read(con, self.lake.root)
             rows = con.execute(f"SELECT _lake_hour, {columns} FROM ({scan_sql(pinned, self.keys)})").fetchall()
         return [(_number(parse_hour(key)), *row) for key, *row in rows]
 

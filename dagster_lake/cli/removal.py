@@ -10,7 +10,7 @@ from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.paths import LAYERS
 
 MARKER = "lake.json"
-FOLDERS = (*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "reports", "notices")
+FOLDERS = (*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices")
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,21 @@ def story(draw: st.DrawFn, most: int = 40, minutes: int = 8) -> list[Event]:
     return events
 
 
+def send(hub: EmbeddedEventHub, events: Sequence[Event], name: str) -> None:
+    """Enqueues events, in order of arrival, each at its own instant, as a batch of that name."""
+    for data_set in ("pageviews", "stars"):
+        of_data_set = [event for event in events if event.data_set == data_set]
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.array([event.arrives for event in of_data_set], pa.timestamp("us", "UTC")),
+                pa.array([str(event.user) for event in of_data_set], pa.string()),
+                pa.array([event.body for event in of_data_set], pa.binary()),
+            ],
+            ["enqueued_time", "partition_key", "body"],
+        )
+        hub.append(data_set, name, [batch])
+
+
 @dataclass
 class EventWorld:
     """A lake and its hub in ``folder``. ``now`` is what the clock says."""
@@ -106,18 +121,8 @@ class EventWorld:
 
     def send(self, events: Sequence[Event]) -> None:
         """Enqueues events, in order of arrival, each at its own instant."""
-        for name in ("pageviews", "stars"):
-            of_data_set = [event for event in events if event.data_set == name]
-            self.sent += 1
-            batch = pa.RecordBatch.from_arrays(
-                [
-                    pa.array([event.arrives for event in of_data_set], pa.timestamp("us", "UTC")),
-                    pa.array([str(event.user) for event in of_data_set], pa.string()),
-                    pa.array([event.body for event in of_data_set], pa.binary()),
-                ],
-                ["enqueued_time", "partition_key", "body"],
-            )
-            self.hub.append(name, str(self.sent), [batch])
+        self.sent += 1
+        send(self.hub, events, str(self.sent))
         self.now = max([self.now, *(event.arrives for event in events)])
 
     def land(self, *hours: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_lake.cli.removal import lake_contents
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.lake_hour import HOUR, hour_key, hour_of
 from dagster_lake.landing.land import partitions
@@ -109,3 +110,4 @@ def test_finished_hours_only_move_on_and_survive_a_death(world: EventWorld) -> N
     assert finished_hours(world.lake) == {"pageviews": OPEN, "stars": OPEN}
     note_finished(world.lake, {"pageviews": OPEN + HOUR})
     assert finished_hours(world.lake) == {"pageviews": OPEN + HOUR, "stars": OPEN}
+    assert lake_contents(str(world.lake.root)).foreign == (), "lake reset takes it along"
