@@ -14,6 +14,7 @@ from dagster_lake import clock
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing import attempt, hours
 from dagster_lake.landing.dropped import dropped_files
+from dagster_lake.landing.fold import FOLD_AT
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import manifests, partitions
 from dagster_lake.landing.result import Sources
@@ -34,7 +35,7 @@ from dagster_lake.storage.manifest import (
 from dagster_lake.storage.paths import Lake
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import KEY, Azurite
-from tests.lake.landings import CLICKS, ORDERS, PRODUCTS, USERS, World
+from tests.lake.landings import CLICKS, ORDERS, PRODUCTS, USERS, World, at
 from tests.unit.test_manifest import MANIFEST
 
 HOUR = "2026-01-05T12"
@@ -125,6 +126,23 @@ def test_two_landings_of_one_hour_at_once_land_each_event_once(world: World, mon
     # The loser took its files away.
     assert len(names(world)) == 1 + len(manifest.files)
     assert verify(world.lake.raw_partition("clicks", HOUR), manifest) == []
+
+
+def test_of_two_landings_that_fold_an_open_hour_at_once_one_does_and_no_event_is_lost(world: World) -> None:
+    for second in range(1, FOLD_AT + 1):
+        world.now = at(second + 0.5)
+        world.send(str(second), (second, str(second)))
+        world.land(CLICKS)
+    (before,) = manifests(world.lake, CLICKS, [HOUR])
+    world.send("last", (FOLD_AT + 1, "last"))
+    world.now = at(FOLD_AT + 2)
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(one.changed for one in threads.map(lambda _: world.land(CLICKS), range(2))) == [False, True]
+    (after,) = manifests(world.lake, CLICKS, [HOUR])
+    folder = world.lake.raw_partition("clicks", HOUR)
+    assert (len(before.attempts), [file.rows for file in after.files]) == (FOLD_AT, [FOLD_AT, 1])
+    assert verify(folder, after) == []
+    assert len(list(landed_files(folder, before))) == FOLD_AT, "for whoever has the old manifest"
 
 
 def test_a_late_row_adds_an_attempt_with_that_row_only(world: World) -> None:
