@@ -19,6 +19,7 @@ from dagster_lake.resources.dbt import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.telemetry.sensors import run_metrics
 
 streams = stream_declarations(manifest()).values()
 alerts = alert_kinds(streams)
@@ -37,7 +38,7 @@ defs = dg.Definitions(
     asset_checks=[*contract_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
     jobs=[*jobs, near_real_time_job],
     schedules=schedules,
-    sensors=[*sensors, events_arriving, *databricks_job_sensors()],
+    sensors=[*sensors, events_arriving, run_metrics, *databricks_job_sensors()],
     resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,
 )

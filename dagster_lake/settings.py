@@ -101,6 +101,10 @@ class Settings(BaseSettings):
         description="Stream Analytics computes the streams too: it gets reference data, and must write results",
     )
 
+    metrics: bool = Field(
+        False, description="Prints the metrics of each run as lines of JSON, for a log service; see docs/operations.md"
+    )
+
     seed: int = Field(42, description="Seed of the generated sources")
     users: int = Field(1000, ge=1, description="Generated users")
     vip_users: int = Field(50, ge=0, description="Generated VIP users")

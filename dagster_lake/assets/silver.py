@@ -1,7 +1,8 @@
 """Silver assets: typed, deduplicated, masked rows; the rows kept out; and the newest row of each key."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -15,10 +16,11 @@ from dagster_lake.assets.metadata import (
 )
 from dagster_lake.assets.pending import partitions_to_run
 from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
-from dagster_lake.contract import Contract
+from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.engines.base import Step
 from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage.tables import has_newest, silver_name
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import has_newest, silver_name, silver_table
 
 
 class SilverConfig(dg.Config):
@@ -90,6 +92,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                 metadata={
                     **step_metadata(result, time.monotonic() - started, lake.engine.name),
                     "balance": dg.MetadataValue.md(balance_table(counts)),
+                    **_newest_event(lake.lake, contract, partitions),
                 },
                 check_results=_selected(
                     context,
@@ -149,6 +152,20 @@ def newest_asset(contract: Contract) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=step_metadata(result, time.monotonic() - started, lake.engine.name))
 
     return newest
+
+
+def _newest_event(lake: Lake, contract: Contract, partitions: Collection[str]) -> dict[str, str]:
+    """The time of the newest event, by the events' own clock, from the table's log; nothing for what is no event."""
+    from dagster_lake.storage.delta import pin
+
+    times = [p.name for p in contract.properties if p.logical_type == "timestamp"]
+    table = pin(silver_table(lake, contract).uri) if times and isinstance(contract.source, EventHubSource) else None
+    bounds = table.bounds(times[0], partitions) if table else None
+    if bounds is None:
+        return {}
+    newest = bounds[1]
+    assert isinstance(newest, datetime)
+    return {"newest_event": newest.astimezone(UTC).isoformat(timespec="milliseconds")}
 
 
 def _selected(context: dg.AssetExecutionContext, check: dg.AssetCheckResult) -> list[dg.AssetCheckResult]:
