@@ -1,18 +1,27 @@
-"""The parts of infra/bicep that are programs of their own, run: alerts on real log lines, the pipeline's calls to
+"""The parts of infra/bicep that are programs of their own, run: alerts on real metrics, the pipeline's calls to
 Dagster, the script that starts the streams, the workspace file."""
 
 import json
+import logging
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.test_utils import environ
 
+from dagster_lake.lake_hour import HOUR, hour_key
+from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.telemetry.json_logs import document
+from dagster_lake.telemetry.news import Cursor
+from dagster_lake.telemetry.sensors import run_metrics
 from tests.azure.bicep_apps import ELSEWHERE
 from tests.azure.bicep_deployment import Deployment
 from tests.azure.bicep_lakes import BICEP, deployed
@@ -30,6 +39,8 @@ def prod() -> Deployment:
 
 
 QUARANTINE = dg.AssetKey(["quarantine", "pageviews"])
+LONG_AGO = Cursor(datetime(2026, 1, 1, tzinfo=UTC))
+TABLE = {"seconds": 2.5, "dagster/partition_row_count": 40, "databricks_dbu": 0.5, "databricks_cost": 0.1}
 
 
 @dg.asset(key=QUARANTINE, check_specs=[dg.AssetCheckSpec("little_quarantined", asset=QUARANTINE)])
@@ -40,7 +51,7 @@ def much_quarantined():
 
 @dg.asset(key="gold", check_specs=[dg.AssetCheckSpec("fresh", asset="gold")])
 def good():
-    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+    yield dg.MaterializeResult(metadata=TABLE, check_results=[dg.AssetCheckResult(passed=True)])
 
 
 @dg.asset
@@ -48,43 +59,110 @@ def bad() -> None:
     raise ValueError("no RUN_SUCCESS here")
 
 
-def printed(capfd: pytest.CaptureFixture[str], job: str, *assets: dg.AssetsDefinition) -> tuple[str, list[str]]:
-    """(run id, what Dagster prints) of a run of a job of that name."""
-    defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job(job)], executor=dg.in_process_executor)
-    capfd.readouterr()
-    result = defs.resolve_job_def(job).execute_in_process(raise_on_error=False)
-    return result.run_id, capfd.readouterr().err.splitlines()
+class Dagster:
+    """Runs jobs, and has the sensor print what it makes of them."""
+
+    def __init__(self, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]) -> None:
+        self.instance = instance
+        self.capfd = capfd
+
+    def run(self, job: str, *assets: dg.AssetsDefinition, hour: str = "2026-01-05T12") -> str:
+        """The id of a run of a job of that name for that hour."""
+        defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job(job)], executor=dg.in_process_executor)
+        tags = {"dagster/partition": hour}
+        definition = defs.resolve_job_def(job)
+        return definition.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False).run_id
+
+    def answer(self, query: str) -> list[dict[str, Any]]:
+        """What the query makes of the lines of all runs, which are there twice, as after a daemon that was killed."""
+        self.capfd.readouterr()
+        with (
+            environ({"LAKE_METRICS": "true"}),
+            dg.build_sensor_context(self.instance, LONG_AGO.write(), resources={"lake": LakeResource()}) as context,
+        ):
+            run_metrics.evaluate_tick(context)
+        lines = self.capfd.readouterr().out.splitlines()
+        return rows((QUERIES / f"{query}.kql").read_text(), ["a line of something else", *lines, *lines])
 
 
-def found(query: str, lines: list[str]) -> list[dict[str, str]]:
-    return rows((QUERIES / f"{query}.kql").read_text(), lines)
+@pytest.fixture
+def dagster(capfd: pytest.CaptureFixture[str]) -> Iterator[Dagster]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Dagster(instance, capfd)
 
 
-def test_a_failed_run_is_found_by_its_job_and_its_id(capfd: pytest.CaptureFixture[str]) -> None:
-    run, lines = printed(capfd, "hourly", bad)
-    assert [(row["Job"], row["Run"]) for row in found("failed_runs", lines)] == [("hourly", run)]
-    assert found("closed_hours", lines) == []
+def test_a_failed_run_is_found_once_by_its_job_and_its_id(dagster: Dagster) -> None:
+    run = dagster.run("hourly", bad)
+    assert dagster.answer("failed_runs") == [{"Job": "hourly", "Run": run, "Failed": 1}]
+    assert dagster.answer("closed_hours") == [{"Closed": 0}]
+    assert dagster.answer("slow_runs") == []
 
 
-def test_only_a_run_of_the_job_hourly_closes_an_hour(capfd: pytest.CaptureFixture[str]) -> None:
-    _, hourly = printed(capfd, "hourly", good)
-    _, other = printed(capfd, "snapshots", good)
-    assert [row["Job"] for row in found("closed_hours", hourly + other)] == ["hourly"]
-    assert found("failed_runs", hourly + other) == []
+def test_a_run_that_was_killed_and_could_say_nothing_is_found_as_failed(dagster: Dagster) -> None:
+    run = dagster.instance.create_run_for_job(dg.GraphDefinition(name="hourly").to_job())
+    dagster.instance.report_run_failed(run, "its worker is gone")
+    assert dagster.answer("failed_runs") == [{"Job": "hourly", "Run": run.run_id, "Failed": 1}]
 
 
-def test_a_run_s_beginning_and_end_are_found_by_its_id(capfd: pytest.CaptureFixture[str]) -> None:
-    run, lines = printed(capfd, "hourly", good)
-    ends = [("RUN_START" in row["Log"], row["Run"]) for row in found("slow_runs", lines)]
-    assert ends == [(True, run), (False, run)]
+def test_only_a_run_of_the_job_hourly_closes_an_hour(dagster: Dagster) -> None:
+    dagster.run("hourly", good)
+    dagster.run("snapshots", good)
+    assert dagster.answer("closed_hours") == [{"Closed": 1}]
+    assert dagster.answer("failed_runs") == []
 
 
-def test_a_data_set_of_which_much_is_quarantined_is_found_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
-    _, lines = printed(capfd, "hourly", much_quarantined, good)
-    for query in ("dead_letters", "failed_checks"):
-        text = (QUERIES / f"{query}.kql").read_text().replace("TimeGenerated > ago(2d) and ", "")
-        found_rows = [(row["Check"], row["Asset"]) for row in rows(text, lines)]
-        assert found_rows == [("little_quarantined", "quarantine/pageviews")]
+def test_how_long_a_run_took_is_what_dagster_says_of_it(dagster: Dagster) -> None:
+    run = dagster.run("hourly", good)
+    record = dagster.instance.get_run_record_by_id(run)
+    assert record is not None
+    assert record.start_time is not None
+    assert record.end_time is not None
+    [row] = dagster.answer("slow_runs")
+    assert row["Run"] == run
+    assert row["Minutes"] == pytest.approx((record.end_time - record.start_time) / 60, abs=0.001)
+
+
+def test_a_data_set_of_which_much_is_quarantined_is_found_by_its_name(dagster: Dagster) -> None:
+    dagster.run("hourly", much_quarantined, good)
+    found = {"Check": "little_quarantined", "Asset": "quarantine/pageviews", "Times": 1}
+    assert dagster.answer("dead_letters") == [found]
+    [row] = dagster.answer("failed_checks")
+    assert {name: row[name] for name in found} == found
+    assert row["Severity"] == "warn"
+
+
+def test_the_workbook_s_figures_are_those_of_the_runs(dagster: Dagster) -> None:
+    dagster.run("hourly", good)
+    dagster.run("hourly", good)
+    dagster.run("snapshots", bad)
+    runs = {(row["Job"], row["Status"], row["Runs"]) for row in dagster.answer("lake_runs")}
+    assert runs == {("hourly", "success", 2), ("snapshots", "failure", 1)}
+    durations = {"Asset": "gold", "Runs": 2, "P50": 2.5, "P95": 2.5, "Slowest": 2.5}
+    assert dagster.answer("durations") == [durations]
+    assert sum(row["Rows"] for row in dagster.answer("rows")) == 80
+    cost = dagster.answer("databricks_cost")
+    assert (sum(row["DBUs"] for row in cost), sum(row["Cost"] for row in cost)) == (1.0, 0.2)
+
+
+def test_how_late_an_hour_was_done_is_counted_from_its_end(dagster: Dagster) -> None:
+    ended = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    dagster.run("hourly", good, hour=hour_key(ended - HOUR))
+    [row] = dagster.answer("lag")
+    assert row["Lag"] == pytest.approx((datetime.now(UTC) - ended) / timedelta(minutes=1), abs=1)
+
+
+def test_errors_of_runs_and_of_dagster_s_own_programs_are_found_with_their_exceptions() -> None:
+    from dagster._utils.log import get_structlog_json_formatter
+
+    failed = logging.LogRecord("dagster_lake", logging.ERROR, "", 0, "it failed", None, None)
+    failed.exc_info = (ValueError, ValueError("because"), None)
+    daemon = logging.LogRecord("dagster.daemon", logging.ERROR, "", 0, "no instance", None, None)
+    lines = [json.dumps(document(failed)), get_structlog_json_formatter().format(daemon)]
+    found = rows((QUERIES / "errors.kql").read_text(), lines)
+    assert {(row["Said"], row["Exception"]) for row in found} == {
+        ("it failed", "ValueError: because\n"),
+        ("no instance", ""),
+    }
 
 
 def test_the_checks_and_the_job_that_the_alerts_name_are_the_lake_s() -> None:
@@ -114,7 +192,9 @@ def test_the_workbook_asks_what_the_files_ask(prod: Deployment) -> None:
     [workbook] = prod.of("Microsoft.Insights/workbooks")
     items = json.loads(workbook.properties["serializedData"])["items"]
     asked = [item["content"]["query"] for item in items if "query" in item["content"]]
-    assert [_query(text) for text in asked] == ["lake_runs", "failed_checks", "sensitive_reads"]
+    assert [_query(text) for text in asked] == [
+        *("lake_runs", "lag", "failed_checks", "rows", "durations", "errors", "databricks_cost", "sensitive_reads")
+    ]
 
 
 # ---- Data Factory ----------------------------------------------------------------------------------------------------

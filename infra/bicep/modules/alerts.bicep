@@ -15,7 +15,7 @@ param workspace string
 @description('Name of the action group, in this resource group.')
 param actionGroup string
 
-@description('Whether Dagster is there, whose log lines the alerts read.')
+@description('Whether Dagster is there, whose metrics the alerts read.')
 param dagsterRuns bool
 
 @description('How long the run of an hour may take, minutes.')
@@ -33,11 +33,12 @@ param streamAnalyticsId string
 @description('Resource id of the data factory; empty for none.')
 param dataFactoryId string
 
-// Each reads lines that Dagster writes as it is; tests/azure/test_bicep_alerts.py holds the queries against real ones.
+// Each reads the metrics that the sensor run_metrics prints; tests/azure/test_bicep_operations.py tries the queries on
+// real ones. docs/operations.md says of each alert what to do.
 var logAlerts = [
   {
     name: 'failed-runs'
-    description: 'A run of Dagster failed.'
+    description: 'A run of Dagster failed, or was killed.'
     severity: 1
     query: loadTextContent('../queries/failed_runs.kql')
     measure: 'Failed'

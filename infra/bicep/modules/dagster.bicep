@@ -122,6 +122,10 @@ var commonSettings = [
     name: 'DAGSTER_POSTGRES_USER'
     value: identity
   }
+  {
+    name: 'LAKE_METRICS'
+    value: 'true'
+  }
 ]
 var databricksSettings = empty(databricks) ? [] : [
   {

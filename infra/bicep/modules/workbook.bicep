@@ -1,4 +1,4 @@
-metadata description = 'A workbook over the logs: runs, checks that failed, events in and out, and who read personal data.'
+metadata description = 'A workbook over the logs: runs and their checks, how long, how late and how much, events in and out, errors, cost, and who read personal data.'
 
 @description('Name that people see.')
 param displayName string
@@ -19,6 +19,61 @@ resource logs 'Microsoft.OperationalInsights/workspaces@2025-02-01' existing = {
   name: workspace
 }
 
+var pages = [
+  {
+    name: 'runs'
+    title: 'Runs, by how they ended'
+    query: loadTextContent('../queries/lake_runs.kql')
+  }
+  {
+    name: 'lag'
+    title: 'How long after its end an hour was done, minutes'
+    query: loadTextContent('../queries/lag.kql')
+  }
+  {
+    name: 'checks'
+    title: 'Checks that did not pass'
+    query: loadTextContent('../queries/failed_checks.kql')
+  }
+  {
+    name: 'rows'
+    title: 'Rows written'
+    query: loadTextContent('../queries/rows.kql')
+  }
+  {
+    name: 'durations'
+    title: 'How long tables take, seconds'
+    query: loadTextContent('../queries/durations.kql')
+  }
+  {
+    name: 'errors'
+    title: 'What processes said of errors'
+    query: loadTextContent('../queries/errors.kql')
+  }
+  {
+    name: 'databricks'
+    title: 'Databricks, units and estimated cost by day'
+    query: loadTextContent('../queries/databricks_cost.kql')
+  }
+  {
+    name: 'readers'
+    title: 'Who read personal data in clear'
+    query: loadTextContent('../queries/sensitive_reads.kql')
+  }
+]
+var asked = [for page in pages: {
+  type: 3
+  name: page.name
+  content: {
+    version: 'KqlItem/1.0'
+    title: page.title
+    query: page.query
+    size: 0
+    queryType: 0
+    resourceType: 'microsoft.operationalinsights/workspaces'
+  }
+}]
+
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(logs.id, 'lake')
   location: location
@@ -33,36 +88,12 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
       fallbackResourceIds: [
         logs.id
       ]
-      items: [
+      items: concat([
         {
           type: 1
           name: 'about'
           content: {
-            json: '# ${displayName}\nEach part says what it shows; docs/azure.md says what to do about it.'
-          }
-        }
-        {
-          type: 3
-          name: 'runs'
-          content: {
-            version: 'KqlItem/1.0'
-            title: 'Runs, by how they ended'
-            query: loadTextContent('../queries/lake_runs.kql')
-            size: 0
-            queryType: 0
-            resourceType: 'microsoft.operationalinsights/workspaces'
-          }
-        }
-        {
-          type: 3
-          name: 'checks'
-          content: {
-            version: 'KqlItem/1.0'
-            title: 'Checks that did not pass'
-            query: loadTextContent('../queries/failed_checks.kql')
-            size: 0
-            queryType: 0
-            resourceType: 'microsoft.operationalinsights/workspaces'
+            json: '# ${displayName}\nEach part says what it shows; docs/operations.md says what to do about it.'
           }
         }
         {
@@ -96,19 +127,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
             title: 'Events in and out'
           }
         }
-        {
-          type: 3
-          name: 'readers'
-          content: {
-            version: 'KqlItem/1.0'
-            title: 'Who read personal data in clear'
-            query: loadTextContent('../queries/sensitive_reads.kql')
-            size: 0
-            queryType: 0
-            resourceType: 'microsoft.operationalinsights/workspaces'
-          }
-        }
-      ]
+      ], asked)
     })
   }
 }
