@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     metrics: bool = Field(
         False, description="Prints the metrics of each run as lines of JSON, for a log service; see docs/operations.md"
     )
+    history_days: int = Field(
+        14, ge=3, description="Dagster's runs older than this are forgotten once their work was done again"
+    )
 
     seed: int = Field(42, description="Seed of the generated sources")
     users: int = Field(1000, ge=1, description="Generated users")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,13 @@ from sqlalchemy.engine import make_url
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server on a free loopback port, stopped and removed at the end."""
+    with running_postgres("timezone=Europe/Prague") as (port, _):
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def running_postgres(*settings: str) -> Iterator[tuple[int, Path]]:
+    """The port of a server with settings (``name=value``), and the folder of its socket; postgres needs no password."""
     programs = _programs()
     if programs is None:
         pytest.skip("needs a PostgreSQL server (apt-get install postgresql)")
@@ -31,11 +39,12 @@ def postgres_server() -> Iterator[str]:
     _run(
         programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
     )
-    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off -c timezone=Europe/Prague"
+    own = ["listen_addresses=127.0.0.1", "fsync=off", *settings]
+    options = " ".join([f"-p {port} -k {home}", *(f"-c {setting}" for setting in own)])
     try:
         _run(programs / "pg_ctl", "-D", data, "-o", options, "-l", str(home / "log"), "-w", "start")
         try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            yield port, home
         finally:
             _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:
