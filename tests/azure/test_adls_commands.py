@@ -181,7 +181,7 @@ def test_the_adls_resource_is_there_for_a_lake_in_adls_only(azurite: Azurite, mo
 def test_the_azure_instance_file_loads_and_keeps_compute_logs_in_the_account(
     azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log manager has no setting for an endpoint of its own, so here its client is given one."""
+    """The log manager has no setting for an endpoint of its own, so here its client is given one; the runs are local."""
     from dagster_azure.blob import compute_log_manager
 
     container = azurite.new_container()
@@ -189,7 +189,8 @@ def test_the_azure_instance_file_loads_and_keeps_compute_logs_in_the_account(
     monkeypatch.setenv("AZURE_LOGS_CONTAINER", container)
     monkeypatch.setattr(compute_log_manager, "create_blob_client", lambda *_: azurite.client)
     monkeypatch.chdir(tmp_path)
-    document = yaml.safe_load((PROJECT_ROOT / "dagster.azure.yaml").read_text())
+    document = yaml.safe_load((PROJECT_ROOT / "deploy" / "azure" / "dagster.yaml").read_text())
+    document["storage"] = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["storage"]
     document["compute_logs"]["config"]["local_dir"] = str(tmp_path / "logs")
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(document))
     assert dagster_instance_config(str(tmp_path))[0]["compute_logs"]["class"] == "AzureBlobComputeLogManager"

@@ -233,7 +233,7 @@ def test_the_pipeline_runs_the_lake_s_job_in_the_place_where_it_is(prod: Deploym
     named = dict(re.findall(r"(repositoryLocationName|repositoryName|jobName): \\\"(\w+)\\\"", text))
     assert defs.resolve_job_def(named["jobName"]).partitions_def is not None
     assert named["repositoryName"] == "__repository__"
-    [server] = yaml.safe_load((PROJECT_ROOT / "workspace.azure.yaml").read_text())["load_from"]
+    [server] = yaml.safe_load((PROJECT_ROOT / "deploy" / "workspace.yaml").read_text())["load_from"]
     assert server["grpc_server"]["location_name"] == named["repositoryLocationName"]
 
 
@@ -255,12 +255,12 @@ def test_dagster_finds_the_code_location_by_the_workspace_file(monkeypatch: pyte
 
     monkeypatch.setenv("DAGSTER_CODE_HOST", "dagster-code")
     monkeypatch.setenv("DAGSTER_CODE_PORT", "4000")
-    [origin] = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.azure.yaml")])
+    [origin] = location_origins_from_yaml_paths([str(PROJECT_ROOT / "deploy" / "workspace.yaml")])
     assert origin.location_name == "dagster_lake"
     assert origin.get_display_metadata() == {"host": "dagster-code", "port": "4000"}
 
 
-@pytest.mark.parametrize("file", ["workspace.azure.yaml", "dagster.azure.yaml"])
+@pytest.mark.parametrize("file", ["deploy/workspace.yaml", "deploy/azure/dagster.yaml"])
 def test_a_variable_said_to_be_read_by_a_file_is_read_by_it(file: str) -> None:
     text = (PROJECT_ROOT / file).read_text()
     for name, reader in ELSEWHERE.items():

@@ -103,6 +103,10 @@ var commonSettings = [
     value: appIdentity.properties.clientId
   }
   {
+    name: 'DAGSTER_HOME'
+    value: '/opt/lake/deploy/azure'
+  }
+  {
     name: 'DAGSTER_CODE_HOST'
     value: 'dagster-code'
   }
@@ -169,6 +173,7 @@ resource environmentOfApps 'Microsoft.App/managedEnvironments@2025-07-01' = {
 }
 
 // Runs are processes of this app, started by its gRPC server; there is one of it, so that two never compute the same.
+// `dagster code-server start` would put another server before it, which cannot say which runs there are.
 resource code 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
   name: 'dagster-code'
   location: location
@@ -203,7 +208,8 @@ resource code 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
       }]
     }
     template: {
-      // A run that is under way gets the longest time there is to end when a new image comes.
+      // A run that is under way gets the longest time there is to end when a new image comes. As long is it waited for
+      // (restarted_seconds in deploy/azure/dagster.yaml).
       terminationGracePeriodSeconds: 600
       containers: [
         {
@@ -213,8 +219,8 @@ resource code 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
             'dagster'
           ]
           args: [
-            'code-server'
-            'start'
+            'api'
+            'grpc'
             '--host'
             '0.0.0.0'
             '--port'
@@ -223,6 +229,8 @@ resource code 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
             'dagster_lake.definitions'
             '--location-name'
             'dagster_lake'
+            '--log-format'
+            'json'
           ]
           resources: {
             cpu: json(cores)
@@ -290,7 +298,9 @@ resource daemon 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
           args: [
             'run'
             '--workspace'
-            'workspace.azure.yaml'
+            'deploy/workspace.yaml'
+            '--log-format'
+            'json'
           ]
           resources: {
             cpu: json('0.5')
@@ -359,7 +369,9 @@ resource webserver 'Microsoft.App/containerApps@2025-07-01' = if (runs) {
             '--port'
             string(webPort)
             '--workspace'
-            'workspace.azure.yaml'
+            'deploy/workspace.yaml'
+            '--log-format'
+            'json'
           ]
           resources: {
             cpu: json('0.5')
