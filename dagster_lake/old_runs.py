@@ -88,11 +88,11 @@ def _holding(storage: SqlEventLogStorage, run_ids: Sequence[str]) -> set[str]:
         else_=db.exists().where(later & (newer.c.partition == made.c.partition)),
     )
     with storage.index_connection() as connection:
-        last = connection.execute(db.select(made.c.run_id).where(of_runs & ~done_again)).scalars()
-        makers = connection.execute(db.select(made.c.run_id).where(of_runs)).scalars()
+        last: set[str] = set(connection.scalars(db.select(made.c.run_id).where(of_runs & ~done_again)))
+        makers: set[str] = set(connection.scalars(db.select(made.c.run_id).where(of_runs)))
         checked = checks.c.run_id.in_(run_ids) & checks.c.execution_status.in_(["SUCCEEDED", "FAILED"])
-        checkers = connection.execute(db.select(checks.c.run_id).where(checked)).scalars()
-        return set(last) | (set(checkers) - set(makers))
+        checkers: set[str] = set(connection.scalars(db.select(checks.c.run_id).where(checked)))
+        return last | (checkers - makers)
 
 
 def _forget_checks(storage: SqlEventLogStorage, run_ids: Sequence[str]) -> None:

@@ -81,4 +81,4 @@ def _running(why: str) -> CheckRunHealthResult:
 def _cannot_say(error: DagsterUserCodeUnreachableError) -> bool:
     """Whether the server answers, and has no such call: `dagster code-server start` passes on only some."""
     cause = error.__cause__
-    return isinstance(cause, grpc.RpcError) and cause.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+    return isinstance(cause, grpc.RpcError) and cause.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -30,7 +30,7 @@ class Server:
     certificate: Path
     """Who vouches for the server: itself."""
 
-    def administer(self, statement: sql.Composable) -> None:
+    def administer(self, statement: sql.Composed) -> None:
         """Runs one statement as the administrator."""
         with psycopg.connect(host=str(self.socket), port=self.port, user="postgres", autocommit=True) as connection:
             connection.execute(statement)
