@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_lake.assets.follow import MAKES_GOLD, MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, raw_key, silver_key
+from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
@@ -17,9 +18,10 @@ LATE_HOURS = 3
 MISSED_HOURS = 48
 SETTLED_SECONDS = 5
 
+# The status is made by a run of its own, which neither waits for these nor fails with them.
 _hourly_assets = dg.AssetSelection.groups(
     "sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports"
-)
+) - dg.AssetSelection.keys(LAKE_STATUS)
 _snapshots = [["raw", c.name] for c in contracts().values() if isinstance(c.source, FileSource)]
 
 hourly_job = dg.define_asset_job(
@@ -34,7 +36,12 @@ snapshots_job = dg.define_asset_job(
     selection=dg.AssetSelection.keys(*_snapshots).downstream() - dg.AssetSelection.groups("streams", "gold", "reports"),
     description="Snapshots dropped into the landing folder: raw, bronze, silver, Stream Analytics' reference data.",
 )
-jobs = [hourly_job, snapshots_job]
+lake_status_job = dg.define_asset_job(
+    "lake_status",
+    selection=dg.AssetSelection.keys(LAKE_STATUS),
+    description="How each table of the lake is, as the table gold/lake_status.",
+)
+jobs = [hourly_job, snapshots_job, lake_status_job]
 
 
 @dg.schedule(
@@ -147,6 +154,14 @@ def failure_notice(context: dg.RunFailureSensorContext, lake: LakeResource) -> N
     context.log.info(f"notice written to {path}")
 
 
+publish_lake_status = dg.ScheduleDefinition(
+    name="publish_lake_status",
+    job=lake_status_job,
+    cron_schedule="20 * * * *",
+    execution_timezone="UTC",
+    description="At minute 20, when the hour before should be closed: how each table of the lake is.",
+)
+
 silver_carries_on = dg.AutomationConditionSensorDefinition(
     "silver_carries_on",
     target=dg.AssetSelection.groups("streams", "gold"),
@@ -155,5 +170,5 @@ silver_carries_on = dg.AutomationConditionSensorDefinition(
     description="Computes streams and gold of the hours whose silver another run has materialised.",
 )
 
-schedules = [close_the_hour]
+schedules = [close_the_hour, publish_lake_status]
 sensors = [dropped_files, failure_notice, silver_carries_on]

@@ -8,6 +8,7 @@ from dagster_lake.assets.alert_notices import alert_notices_assets
 from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
 from dagster_lake.assets.dbt import dbt_assets
+from dagster_lake.assets.lake_status import lake_status_asset
 from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
@@ -34,6 +35,7 @@ defs = dg.Definitions(
         *reference_data_assets(streams),
         *stream_analytics_assets(streams),
         engagement_report,
+        lake_status_asset(),
         *databricks_job_assets(),
     ],
     asset_checks=[*contract_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],

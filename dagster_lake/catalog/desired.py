@@ -11,6 +11,7 @@ from dagster_lake.catalog.model import Column, Securable, State, state_of
 from dagster_lake.compile.columns import DESCRIPTIONS
 from dagster_lake.compile.spark_quoting import literal
 from dagster_lake.contract import Contract
+from dagster_lake.health.status_table import COLUMNS, LAYER, OWNER, TABLE, status_table
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, has_newest, newest_table, quarantine_table, silver_table
@@ -58,6 +59,7 @@ def desired_state(config: CatalogConfig, contracts: Mapping[str, Contract], mani
             *_volumes(config),
             *(table for contract in contracts.values() for table in _contract_tables(config, contract)),
             *(_model_table(config, model) for model in models),
+            _status_table(config),
         ]
     )
 
@@ -198,6 +200,19 @@ def _model_table(config: CatalogConfig, model: Mapping[str, Any]) -> Securable:
         _one_line(model["description"]),
         tags,
         columns={name: Column(_one_line(column["description"])) for name, column in model["columns"].items()},
+    )
+
+
+def _status_table(config: CatalogConfig) -> Securable:
+    spec = status_table(_LAYOUT)
+    return Securable(
+        "table",
+        f"{config.catalog}.{LAYER}.{TABLE}",
+        {"location": f"{config.storage_root}{spec.uri.path}"},
+        spec.description,
+        {"domain": config.domain, "owner": OWNER, "layer": LAYER, "pii": "none"},
+        columns={name: Column(description) for name, description in COLUMNS.items()},
+        spec=spec,
     )
 
 

@@ -1,42 +1,16 @@
-"""The tables that a lake folder holds, found by looking, so that a lake is readable without its contracts."""
+"""The lake and the table that a command is about, or what to tell when there is none."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pydantic import ValidationError
-from upath import UPath
 
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import Settings
-from dagster_lake.storage.manifest import landed_partitions
-from dagster_lake.storage.paths import LAYERS, Lake
+from dagster_lake.storage.listing import LakeTable
+from dagster_lake.storage.paths import Lake
 
 EMPTY = "The lake is empty. Build one with:  lake demo"
-
-
-@dataclass(frozen=True)
-class LakeTable:
-    """One Delta table. ``sensitive`` tables hold PII in clear."""
-
-    layer: str
-    plain_name: str
-    uri: UPath
-    sensitive: bool
-
-    @property
-    def name(self) -> str:
-        """The name that SQL and messages use: ``silver.users``."""
-        return f"{self.layer}.{self.plain_name}"
-
-
-@dataclass(frozen=True)
-class RawDataSet:
-    """The landed partitions of one data set: lake hours or snapshots, oldest first."""
-
-    name: str
-    partitions: tuple[str, ...]
 
 
 def settings() -> Settings:
@@ -67,11 +41,6 @@ def wanted_lake(settings: Settings) -> Lake:
     return lake
 
 
-def tables(lake: Lake) -> list[LakeTable]:
-    """Every Delta table of the lake, by layer and name."""
-    return [table for layer in LAYERS for table in sorted(_layer(lake, layer), key=lambda t: t.plain_name)]
-
-
 def find_table(catalog: list[LakeTable], name: str) -> LakeTable:
     """The table called ``silver.users``, ``silver/users``, or ``users`` where only one layer has it.
 
@@ -96,23 +65,3 @@ def near_names(catalog: list[LakeTable], wanted: str) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return "`lake status` lists the tables"
-
-
-def raw_data_sets(lake: Lake) -> list[RawDataSet]:
-    """What has landed in raw, by data set; a partition without its manifest has not landed."""
-    found = []
-    for zone in (lake.root, lake.root / "sensitive"):
-        for folder in _folders(zone / "raw"):
-            found.append(RawDataSet(folder.name, tuple(landed_partitions(folder))))
-    return sorted(found, key=lambda data_set: data_set.name)
-
-
-def _layer(lake: Lake, layer: str) -> Iterator[LakeTable]:
-    for zone, sensitive in ((lake.root, False), (lake.root / "sensitive", True)):
-        for folder in _folders(zone / layer):
-            if (folder / "_delta_log").exists():
-                yield LakeTable(layer, folder.name, folder, sensitive)
-
-
-def _folders(parent: UPath) -> list[UPath]:
-    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.exists() else []

@@ -4,12 +4,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dagster_lake.cli.catalog import tables, wanted_lake
+from dagster_lake.cli.catalog import wanted_lake
 from dagster_lake.cli.demo_run import Outcome
 from dagster_lake.cli.first_rows import print_rows
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
+from dagster_lake.storage.listing import tables
 
 SHOWN = "gold.engagements"
 _LAYERS = ("sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports")

@@ -32,9 +32,10 @@ def preview(
     """
     from rich.console import Console
 
-    from dagster_lake.cli.catalog import find_table, settings, tables, wanted_lake
+    from dagster_lake.cli.catalog import find_table, settings, wanted_lake
     from dagster_lake.cli.first_rows import print_columns, print_rows
     from dagster_lake.storage.delta import pin
+    from dagster_lake.storage.listing import tables
 
     console = Console(highlight=False)
     lake = wanted_lake(settings())

@@ -43,9 +43,10 @@ def query(
         lake query --format csv "select * from gold.daily_sales" > sales.csv
         lake query - < question.sql
     """
-    from dagster_lake.cli.catalog import settings, tables, wanted_lake
+    from dagster_lake.cli.catalog import settings, wanted_lake
     from dagster_lake.cli.reader import ask
     from dagster_lake.cli.render import render
+    from dagster_lake.storage.listing import tables
 
     chosen = settings()
     lake = wanted_lake(chosen)

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from dagster_lake.cli.catalog import LakeTable, near_names
+from dagster_lake.cli.catalog import near_names
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.engines.scan import literal, quoted, scan_sql
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.listing import LakeTable
 from dagster_lake.storage.paths import LAYERS, Lake
 
 BATCH_ROWS = 10_000

@@ -8,8 +8,8 @@ from dagster_lake.cli.errors import readable_errors
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dagster_lake.cli.catalog import LakeTable, RawDataSet
-    from dagster_lake.storage.delta import Pinned
+    from dagster_lake.health.tables import TableHealth
+    from dagster_lake.storage.listing import RawDataSet
 
 
 @readable_errors
@@ -25,14 +25,16 @@ def status() -> None:
     """
     from rich.console import Console
 
-    from dagster_lake.cli.catalog import EMPTY, existing_lake, raw_data_sets, settings, tables
+    from dagster_lake.cli.catalog import EMPTY, existing_lake, settings
     from dagster_lake.cli.text import path_text
+    from dagster_lake.health.tables import tables_health
+    from dagster_lake.storage.listing import raw_data_sets
 
     console = Console(highlight=False)
     chosen = settings()
     lake = existing_lake(chosen)
     console.print(f"Lake: {path_text(chosen.root)}", soft_wrap=True, markup=False)
-    found = tables(lake) if lake else []
+    found = list(tables_health(lake)) if lake else []
     landed = raw_data_sets(lake) if lake else []
     if not found and not landed:
         console.print(EMPTY)
@@ -53,29 +55,19 @@ def _raw_table(landed: "list[RawDataSet]") -> "Table":
     return table
 
 
-def _delta_table(found: "list[LakeTable]") -> "Table":
+def _delta_table(found: "list[TableHealth]") -> "Table":
     from dagster_lake.cli.text import age_text, size_text
-    from dagster_lake.storage.delta import pin
 
     now = datetime.now(UTC)
     table = _titled("Tables", "table", "rows", "bytes", "ver", "age", "hour")
     layer = found[0].layer
     for one in found:
-        pinned = pin(one.uri)
-        if pinned is None:
-            continue
         if one.layer != layer:
             table.add_section()
             layer = one.layer
-        age = age_text(last_commit(pinned), now)
-        freshest = (pinned.partitions() or [""])[-1]
-        table.add_row(one.name, f"{pinned.rows():,}", size_text(pinned.bytes()), str(pinned.version), age, freshest)
+        size = size_text(one.bytes or 0)
+        table.add_row(one.name, f"{one.rows:,}", size, str(one.version), age_text(one.changed_at, now), one.newest)
     return table
-
-
-def last_commit(pinned: "Pinned") -> datetime:
-    """When the pinned version was committed."""
-    return datetime.fromtimestamp(pinned.table.history(1)[0]["timestamp"] / 1000, UTC)
 
 
 def _titled(title: str, *columns: str) -> "Table":

@@ -95,14 +95,17 @@ _PARTS: dict[str, Callable[[str, list[Row]], list[Row]]] = {
 
 def _test(condition: str) -> Callable[[Row], bool]:
     if match := re.fullmatch(r"isnotnull\((\w+)\)", condition):
-        return lambda row: row[match[1]] is not None
+        column = match[1]
+        return lambda row: row[column] is not None
     if match := re.fullmatch(r"(\w+) > ago\((\d+)d\)", condition):
-        return lambda row: row[match[1]] > datetime.now(UTC) - timedelta(days=int(match[2]))
+        column, since = match[1], datetime.now(UTC) - timedelta(days=int(match[2]))
+        return lambda row: row[column] > since
     if match := re.fullmatch(r"(\w+) (has|==) '([^']*)'", condition):
-        return lambda row: _has(row[match[1]], match[3]) if match[2] == "has" else row[match[1]] == match[3]
+        column, how, text = match.groups()
+        return (lambda row: _has(row[column], text)) if how == "has" else (lambda row: row[column] == text)
     if match := re.fullmatch(r"(\w+) in \(([^)]*)\)", condition):
-        wanted = re.findall(r"'([^']*)'", match[2])
-        return lambda row: row[match[1]] in wanted
+        column, wanted = match[1], re.findall(r"'([^']*)'", match[2])
+        return lambda row: row[column] in wanted
     raise ValueError(f"where {condition} is not known here")
 
 
@@ -150,8 +153,9 @@ def _group(text: str) -> tuple[str, Callable[[Row], Any]]:
     match = re.fullmatch(r"bin\((\w+), 1([hd])\)", text)
     if match is None:
         return text, lambda row: row[text]
-    zeros = {"minute": 0, "second": 0, "microsecond": 0, **({"hour": 0} if match[2] == "d" else {})}
-    return match[1], lambda row: row[match[1]].replace(**zeros)
+    column, zeros = match[1], {"minute": 0, "second": 0, "microsecond": 0}
+    zeros |= {"hour": 0} if match[2] == "d" else {}
+    return column, lambda row: row[column].replace(**zeros)
 
 
 def _aggregated(aggregate: str, own: list[Row]) -> Any:

@@ -1,0 +1,1 @@
+"""How the lake is: of each table how new, how large and how good it is."""

@@ -1,0 +1,95 @@
+"""The table ``gold/lake_status``: one row for each table of the lake, for people who do not open Dagster."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from dagster_lake.health.history import AssetHistory
+from dagster_lake.health.tables import TableHealth
+from dagster_lake.storage import delta
+from dagster_lake.storage.delta import Pinned
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.table_spec import TableSpec
+
+LAYER, TABLE = "gold", "lake_status"
+OWNER = "team:shop"
+DESCRIPTION = "How the lake is: one row for each table and raw data set, as of observed_at. Written anew each time."
+
+_UTC = pa.timestamp("us", tz="UTC")
+_FIELDS = {
+    "table_name": (pa.string(), "Layer and name, as silver.users."),
+    "layer": (pa.string(), "raw, bronze, silver, streams, gold or quarantine."),
+    "newest": (pa.string(), "The newest lake hour or snapshot that holds rows; null where rows are of no such part."),
+    "age_minutes": (
+        pa.float64(),
+        "Minutes since the end of the newest lake hour, 0 while it is open; without hours, since changed_at.",
+    ),
+    "rows": (pa.int64(), "Rows of the table; null of raw, as are bytes, files and delta_version."),
+    "bytes": (pa.int64(), "Bytes of the files that hold them."),
+    "files": (pa.int64(), "How many files that is."),
+    "delta_version": (pa.int64(), "The table's version in Delta."),
+    "changed_at": (_UTC, "When it was last written."),
+    "made_at": (_UTC, "When Dagster last materialised it; null when its history has none."),
+    "last_run": (pa.string(), "The id of the run that did."),
+    "freshness": (
+        pa.string(),
+        "fresh or late, by the contract's latency; unknown: never made by Dagster; none: no rule.",
+    ),
+    "failed_checks": (
+        pa.string(),
+        "The checks that did not pass when last evaluated, with commas; else empty.",
+    ),
+    "quarantine_share": (
+        pa.float64(),
+        "The part of the newest rows that silver kept out, 0 to 1.",
+    ),
+    "observed_at": (_UTC, "When all this was looked at."),
+}
+_ALWAYS = ("table_name", "layer", "age_minutes", "changed_at", "freshness", "failed_checks", "observed_at")
+
+COLUMNS = {name: description for name, (_, description) in _FIELDS.items()}
+SCHEMA = pa.schema([pa.field(name, kind, nullable=name not in _ALWAYS) for name, (kind, _) in _FIELDS.items()])
+_NO_HISTORY = AssetHistory(None, None, "unknown", ())
+
+
+def status_table(lake: Lake) -> TableSpec:
+    """Where the table is and what it looks like."""
+    return TableSpec(lake.table(LAYER, TABLE), SCHEMA, description=DESCRIPTION)
+
+
+def status_rows(
+    tables: Iterable[TableHealth], histories: Mapping[dg.AssetKey, AssetHistory], now: datetime
+) -> list[dict[str, Any]]:
+    """The rows, by layer and name as they come; ``histories`` may lack tables that Dagster knows nothing of."""
+    found = []
+    for table in tables:
+        history = histories.get(dg.AssetKey([table.layer, table.plain_name]), _NO_HISTORY)
+        found.append(
+            {
+                "table_name": table.name,
+                "layer": table.layer,
+                "newest": table.newest,
+                "age_minutes": round(table.age(now) / timedelta(minutes=1), 1),
+                "rows": table.rows,
+                "bytes": table.bytes,
+                "files": table.files,
+                "delta_version": table.version,
+                "changed_at": table.changed_at,
+                "made_at": history.made_at,
+                "last_run": history.run_id,
+                "freshness": history.freshness,
+                "failed_checks": ", ".join(history.failed_checks),
+                "quarantine_share": table.quarantine_share,
+                "observed_at": now,
+            }
+        )
+    return found
+
+
+def publish_status(lake: Lake, rows: list[dict[str, Any]]) -> Pinned:
+    """Writes the table anew and returns it. Raises DeltaWriteError after losing to other writers too many times."""
+    content = pa.Table.from_pylist(rows, SCHEMA)
+    return delta.overwrite(status_table(lake), content.to_reader, {})

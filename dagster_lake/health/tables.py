@@ -1,0 +1,90 @@
+"""What each table and each raw data set of the lake holds, from manifests and Delta's logs alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from dagster_lake.contract import contracts
+from dagster_lake.lake_hour import HOUR, parse_hour
+from dagster_lake.storage.delta import Pinned, pin
+from dagster_lake.storage.listing import LakeTable, raw_data_sets, tables
+from dagster_lake.storage.manifest import read_manifest
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import quarantine_table, silver_name
+
+
+@dataclass(frozen=True)
+class TableHealth:
+    """What one table holds.
+
+    ``newest`` is the newest lake hour or snapshot that has rows, None of a table that has no such parts.
+    ``changed_at`` is when it was last written, UTC. ``quarantine_share`` is the part of the rows of the newest hour or
+    snapshot that were kept out of a silver table, 0 to 1. Of raw, rows and what is Delta's are None.
+    """
+
+    layer: str
+    plain_name: str
+    newest: str | None
+    changed_at: datetime
+    rows: int | None = None
+    bytes: int | None = None
+    files: int | None = None
+    version: int | None = None
+    quarantine_share: float | None = None
+
+    @property
+    def name(self) -> str:
+        """``silver.users``."""
+        return f"{self.layer}.{self.plain_name}"
+
+    def age(self, now: datetime) -> timedelta:
+        """How old the newest rows are: since the end of the newest lake hour, nothing while it is open; of what is not
+        by the hour, since it was written."""
+        try:
+            until = parse_hour(self.newest or "") + HOUR
+        except ValueError:
+            until = self.changed_at
+        return max(now - until, timedelta(0))
+
+
+def raw_health(lake: Lake) -> Iterator[TableHealth]:
+    """Each data set that has landed in raw."""
+    for data_set in raw_data_sets(lake):
+        for partition in data_set.partitions[-1:]:
+            manifest = read_manifest(data_set.uri / partition)
+            if manifest is not None:
+                yield TableHealth("raw", data_set.name, partition, manifest.landed_at)
+
+
+def tables_health(lake: Lake) -> Iterator[TableHealth]:
+    """Each Delta table, by layer and name."""
+    for table in tables(lake):
+        pinned = pin(table.uri)
+        if pinned is not None:
+            yield _health(lake, table, pinned)
+
+
+def _health(lake: Lake, table: LakeTable, pinned: Pinned) -> TableHealth:
+    partitions = pinned.partitions()
+    newest = partitions[-1] if partitions else None
+    return TableHealth(
+        layer=table.layer,
+        plain_name=table.plain_name,
+        newest=newest,
+        changed_at=datetime.fromtimestamp(pinned.table.history(1)[0]["timestamp"] / 1000, UTC),
+        rows=pinned.rows(),
+        bytes=pinned.bytes(),
+        files=pinned.actions.num_rows,
+        version=pinned.version,
+        quarantine_share=_quarantine_share(lake, table, pinned, newest),
+    )
+
+
+def _quarantine_share(lake: Lake, table: LakeTable, pinned: Pinned, newest: str | None) -> float | None:
+    contract = next((one for one in contracts().values() if silver_name(one) == table.plain_name), None)
+    if table.layer != "silver" or contract is None or newest is None:
+        return None
+    quarantine = pin(quarantine_table(lake, contract).uri)
+    kept_out = quarantine.rows([newest]) if quarantine else 0
+    all_rows = pinned.rows([newest]) + kept_out
+    return kept_out / all_rows if all_rows else None
