@@ -14,6 +14,7 @@ from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
+from dagster_lake.lineage.sensor import run_lineage
 from dagster_lake.near_real_time import events_arriving, near_real_time_job
 from dagster_lake.old_runs import forget_old_runs, old_runs_job
 from dagster_lake.resources.adls import adls_resources
@@ -41,7 +42,7 @@ defs = dg.Definitions(
     asset_checks=[*contract_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
     jobs=[*jobs, near_real_time_job, old_runs_job],
     schedules=[*schedules, forget_old_runs],
-    sensors=[*sensors, events_arriving, run_metrics, *databricks_job_sensors()],
+    sensors=[*sensors, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],
     resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,
 )

@@ -11,6 +11,7 @@ import typer
 from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.doctor import doctor
+from dagster_lake.cli.lineage import lineage
 from dagster_lake.cli.preview import preview
 from dagster_lake.cli.query import query
 from dagster_lake.cli.reset import reset
@@ -54,6 +55,6 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, stream, status, query, preview, doctor, reset):
+for command in (demo, stream, status, query, preview, lineage, doctor, reset):
     app.command()(command)
 app.add_typer(catalog, name="catalog")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import dagster as dg
+
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.telemetry.runs import AssetWork, CheckWork, RunWork
 
@@ -61,7 +63,7 @@ def documents(run: RunWork) -> Iterator[dict[str, Any]]:
             **common,
             asset=asset.name,
             step=asset.step,
-            status=_status(asset),
+            status=_status(run, asset),
             duration_ms=_duration(asset, ended),
             lag_ms=_lag(run.hours, at) if asset.made else None,
             newest_event_age_ms=_age(asset.metadata.get("newest_event"), at),
@@ -93,10 +95,12 @@ def _line(at: datetime, metric: str, line_id: str) -> dict[str, Any]:
     }
 
 
-def _status(asset: AssetWork) -> str:
+def _status(run: RunWork, asset: AssetWork) -> str:
     if asset.made is not None:
         return "made"
-    return "failed" if asset.step is not None else "checked"
+    if asset.step is None:
+        return "checked"
+    return "failed" if run.status == dg.DagsterRunStatus.FAILURE else "skipped"
 
 
 def _duration(asset: AssetWork, ended: datetime) -> int | None:

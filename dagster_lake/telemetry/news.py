@@ -10,8 +10,6 @@ import dagster as dg
 OVERLAP = timedelta(minutes=2)
 """How far before the newest change that was seen one looks again: processes' clocks differ, and a change may be
 committed after another that bears a later time."""
-MOST_RUNS = 20
-"""Runs told of in one look, so that a look stays shorter than what a daemon waits for it."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,19 @@ class Cursor:
 
 
 def runs_since(
-    instance: dg.DagsterInstance, cursor: Cursor, statuses: Sequence[dg.DagsterRunStatus]
+    instance: dg.DagsterInstance, cursor: Cursor, statuses: Sequence[dg.DagsterRunStatus], most: int
 ) -> tuple[list[dg.RunRecord], Cursor]:
     """Runs that have come to be in one of ``statuses`` since, oldest change first, and the cursor after them.
 
-    At most ``MOST_RUNS``; the next look finds the rest.
+    There are at most ``most``, so that a look is over before the daemon gives it up; the next one finds the rest.
     """
     found = instance.get_run_records(
         dg.RunsFilter(statuses=list(statuses), updated_after=cursor.since - OVERLAP),
-        limit=MOST_RUNS + len(cursor.told),
+        limit=most + len(cursor.told),
         order_by="update_timestamp",
         ascending=True,
     )
-    new = [record for record in found if _change(record) not in cursor.told][:MOST_RUNS]
+    new = [record for record in found if _change(record) not in cursor.told][:most]
     changes = {_change(record): _changed_at(record) for record in new}
     since = max([cursor.since, *changes.values()])
     told = {change: at for change, at in {**cursor.told, **changes}.items() if at > since - OVERLAP}

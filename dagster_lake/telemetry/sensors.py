@@ -9,6 +9,7 @@ from dagster_lake.telemetry.news import Cursor, runs_since
 from dagster_lake.telemetry.runs import FINISHED, read_run
 
 LOOKS_SECONDS = 30
+MOST_PRINTED = 20
 
 
 @dg.sensor(
@@ -27,7 +28,7 @@ def run_metrics(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.S
     from dagster_lake.telemetry.metrics import lines
     from dagster_lake.telemetry.secret_values import masker
 
-    records, cursor = runs_since(context.instance, Cursor.read(context.cursor) or now, FINISHED)
+    records, cursor = runs_since(context.instance, Cursor.read(context.cursor) or now, FINISHED, MOST_PRINTED)
     masked = masker()
     for record in records:
         for line in lines(read_run(context.instance, record)):

@@ -168,13 +168,10 @@ def test_a_cursor_of_something_else_is_refused_with_what_to_do() -> None:
         Cursor.read('{"since": "yesterday"}')
 
 
-def test_more_runs_than_fit_one_look_are_told_of_in_the_next_ones(
-    past: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(news, "MOST_RUNS", 1)
+def test_more_runs_than_fit_one_look_are_told_of_in_the_next_ones(past: History) -> None:
     cursor, told = LONG_AGO, []
     for _ in range(4):
-        records, cursor = runs_since(past.instance, Cursor.read(cursor.write()) or LONG_AGO, FINISHED)
+        records, cursor = runs_since(past.instance, Cursor.read(cursor.write()) or LONG_AGO, FINISHED, 1)
         told += [record.dagster_run.run_id for record in records]
     assert told == [past.killed, past.failed, past.good]
 
@@ -183,7 +180,7 @@ def test_a_change_that_is_committed_late_with_an_earlier_time_is_told_of_all_the
     records = past.instance.get_run_records(order_by="update_timestamp", ascending=True)
     newest = records[-1].update_timestamp.astimezone(UTC)
     told = {f"{past.good} SUCCESS": newest}
-    found, _ = runs_since(past.instance, Cursor(newest, told), FINISHED)
+    found, _ = runs_since(past.instance, Cursor(newest, told), FINISHED, 20)
     wanted = [r.dagster_run.run_id for r in records[:-1] if r.update_timestamp.astimezone(UTC) > newest - news.OVERLAP]
     assert [record.dagster_run.run_id for record in found] == wanted
     assert wanted

@@ -1,0 +1,1 @@
+"""Lineage of runs as OpenLineage events: which job read and wrote which data, and how it went."""
