@@ -1,7 +1,8 @@
 """The settings of Databricks: where it keeps our files, what it computes on, how long we wait, what it costs.
 
-Which workspace, and as whom, is not said here: databricks-sdk finds that itself (``DATABRICKS_HOST`` with a service
-principal, an Azure identity, a profile, or a token), so that the lake never holds a credential.
+Which workspace, and as whom, is not said here: that is found as ``resources/databricks_sign_in.py`` says (by
+``DATABRICKS_HOST`` with a service principal, an identity of Azure, a profile, or a token), so that the lake never holds
+a credential.
 """
 
 from typing import Literal

@@ -30,7 +30,7 @@ class StatementFailed(CatalogError):
 
 
 class Workspace:
-    """One workspace; who we are is found by Databricks' unified authentication."""
+    """One workspace; who we are is found as for steps (``resources/databricks_sign_in.py``)."""
 
     def __init__(self, client: "WorkspaceClient", warehouse_id: str) -> None:
         self.client = client
@@ -44,6 +44,8 @@ class Workspace:
         """
         try:
             from databricks.sdk import WorkspaceClient
+
+            from dagster_lake.resources.databricks_sign_in import workspace_config
         except ImportError:
             raise CatalogError(
                 "the catalog commands need Databricks' client; install it: pip install 'dagster-lake[databricks]'"
@@ -54,7 +56,7 @@ class Workspace:
                 "set LAKE_DATABRICKS_WAREHOUSE_ID, or warehouse_id in the YAML"
             )
         try:
-            return cls(WorkspaceClient(), warehouse_id)
+            return cls(WorkspaceClient(config=workspace_config()), warehouse_id)
         except ValueError as error:
             raise CatalogError(
                 f"no way into Databricks: {str(error).splitlines()[0]}; set DATABRICKS_HOST and log in "

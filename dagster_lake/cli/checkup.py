@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dagster_lake.cli.checkup_azure import azure_findings
+from dagster_lake.cli.checkup_databricks import databricks_findings
 from dagster_lake.cli.checkup_event_hub import event_hub_findings
 from dagster_lake.cli.checkup_spark import spark_findings
 from dagster_lake.cli.finding import Finding
@@ -47,7 +48,8 @@ def findings(settings: Settings) -> list[Finding]:
         lambda: leftovers(root, datetime.now(UTC)),
     ]
     place = azure_findings(settings) if is_remote(settings.root) else [check() for check in local]
-    return [*(check() for check in everywhere), *place, *event_hub_findings(settings), *spark_findings(settings)]
+    engine = [*spark_findings(settings), *databricks_findings(settings)]
+    return [*(check() for check in everywhere), *place, *event_hub_findings(settings), *engine]
 
 
 def python_version(version: tuple[int, int]) -> Finding:

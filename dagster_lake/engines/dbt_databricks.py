@@ -39,22 +39,28 @@ def workspace(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def signed_in() -> Iterator[None]:
-    """Gives dbt a token where it knows no way of its own to the identity at hand: an Azure one, or a profile.
+    """Lets dbt in as we come in ourselves, where it knows no such way: an Azure identity, ``az login``, a profile.
 
-    The token lasts about an hour. With a service principal's secret in the environment dbt renews its own.
+    dbt would keep a token as it is, and a run may outlive it. So dbt's own way in by a token is replaced for the while
+    by ours, which makes each request's token when it is sent. A secret in the environment is left to dbt.
     """
     if any(os.environ.get(name) for name in _DBT_KNOWS):
         yield
         return
-    token = _identity().authenticate()["Authorization"].removeprefix("Bearer ")
-    os.environ[_TOKEN] = token
+    from dbt.adapters.databricks.credentials import DatabricksCredentialManager
+
+    config = _identity()
+    by_token = DatabricksCredentialManager.authenticate_with_pat
+    DatabricksCredentialManager.authenticate_with_pat = lambda _: config  # type: ignore[method-assign]
+    os.environ[_TOKEN] = "made for each request"  # having one is what leads dbt there
     try:
         yield
     finally:
         del os.environ[_TOKEN]
+        DatabricksCredentialManager.authenticate_with_pat = by_token  # type: ignore[method-assign]
 
 
 def _identity() -> "Config":
-    from databricks.sdk.core import Config
+    from dagster_lake.resources.databricks_sign_in import workspace_config
 
-    return Config()
+    return workspace_config()

@@ -24,7 +24,7 @@ class WorkspaceError(Exception):
 
 
 class Workspace:
-    """The workspace that databricks-sdk's own settings name.
+    """The workspace that databricks-sdk's own settings name, as whom ``databricks_sign_in`` says.
 
     The SDK itself waits where Databricks says for how long (429 and 503), and for connections that break, a minute at
     most. Around it, every request is tried ``settings.attempts`` times with growing pauses, so that an outage of a few
@@ -39,18 +39,20 @@ class Workspace:
         """The SDK's client. Raises WorkspaceError when the SDK is missing or finds no workspace."""
         try:
             from databricks.sdk import WorkspaceClient
-            from databricks.sdk.config import Config
+
+            from dagster_lake.resources.databricks_sign_in import workspace_config
         except ImportError:
             raise WorkspaceError(
                 "LAKE_ENGINE=databricks needs its SDK: pip install 'dagster-lake[databricks]'"
             ) from None
         try:
-            config = Config(product="dagster_lake", retry_timeout_seconds=60, http_timeout_seconds=60)
+            config = workspace_config(product="dagster_lake", retry_timeout_seconds=60, http_timeout_seconds=60)
             return WorkspaceClient(config=config)
         except ValueError as error:
             raise WorkspaceError(
-                f"no Databricks workspace to work with: {str(error).splitlines()[0]} Set DATABRICKS_HOST, and one of a "
-                "service principal (DATABRICKS_CLIENT_ID and _SECRET, or ARM_*), a profile, or DATABRICKS_TOKEN"
+                f"no Databricks workspace to work with: {str(error).splitlines()[0]} Set DATABRICKS_HOST, and unless "
+                "this host has an identity of Azure's, one of a service principal (DATABRICKS_CLIENT_ID and _SECRET, "
+                "or ARM_*), a profile, or DATABRICKS_TOKEN"
             ) from error
 
     # ---- runs ----

@@ -92,6 +92,7 @@ class Refused(Exception):
 
 class FakeDatabricks:
     """The workspace. ``environment`` is what a process needs to find it; ``task_environment`` what its tasks get.
+    ``lets_in`` says of a token whether it is a good one.
 
     ``faults`` and ``fates`` are used up in order: of requests, and of runs as they are submitted (``launch_failure``,
     ``hang``, ``leaves``, ``cancelled``, ``denied``, anything else being a run that just runs).
@@ -107,6 +108,7 @@ class FakeDatabricks:
         self.faults: list[Fault] = []
         self.fates: list[str] = []
         self.secrets: dict[tuple[str, str], str] = {}
+        self.lets_in: Callable[[str], bool] = lambda token: token == TOKEN
         self._tokens: dict[str, int] = {}
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -157,6 +159,7 @@ class FakeDatabricks:
             ("GET", "/api/2.2/jobs/runs/get-output"): lambda: self._output(int(query["run_id"])),
             ("POST", "/api/2.2/jobs/runs/cancel"): lambda: self._cancel(int(document["run_id"])),
             ("GET", "/api/2.0/secrets/get"): lambda: self._secret(query["scope"], query["key"]),
+            ("GET", "/api/2.0/preview/scim/v2/Me"): lambda: {"id": "1", "userName": "dagster", "active": True},
         }
         call = calls.get((method, path))
         if call is None:
@@ -398,7 +401,7 @@ def _handler(fake: FakeDatabricks) -> type[BaseHTTPRequestHandler]:
             if fault is not None and not fault.after:
                 return self._fail(fault)
             try:
-                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                if not fake.lets_in(self.headers.get("Authorization", "").removeprefix("Bearer ")):
                     raise Refused(403, "Invalid access token.")
                 content, headers = fake.answer(self.command, path, query, body)
                 status = 200

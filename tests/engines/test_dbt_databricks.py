@@ -117,13 +117,24 @@ def test_dbt_s_variables_hold_no_secret_and_a_known_secret_is_left_to_dbt() -> N
 
 
 @pytest.mark.usefixtures("environment")
-def test_an_identity_that_dbt_does_not_know_lends_it_a_token_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Identity:
-        def authenticate(self) -> dict[str, str]:
-            return {"Authorization": "Bearer lent"}
+def test_an_identity_that_dbt_does_not_know_comes_with_each_request_of_the_run_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbt.adapters.databricks.credentials import DatabricksCredentialManager
 
+    def header() -> str:
+        manager = DatabricksCredentialManager(
+            host=ENVIRONMENT["DATABRICKS_HOST"], client_id="", client_secret="", token="dbt's own"
+        )
+        return manager.header_factory()["Authorization"]
+
+    (tmp_path / "cfg").write_text(f"[mine]\nhost = {ENVIRONMENT['DATABRICKS_HOST']}\ntoken = of the profile\n")
     monkeypatch.delenv("DATABRICKS_TOKEN")
-    monkeypatch.setattr("databricks.sdk.core.Config", Identity)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "cfg"))
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "mine")
     with signed_in():
-        assert os.environ["DBT_ENV_SECRET_LAKE_TOKEN"] == "lent"
+        assert os.environ["DBT_ENV_SECRET_LAKE_TOKEN"]
+        assert header() == "Bearer of the profile"
     assert "DBT_ENV_SECRET_LAKE_TOKEN" not in os.environ
+    monkeypatch.delenv("DATABRICKS_CONFIG_PROFILE")
+    assert header() == "Bearer dbt's own"
