@@ -12,8 +12,11 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import jinja2
+import yaml
 
-_MACROS = Path(__file__).parents[2] / "dbt" / "macros" / "lake"
+_PROJECT = Path(__file__).parents[2] / "dbt"
+_MACROS = _PROJECT / "macros" / "lake"
+_VARIABLES = yaml.safe_load((_PROJECT / "dbt_project.yml").read_text())["vars"]["dagster_lake"]
 _ENVIRONMENT = jinja2.Environment(extensions=["jinja2.ext.do"])
 _MACRO = re.compile(r"{%-?\s*macro\s+(\w+).*?{%-?\s*endmacro\s*-?%}", re.DOTALL)
 
@@ -30,7 +33,7 @@ class _Return(Exception):
 class Macros:
     """Every macro of the lake, as a method that gives SQL in the words of ``dialect``: duckdb or spark.
 
-    ``variables`` are dbt's vars; ``look_back_hours`` is the meta of the model at work. A source is the relation that
+    ``variables`` are dbt's vars, beside those of dbt_project.yml; ``look_back_hours`` is the meta of the model at work. A source is the relation that
     ``sources`` gives for its table, or one of the same name: silver's pageviews are ``pageviews``.
     """
 
@@ -52,7 +55,7 @@ class Macros:
             "modules": SimpleNamespace(datetime=datetime),
             "return": _return,
             "source": lambda _schema, table: dict(sources or {}).get(table, table),
-            "var": lambda name, default: dict(variables or {}).get(name, default),
+            "var": {**_VARIABLES, **(variables or {})}.get,
         }
         for name, template in _TEMPLATES.items():
             self._globals.setdefault(name, _caller(name, template, self._globals))
