@@ -51,7 +51,7 @@ def signed_in() -> Iterator[None]:
 
     config = _identity()
     by_token = DatabricksCredentialManager.authenticate_with_pat
-    DatabricksCredentialManager.authenticate_with_pat = lambda _: config  # type: ignore[method-assign]
+    DatabricksCredentialManager.authenticate_with_pat = lambda self: config  # type: ignore[method-assign]
     os.environ[_TOKEN] = "made for each request"  # having one is what leads dbt there
     try:
         yield

@@ -29,7 +29,7 @@ def workspace_config(**options: Any) -> Config:
 
     Raises ValueError when there is no workspace, or no way in.
     """
-    return Config(credentials_strategy=_SignIn(), **options)
+    return Config(credentials_strategy=_SignIn(), **options)  # type: ignore[arg-type]  # as the SDK's own is none
 
 
 class _SignIn(DefaultCredentials):
@@ -39,7 +39,7 @@ class _SignIn(DefaultCredentials):
         """The headers of each request, made when it is sent: a token is renewed before it expires."""
         way = _azure_way(config)
         if way is None:
-            return super().__call__(config)  # type: ignore[no-any-return]
+            return super().__call__(config)
         if not config.host:
             raise ValueError(f"{way} needs the workspace's address, DATABRICKS_HOST")
         self._auth_type = way

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 from databricks.sql.thrift_api.TCLIService import TCLIService, ttypes
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.transport.TTransport import TMemoryBuffer
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TMemoryBuffer  # type: ignore[import-untyped]
 
 _WELL = ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS)
 _ID = ttypes.THandleIdentifier(guid=b"0123456789abcdef", secret=b"0123456789abcdef")

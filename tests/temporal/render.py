@@ -33,8 +33,9 @@ class _Return(Exception):
 class Macros:
     """Every macro of the lake, as a method that gives SQL in the words of ``dialect``: duckdb or spark.
 
-    ``variables`` are dbt's vars, beside those of dbt_project.yml; ``look_back_hours`` is the meta of the model at work. A source is the relation that
-    ``sources`` gives for its table, or one of the same name: silver's pageviews are ``pageviews``.
+    ``variables`` are dbt's vars, beside those of dbt_project.yml; ``look_back_hours`` is the meta of the model at work.
+    A source is the relation that ``sources`` gives for its table, or one of the same name: silver's pageviews are
+    ``pageviews``.
     """
 
     def __init__(
