@@ -33,6 +33,8 @@ def lake_status_asset() -> dg.AssetsDefinition:
         group_name="gold",
         kinds={"delta"},
         owners=[OWNER],
+        # Not partitioned, and the policy all the same: the command line takes a range of hours only with it.
+        backfill_policy=dg.BackfillPolicy.single_run(),
         description=DESCRIPTION,
         metadata={"dagster/table_name": "gold.lake_status", "dagster/column_schema": dg.TableSchema(columns)},
         check_specs=[
@@ -88,13 +90,20 @@ def _attention(troubled: list[dict[str, Any]]) -> str:
 
 
 def _overview(rows: list[dict[str, Any]]) -> str:
-    names = ["table", "newest", "age, min", "rows", "bytes", "files", "version", "freshness", "kept out"]
+    names = ["table", "newest", "age", "rows", "bytes", "files", "version", "freshness", "kept out"]
     return markdown_table(names, ([*_cells(row)] for row in rows))
 
 
 def _cells(row: dict[str, Any]) -> Iterator[str | None]:
-    yield from (row["table_name"], row["newest"], f"{row['age_minutes']:,.0f}")
+    yield from (row["table_name"], row["newest"], _age(row["age_minutes"]))
     for name in ("rows", "bytes", "files", "delta_version"):
         yield None if row[name] is None else f"{row[name]:,}"
     yield None if row["freshness"] == "none" else row["freshness"]
     yield None if row["quarantine_share"] is None else f"{row['quarantine_share']:.1%}"
+
+
+def _age(minutes: float) -> str:
+    for limit, length, unit in ((120, 1, "min"), (48 * 60, 60, "h")):
+        if minutes < limit:
+            return f"{minutes / length:.0f} {unit}"
+    return f"{minutes / (24 * 60):,.0f} d"

@@ -1,6 +1,7 @@
 """Metrics of runs: what they say is what Dagster knows, of runs that were killed as well, and none is left out."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.delta import pin
 from dagster_lake.telemetry import news
 from dagster_lake.telemetry.metrics import documents
@@ -92,6 +94,28 @@ def test_what_databricks_charged_is_a_number_or_not_there(past: History) -> None
     silver.metadata["databricks_dbu"] = "unknown until system.billing.usage lists run 7"
     [line] = [one for one in documents(run) if one["id"].endswith(" silver/pageviews")]
     assert "dbus" not in line
+
+
+def test_the_fields_are_those_that_the_docs_name(past: History) -> None:
+    page = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = {
+        metric: {*re.findall(r"`(\w+)`", fields)}
+        for metric, fields in re.findall(r"^\| `(run|asset|check)` \| (.*) \|$", page, re.MULTILINE)
+    }
+    common = {"timestamp", "level", "logger", "event", "metric", "id", "run_id", "job", "partition"}
+    on_databricks = {
+        "databricks_run_id": "7",
+        "databricks_dbu": 1,
+        "databricks_cost": 1,
+        "databricks_currency": "USD",
+    }
+    printed: dict[str, set[str]] = {}
+    for run in (past.read(run) for run in (past.good, past.failed, past.killed)):
+        for asset in run.assets:
+            asset.metadata |= on_databricks
+        for line in documents(run):
+            printed.setdefault(line["metric"], set()).update(line)
+    assert {metric: fields - common for metric, fields in printed.items()} == told
 
 
 # ---- the sensor ------------------------------------------------------------------------------------------------------
