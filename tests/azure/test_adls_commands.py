@@ -181,7 +181,7 @@ def test_the_adls_resource_is_there_for_a_lake_in_adls_only(azurite: Azurite, mo
 def test_the_azure_instance_file_loads_and_keeps_compute_logs_in_the_account(
     azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log manager has no setting for an endpoint of its own, so here its client is given one; the runs are local."""
+    """The log manager has no setting for an endpoint of its own, so here its client is given one. Runs are local."""
     from dagster_azure.blob import compute_log_manager
 
     container = azurite.new_container()
