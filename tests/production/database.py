@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -30,10 +31,20 @@ class Server:
     certificate: Path
     """Who vouches for the server: itself."""
 
-    def administer(self, statement: sql.Composed) -> None:
-        """Runs one statement as the administrator."""
+    def administer(self, statement: sql.Composed | sql.SQL, *values: str) -> list[tuple[Any, ...]]:
+        """Runs one statement as the administrator; what it gives."""
         with psycopg.connect(host=str(self.socket), port=self.port, user="postgres", autocommit=True) as connection:
-            connection.execute(statement)
+            answer = connection.execute(statement, values)
+            return answer.fetchall() if answer.description else []
+
+    def cut_connections(self) -> None:
+        """Ends all connections of Dagster's role, as a restart of the server does."""
+        self.administer(sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"), ROLE)
+
+    def connections(self, database: str) -> set[int]:
+        """Those of Dagster's role to a database, each as the process that serves it."""
+        ask = sql.SQL("SELECT pid FROM pg_stat_activity WHERE usename = %s AND datname = %s")
+        return {int(pid) for (pid,) in self.administer(ask, ROLE, database)}
 
     def set_password(self, password: str) -> None:
         """Only this password lets Dagster's role in from now on."""

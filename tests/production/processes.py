@@ -40,13 +40,12 @@ def with_short_intervals(document: dict[str, Any]) -> dict[str, Any]:
 class Process:
     """One process with its children: what kills it kills them, as the end of a container does."""
 
-    def __init__(self, command: str, folder: Path, environment: Mapping[str, str], ready: str) -> None:
-        self.name, *arguments = command.split()
-        self._output = folder / f"{self.name}.log"
-        with self._output.open("ab") as output:
-            begin = output.tell()
+    def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        program, *arguments = command.split()
+        self._output = folder / f"{program}-{time.monotonic_ns()}.log"
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [BIN / self.name, *arguments],
+                [BIN / program, *arguments],
                 cwd=folder,
                 env=dict(environment),
                 stdout=output,
@@ -55,13 +54,6 @@ class Process:
                 start_new_session=True,
                 preexec_fn=_die_with_the_test,
             )
-        self._ready = lambda: ready.encode() in self._output.read_bytes()[begin:]
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has said that it is; fails when it has ended."""
-        assert self._process.poll() is None, f"{self.name} has ended\n{self.said}"
-        return self._ready()
 
     @property
     def ended(self) -> bool:
@@ -70,8 +62,8 @@ class Process:
 
     @property
     def said(self) -> str:
-        """The end of what it printed."""
-        return f"--- {self.name}\n{self._output.read_text()[-6000:]}"
+        """What it printed."""
+        return self._output.read_text()
 
     def kill(self) -> None:
         """SIGKILL, to its children too."""
@@ -96,23 +88,23 @@ class Production:
 
     def start(self, *names: str) -> None:
         """Starts what does not run of ``code``, ``daemon`` and ``webserver``, and waits until it is ready."""
+        code, web = int(self.environment["DAGSTER_CODE_PORT"]), int(self.environment["WEB_PORT"])
         workspace = f"--workspace {DEPLOY / 'workspace.yaml'}"
-        code = f"--port {self.environment['DAGSTER_CODE_PORT']} --module-name {self.module}"
         commands = {
-            "code": (
-                f"dagster api grpc --host 127.0.0.1 {code} --location-name dagster_lake",
-                "Started Dagster code server",
-            ),
-            "daemon": (f"dagster-daemon run {workspace}", "Instance is configured with the following daemons"),
-            "webserver": (
-                f"dagster-webserver --host 127.0.0.1 --port {self.environment['WEB_PORT']} {workspace}",
-                "Serving dagster-webserver",
-            ),
+            "code": f"dagster api grpc --host 127.0.0.1 --port {code} --module-name {self.module} "
+            "--location-name dagster_lake",
+            "daemon": f"dagster-daemon run {workspace}",
+            "webserver": f"dagster-webserver --host 127.0.0.1 --port {web} {workspace}",
+        }
+        ready: dict[str, Callable[[], bool]] = {
+            "code": lambda: _listens(code),
+            "daemon": lambda: "Instance is configured with the following daemons" in self._running["daemon"].said,
+            "webserver": lambda: _listens(web),
         }
         for name in names:
-            command, ready = commands[name]
-            self._running[name] = Process(command, self.folder, self.environment, ready)
-        self.until(lambda: all(self._running[name].ready for name in names), f"{', '.join(names)} to be ready")
+            self._running[name] = Process(commands[name], self.folder, self.environment)
+        for name in names:
+            self.until(lambda name=name: ready[name](), f"{name} to be ready")  # type: ignore[misc]
 
     def runs(self, name: str) -> bool:
         """Whether it has been started and has not ended."""
@@ -136,7 +128,7 @@ class Production:
         deadline = time.monotonic() + PATIENCE
         while not (found := holds()):
             if time.monotonic() > deadline:
-                said = "\n".join(process.said for process in self._running.values())
+                said = "\n".join(f"--- {name}\n{one.said[-6000:]}" for name, one in self._running.items())
                 raise AssertionError(f"waited in vain for {what}\n{said}")
             time.sleep(0.05)  # of a look, not of anything that must take its time
         return found
@@ -184,16 +176,19 @@ class Production:
         """Waits until a run has this status."""
         self.until(lambda: self.status(run_id) == status, f"run {run_id} to be {status}")
 
-    def done_again(self, run_id: str) -> str:
-        """Waits until a run has failed and another one, by itself, has done its work; that one's id."""
+    def started_again(self, run_id: str) -> str:
+        """Waits until a run has failed and another one does its work; that one's id."""
         self.is_now(run_id, "FAILURE")
-        again = self.until(lambda: self._retry_of(run_id), "the run to be started again")
-        self.is_now(again, "SUCCESS")
-        return str(again)
+        followed = dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
+        [again] = self.until(lambda: self.instance.get_runs(followed), "the run to be started again")
+        found: str = again.run_id
+        return found
 
-    def _retry_of(self, run_id: str) -> str | None:
-        found = self.instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run_id}))
-        return found[0].run_id if found else None
+    def done_again(self, run_id: str) -> str:
+        """Waits until a run has failed and another one has done its work; that one's id."""
+        again = self.started_again(run_id)
+        self.is_now(again, "SUCCESS")
+        return again
 
 
 @contextmanager
@@ -225,6 +220,11 @@ def production(server: Server, folder: Path, module: str, lake: Mapping[str, str
 def _die_with_the_test() -> None:
     """In the child: the kernel kills it when the test's process is gone, whatever became of that."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:

@@ -60,13 +60,21 @@ def squares(context: dg.AssetExecutionContext) -> None:
 slim_job = dg.define_asset_job("slim", [numbers, squares], partitions_def=HOURS)
 
 
-@dg.schedule(job=slim_job, cron_schedule="5 * * * *", execution_timezone="UTC")
-def each_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    hour = (context.scheduled_execution_time - HOUR).strftime(KEY_FORMAT)
-    gate(f"tick-{hour}")
-    return dg.RunRequest(run_key=hour, partition_key=hour)
+def each_hour_at(minute: int) -> dg.ScheduleDefinition:
+    """A schedule like the lake's own; there are two, so that a test need not wait for the next tick, or hurry."""
+
+    @dg.schedule(name=f"at_{minute}", job=slim_job, cron_schedule=f"{minute} * * * *", execution_timezone="UTC")
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        hour = (context.scheduled_execution_time - HOUR).strftime(KEY_FORMAT)
+        gate(f"tick-{hour}")
+        return dg.RunRequest(run_key=hour, partition_key=hour)
+
+    return schedule
 
 
 defs = dg.Definitions(
-    assets=[numbers, squares], jobs=[slim_job], schedules=[each_hour], executor=dg.in_process_executor
+    assets=[numbers, squares],
+    jobs=[slim_job],
+    schedules=[each_hour_at(5), each_hour_at(35)],
+    executor=dg.in_process_executor,
 )

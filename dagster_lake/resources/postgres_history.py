@@ -1,0 +1,59 @@
+"""Dagster's history of runs in PostgreSQL, over connections that are kept.
+
+Stock Dagster opens a connection for each of several queries of each event, and closes it again. With encryption and a
+password that takes ten times as long as the queries: more, for an hour of the lake, than the work itself.
+"""
+
+from typing import Self
+
+from dagster._core.storage.config import PostgresStorageConfig
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres.auth import PgTokenProvider
+from dagster_postgres.storage import DagsterPostgresStorage
+from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+from sqlalchemy import Engine
+
+_pools: dict[str, Engine] = {}
+"""The connections of this process, by the database's address: each sensor's look opens the instance anew."""
+
+
+class PostgresHistory(DagsterPostgresStorage):
+    """Stock PostgreSQL storage, whose three parts, in all instances of a process, share a few connections.
+
+    One that was cut (a restart of the server, a firewall) is noticed and made again. A token in place of a password is
+    asked for when a connection is made, and renewed five minutes before it ends; see ``auth_provider`` in dagster.yaml.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+        token_provider: PgTokenProvider | None = None,
+    ) -> None:
+        first = postgres_url not in _pools
+        super().__init__(postgres_url, should_autocreate_tables and first, inst_data, token_provider)
+        if first:
+            _pools[postgres_url] = create_pg_engine(
+                postgres_url,
+                token_provider,
+                isolation_level="AUTOCOMMIT",
+                pool_size=5,
+                max_overflow=15,
+                pool_pre_ping=True,
+                pool_recycle=1800,
+            )
+        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            part._engine = _pools[postgres_url]
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
+    ) -> Self:
+        """The storage that dagster.yaml asks for."""
+        return cls(
+            pg_url_from_config(config_value),
+            config_value.get("should_autocreate_tables", True),
+            inst_data,
+            get_token_provider_from_config(config_value),
+        )
