@@ -1,7 +1,8 @@
-"""Forgetting old runs whose work was done again since, so that Dagster's history does not grow for ever.
+"""Forgetting old runs, so that Dagster's history does not grow for ever.
 
 While events arrive, there is a run every quarter of a minute, and the next one does its work anew. Dagster would keep
-them all. What made a partition last is kept however old it is, since that is how Dagster knows of the partition.
+them all. A run that made a partition last is kept however old it is, since that is how Dagster knows of the partition;
+but of its hundreds of events only those that tell of tables.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,20 @@ CURSOR = "dagster_lake/old_runs_until"
 _BATCH = 500
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _KNOWN_BY = ["ASSET_MATERIALIZATION", "ASSET_OBSERVATION"]
+_ESSENTIAL = [
+    *_KNOWN_BY,
+    "ASSET_CHECK_EVALUATION",
+    "FRESHNESS_STATE_CHANGE",
+    *("PIPELINE_START", "PIPELINE_SUCCESS", "PIPELINE_FAILURE", "PIPELINE_CANCELED"),
+]
 
 
-@dg.op(description="Runs older than LAKE_HISTORY_DAYS are removed, unless they made what a table's partition is.")
+@dg.op(description="Removes runs older than LAKE_HISTORY_DAYS whose work was done again, and the logs of the others.")
 def forget(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Forgets, and says how many runs."""
     before = clock.utc_now() - timedelta(days=lake.settings.history_days)
     gone, kept = forget_runs(context.instance, before)
-    context.log.info(f"Of the runs before {before:%Y-%m-%d %H:%M} UTC {gone} were forgotten and {kept} are kept.")
+    context.log.info(f"Of before {before:%Y-%m-%d %H:%M} UTC, {gone} runs were removed, and the logs of {kept}.")
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Removes old runs from Dagster's history; tables stay.")
@@ -47,9 +54,10 @@ forget_old_runs = dg.ScheduleDefinition(
 
 
 def forget_runs(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
-    """Removes ended runs that were created before a time (UTC) and hold nothing; returns how many, and how many stay.
+    """Removes ended runs that were created before a time (UTC) and made nothing last, and the logs of those that did.
 
-    A run is removed last, after all that belongs to it: killed meanwhile, it is found again.
+    Returns how many runs are gone, and how many stay. A run is removed after all that belongs to it: killed meanwhile,
+    this finds it again.
     """
     storage = instance.event_log_storage
     assert isinstance(storage, SqlEventLogStorage)
@@ -62,8 +70,11 @@ def forget_runs(instance: dg.DagsterInstance, before: datetime) -> tuple[int, in
     gone = 0
     for start in range(0, len(old), _BATCH):
         batch = old[start : start + _BATCH]
-        forgotten = sorted(set(batch) - _holding(storage, batch))
+        kept = _holding(storage, batch)
+        forgotten = [run_id for run_id in batch if run_id not in kept]
         _forget_checks(storage, forgotten)
+        for run_id in kept:
+            _forget_logs(storage, run_id)
         for run_id in forgotten:
             storage.delete_events(run_id)
             instance.run_storage.delete_run(run_id)
@@ -99,3 +110,11 @@ def _forget_checks(storage: SqlEventLogStorage, run_ids: Sequence[str]) -> None:
     """Removes the outcome of these runs' checks, which Dagster leaves behind when it deletes a run."""
     with storage.index_connection() as connection:
         connection.execute(db.delete(AssetCheckExecutionsTable).where(AssetCheckExecutionsTable.c.run_id.in_(run_ids)))
+
+
+def _forget_logs(storage: SqlEventLogStorage, run_id: str) -> None:
+    """Removes what a run logged and how its steps went; what it made, its checks, and how it ended stay."""
+    events = SqlEventLogStorageTable.c
+    inessential = events.dagster_event_type.is_(None) | events.dagster_event_type.not_in(_ESSENTIAL)
+    with storage.run_connection(run_id) as connection:
+        connection.execute(db.delete(SqlEventLogStorageTable).where((events.run_id == run_id) & inessential))

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         False, description="Prints the metrics of each run as lines of JSON, for a log service; see docs/operations.md"
     )
     history_days: int = Field(
-        14, ge=3, description="Dagster's runs older than this are forgotten once their work was done again"
+        7, ge=3, description="Dagster's runs older than this go when their work was done again, and the others' logs"
     )
 
     seed: int = Field(42, description="Seed of the generated sources")

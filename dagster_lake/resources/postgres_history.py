@@ -4,9 +4,9 @@ Stock Dagster opens a connection for each of several queries of each event, and 
 password that takes ten times as long as the queries: more, for an hour of the lake, than the work itself.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
-from dagster._core.storage.config import PostgresStorageConfig
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.auth import PgTokenProvider
 from dagster_postgres.storage import DagsterPostgresStorage
@@ -48,7 +48,7 @@ class PostgresHistory(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Self:
         """The storage that dagster.yaml asks for."""
         return cls(

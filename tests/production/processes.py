@@ -25,7 +25,7 @@ from tests.production.gates import FOLDER, Gate
 from tests.production.instances import DEPLOY, opened, put, shipped
 
 BIN = Path(sys.executable).parent
-PATIENCE = 90.0
+PATIENCE = 180.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -101,10 +101,13 @@ class Production:
             "daemon": lambda: "Instance is configured with the following daemons" in self._running["daemon"].said,
             "webserver": lambda: _listens(web),
         }
-        for name in names:
-            self._running[name] = Process(commands[name], self.folder, self.environment)
-        for name in names:
-            self.until(lambda name=name: ready[name](), f"{name} to be ready")  # type: ignore[misc]
+        # The others ask the code server what there is when they start, and some time later again.
+        for together in (["code"], ["daemon", "webserver"]):
+            wanted = [name for name in together if name in names]
+            for name in wanted:
+                self._running[name] = Process(commands[name], self.folder, self.environment)
+            for name in wanted:
+                self.until(ready[name], f"{name} to be ready")
 
     def runs(self, name: str) -> bool:
         """Whether it has been started and has not ended."""
