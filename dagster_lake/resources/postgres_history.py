@@ -47,9 +47,7 @@ class PostgresHistory(DagsterPostgresStorage):
             part._engine = _pools[postgres_url]
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """The storage that dagster.yaml asks for."""
         return cls(
             pg_url_from_config(config_value),
