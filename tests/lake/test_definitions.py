@@ -27,7 +27,7 @@ from tests.lake.lakes import FIRST_HOUR, TestLake, hours, write
 from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
 from tests.lake.test_rerun import SMALL, change_orders
 
-NEVER_LOADED = ("pyspark", "azure", "databricks", "mlflow", "pandas")
+NEVER_LOADED = ("pyspark", "azure", "databricks", "mlflow", "pandas", "openlineage")
 HOUR = "2026-01-05T12"
 
 

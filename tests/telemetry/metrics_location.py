@@ -1,0 +1,14 @@
+"""A code location with one asset and the sensor that prints metrics, as small as it can be."""
+
+import dagster as dg
+
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.telemetry.sensors import run_metrics
+
+
+@dg.asset
+def one() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"dagster/row_count": 7})
+
+
+defs = dg.Definitions(assets=[one], sensors=[run_metrics], resources={"lake": LakeResource()})
