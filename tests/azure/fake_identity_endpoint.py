@@ -1,13 +1,15 @@
-"""The endpoint on a local socket from which a container app gets the tokens of its managed identity.
+"""The endpoints on a local socket from which a host gets the tokens of its managed identity.
 
-What is faithful: the request and the answers as azure-identity makes and reads them (App Service's protocol, which is
-also that of Container Apps). What is not: a token here is a few words and not a JWT.
+What is faithful: the requests and the answers as azure-identity makes and reads them: of App Service's protocol, which
+is also that of Container Apps, and of the metadata service of a virtual machine. What is not: a token here is a few
+words and not a JWT.
 """
 
 import json
 import threading
 import time
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +32,8 @@ class Token:
 
 
 class FakeIdentityEndpoint:
-    """The endpoint. ``environment`` is what Container Apps sets; tokens last for ``seconds`` from when they are given.
+    """The endpoints. ``environment`` is what Container Apps sets; a virtual machine sets nothing, ``machine`` is how
+    its metadata service is found here. Tokens last for ``seconds`` from when they are given.
 
     ``refusals`` are errors that it answers with, used up in order.
     """
@@ -55,42 +58,59 @@ class FakeIdentityEndpoint:
     @property
     def environment(self) -> dict[str, str]:
         """What a container finds set."""
-        return {
-            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self._server.server_port}/msi/token",
-            "IDENTITY_HEADER": HEADER,
-        }
+        return {"IDENTITY_ENDPOINT": f"{self._address}/msi/token", "IDENTITY_HEADER": HEADER}
+
+    @property
+    def machine(self) -> dict[str, str]:
+        """In place of the address that the metadata service has on every virtual machine."""
+        return {"AZURE_POD_IDENTITY_AUTHORITY_HOST": self._address}
+
+    @property
+    def _address(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def newest(self) -> str:
         """The text of the newest token."""
         return self.given[-1].text
 
-    def answer(self, query: dict[str, str], header: str | None) -> tuple[int, dict[str, Any]]:
-        """The status of one answer, and the answer."""
-        if header != HEADER:
+    def container_answer(self, query: dict[str, str], headers: Message) -> tuple[int, dict[str, Any]]:
+        """The status of one answer to a container app, and the answer."""
+        if headers["X-IDENTITY-HEADER"] != HEADER:
             return 401, {"statusCode": 401, "message": "the identity header is wrong"}
-        if query["api-version"] != "2019-08-01":
-            return 400, {"statusCode": 400, "message": f"no such version: {query['api-version']}"}
+        problem = self._problem(query, "2019-08-01")
+        if problem:
+            return 400, {"statusCode": 400, "message": problem}
+        return 200, {**self._token(query), "expires_on": str(int(time.time()) + self.seconds)}
+
+    def machine_answer(self, query: dict[str, str], headers: Message) -> tuple[int, dict[str, Any]]:
+        """The status of one answer to a virtual machine, and the answer."""
+        problem = self._problem(query, "2018-02-01") if headers["Metadata"] == "true" else "Metadata header is missing"
+        if problem:
+            return 400, {"error": "invalid_request", "error_description": problem}
+        return 200, {**self._token(query), "expires_in": str(self.seconds)}
+
+    def _problem(self, query: dict[str, str], version: str) -> str:
+        if query["api-version"] != version:
+            return f"no such version: {query['api-version']}"
         if self.refusals:
-            return 400, {"statusCode": 400, "message": self.refusals.pop(0)}
-        if query.get("client_id") != self.client_id:
-            return 400, {"statusCode": 400, "message": f"No User Assigned identity {query.get('client_id')} found."}
+            return self.refusals.pop(0)
+        named = query.get("client_id")
+        return "" if named == self.client_id else f"No User Assigned identity {named} found."
+
+    def _token(self, query: dict[str, str]) -> dict[str, str]:
         token = Token(f"entra-token-{len(self.given)}", query["resource"], query.get("client_id"))
         self.given.append(token)
-        return 200, {
-            "access_token": token.text,
-            "expires_on": str(int(time.time()) + self.seconds),
-            "resource": token.resource,
-            "token_type": "Bearer",
-            "client_id": self.client_id,
-        }
+        return {"access_token": token.text, "resource": token.resource, "token_type": "Bearer"}
 
 
 def _handler(fake: FakeIdentityEndpoint) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            status, document = fake.answer(query, self.headers.get("X-IDENTITY-HEADER"))
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            answers = {"/msi/token": fake.container_answer, "/metadata/identity/oauth2/token": fake.machine_answer}
+            status, document = answers[parts.path](query, self.headers)
             data = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-"""Databricks without a stored secret: by the managed identity of a container app, through the real azure-identity."""
+"""Databricks without a stored secret: by the managed identity of the host, through the real azure-identity."""
 
 import os
 from collections.abc import Iterator
@@ -72,6 +72,18 @@ def test_a_container_app_reaches_the_workspace_by_its_managed_identity(
     workspace = Workspace(PATIENT)
     workspace.write(f"{VOLUME}/one", b"1")
     assert workspace.read(f"{VOLUME}/one") == b"1"
+    assert {(token.resource, token.client_id) for token in identity.given} == {(DATABRICKS, CLIENT_ID)}
+
+
+@pytest.mark.parametrize("auth_type", ["azure-msi", "azure-identity"])
+def test_a_virtual_machine_reaches_it_by_its_metadata_service_where_that_is_asked_for(
+    auth_type: str, fake: FakeDatabricks, identity: FakeIdentityEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in identity.environment:
+        monkeypatch.delenv(name)
+    for name, value in {**identity.machine, "DATABRICKS_AUTH_TYPE": auth_type}.items():
+        monkeypatch.setenv(name, value)
+    Workspace(PATIENT).write(f"{VOLUME}/one", b"1")
     assert {(token.resource, token.client_id) for token in identity.given} == {(DATABRICKS, CLIENT_ID)}
 
 
