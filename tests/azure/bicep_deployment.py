@@ -60,10 +60,20 @@ class Module:
 
 
 class Deployment:
-    """What one parameters file deploys. ``changes`` has other texts for some files, by their path in the folder."""
+    """What one parameters file deploys, with the variables of ``environment`` that it reads.
 
-    def __init__(self, folder: Path, parameters: str, changes: Mapping[str, str] | None = None, **values: Any) -> None:
-        self.folder, self.changes = folder.resolve(), dict(changes or {})
+    ``changes`` has other texts for some files, by their path in the folder; ``values`` other values of parameters.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parameters: str,
+        changes: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> None:
+        self.folder, self.changes, self.environment = folder.resolve(), dict(changes or {}), dict(environment or {})
         self.resources: list[Resource] = []
         self.modules: dict[str, Module] = {}
         self.versions: set[tuple[str, str]] = set()
@@ -72,6 +82,7 @@ class Deployment:
         statements = self.statements(file)
         using = next(statement for statement in statements if statement.kind == "using")
         own = _Scope(self, file, f"/subscriptions/{SUBSCRIPTION}")
+        own.waiting = {s.name: s for s in statements if s.kind == "var"}
         wanted = {s.name: own.value(s.value) for s in statements if s.kind == "param" and s.value}
         main = (file.parent / using.ref).resolve()
         scopes = [own.value(s.value) for s in self.statements(main) if s.kind == "targetScope" and s.value]
@@ -313,6 +324,9 @@ class _Scope:
 
     def _binary(self, expression: Expression) -> Any:
         sign, left, right = expression.parts
+        if sign == "??":
+            first = self.value(left)
+            return self.value(right) if first is None else first
         if sign in ("&&", "||"):
             first = self.value(left)
             return self.value(right) if first is (sign == "&&") else first
@@ -327,6 +341,10 @@ class _Scope:
 
     def _member(self, expression: Expression) -> Any:
         return self.inside(self.value(expression.parts[0]), expression.parts[1], expression.line)
+
+    def _maybe(self, expression: Expression) -> Any:
+        outer = self.value(expression.parts[0])
+        return outer.get(expression.parts[1]) if isinstance(outer, dict) else None
 
     def inside(self, outer: Any, key: Any, line: int) -> Any:
         if isinstance(outer, _Symbol):
@@ -346,6 +364,10 @@ class _Scope:
         if name in ("loadTextContent", "loadJsonContent"):
             text = self.deployment.text(self.file.parent / values[0])
             return text if name == "loadTextContent" else json.loads(text)
+        if name == "readEnvironmentVariable" and self.file.suffix == ".bicepparam":
+            if values[0] not in self.deployment.environment:
+                raise self.fail(expression.line, f"the environment has no variable {values[0]}")
+            return self.deployment.environment[values[0]]
         if name == "resourceGroup":
             return self.resource_group(*values)
         if name == "resourceId":
@@ -447,6 +469,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trim": lambda text: text.strip(),
     "take": lambda text, length: text[:length],
     "json": json.loads,
+    "any": lambda value: value,
     "string": _text,
     "guid": lambda *values: str(uuid.UUID(_hashed(*values))),
     "uniqueString": lambda *values: _hashed(*values)[:13],

@@ -1,9 +1,14 @@
 """The deployments that tests look at, and everything that must hold of each."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dagster_lake.contract import contracts
+from dagster_lake.deploy.lake_file import Stage, load_lake_file
+from dagster_lake.deploy.parameters import VARIABLE, encoded, parameters
 from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.bicep_access import access
 from tests.azure.bicep_apps import apps
@@ -12,15 +17,13 @@ from tests.azure.bicep_deployment import Deployment
 from tests.azure.bicep_guards import GUARDS
 from tests.azure.bicep_promises import ALWAYS, closed
 from tests.azure.bicep_syntax import BicepError
+from tests.azure.lake_yaml import write_lake_yaml
 
 BICEP = PROJECT_ROOT / "infra" / "bicep"
-STAGES = ("dev", "test", "prod")
-
 RUNNING: dict[str, Any] = {
     "dagsterImage": "dagster-lake@sha256:" + "0" * 64,
     "signInClientId": "33333333-3333-3333-3333-333333333333",
     "dagsterUsersId": "44444444-4444-4444-4444-444444444444",
-    "administratorsId": "55555555-5555-5555-5555-555555555555",
 }
 _ALL = {f"deploy{service}": True for service in ("StreamAnalytics", "Databricks", "Sql", "DataFactory")}
 EVERYTHING: dict[str, Any] = {
@@ -61,9 +64,20 @@ PROMISES: tuple[Promise, ...] = (
 )
 
 
-def deployed(stage: str, kind: str, changes: Mapping[str, str] | None = None, **values: Any) -> Deployment:
-    """What the parameters file of a stage deploys, with other values for some parameters. Raises BicepError."""
-    return Deployment(BICEP, f"parameters/{stage}.bicepparam", changes, **{**KINDS[kind], **values})
+def deployed(stage: Stage, kind: str, changes: Mapping[str, str] | None = None, **values: Any) -> Deployment:
+    """What lake.yaml and the parameters file of a stage deploy, with other values for some parameters.
+
+    Raises BicepError.
+    """
+    file = f"parameters/{stage}.bicepparam"
+    return Deployment(BICEP, file, changes, {VARIABLE: _lake_yaml(stage)}, **{**KINDS[kind], **values})
+
+
+@lru_cache
+def _lake_yaml(stage: Stage) -> str:
+    """The project's lake.yaml, filled in, as `lake deploy` hands it to the Bicep compiler."""
+    with TemporaryDirectory() as folder:
+        return encoded(parameters(load_lake_file(write_lake_yaml(Path(folder)), stage), stage))
 
 
 def broken(changes: Mapping[str, str]) -> str | None:

@@ -37,9 +37,9 @@ class Statement:
 
 _TOKEN = re.compile(
     r"(?P<skip>[ \t]+|//[^\n]*|\#[^\n]*)|(?P<newline>\n)|(?P<number>\d+)|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<sign>==|!=|>=|<=|&&|\|\||\?\?|[-+!<>=?:.,()\[\]{}@])"
+    r"|(?P<sign>==|!=|>=|<=|&&|\|\||\?\?|\.\?|[-+!<>=?:.,()\[\]{}@])"
 )
-_STRENGTH = {"||": 1, "&&": 2, "==": 3, "!=": 3, "<": 4, ">": 4, "<=": 4, ">=": 4, "+": 5, "-": 5}
+_STRENGTH = {"??": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 5, ">": 5, "<=": 5, ">=": 5, "+": 6, "-": 6}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", "$": "$"}
 
 Token = tuple[str, Any, int]
@@ -221,6 +221,8 @@ class _Reader:
             line = self.line
             if self.accept("."):
                 value = Expression("member", (value, self.name()), line)
+            elif self.accept(".?"):
+                value = Expression("maybe", (value, self.name()), line)
             elif self.accept("["):
                 value = Expression("index", (value, self.expression()), line)
                 self.expect("]")

@@ -5,16 +5,17 @@ import re
 
 import pytest
 
+from dagster_lake.deploy.lake_file import STAGES, Stage
 from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.bicep_access import Access, expected
 from tests.azure.bicep_deployment import Deployment, names_in
 from tests.azure.bicep_guards import LOG_ALERTS, METRIC_ALERTS
-from tests.azure.bicep_lakes import BICEP, KINDS, PROMISES, STAGES, Promise, deployed
+from tests.azure.bicep_lakes import BICEP, KINDS, PROMISES, Promise, deployed
 from tests.azure.bicep_promises import closed
 from tests.azure.bicep_syntax import Statement, read
 
 FILES = sorted(path.relative_to(BICEP).as_posix() for path in BICEP.rglob("*.bicep"))
-LAKES = [(stage, kind) for stage in STAGES for kind in KINDS]
+LAKES: list[tuple[Stage, str]] = [(stage, kind) for stage in STAGES for kind in KINDS]
 
 
 @pytest.fixture(scope="module")

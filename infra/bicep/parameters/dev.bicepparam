@@ -2,58 +2,58 @@ using '../main.bicep'
 
 // A lake to try things on: no network of its own, the smallest sizes, what can sleep sleeps.
 
-param domain = 'shop'
+// What is yours comes from lake.yaml: `lake deploy` checks it and hands it over. What lake.yaml leaves out is as here.
+var yours = any(json(readEnvironmentVariable('LAKE_DEPLOYMENT')))
+
+param domain = yours.domain
 param environmentName = 'dev'
-param location = 'westeurope'
+param location = yours.location
 param privateNetwork = false
-param addressPrefix = '10.20'
+param addressPrefix = yours.?addressPrefix ?? '10.20'
 param zoneRedundant = false
 param deleteLock = false
 
-param owner = 'CHANGE_ME'
-param costCentre = 'CHANGE_ME'
-param contacts = [
-  'change-me@example.com'
-]
-param monthlyBudget = 300
-param budgetStart = '2026-12-01'
-param administratorsId = '00000000-0000-0000-0000-000000000000'
-param administratorsName = 'CHANGE_ME'
+param owner = yours.owner
+param costCentre = yours.costCentre
+param contacts = yours.contacts
+param monthlyBudget = yours.monthlyBudget
+param budgetStart = yours.budgetStart
+param administratorsId = yours.administratorsId
+param administratorsName = yours.administratorsName
 
-param lakeFolder = ''
-param softDeleteDays = 7
+param lakeFolder = yours.?lakeFolder ?? ''
+param softDeleteDays = yours.?softDeleteDays ?? 7
 param logReads = false
-param logDays = 30
-param dailyLogQuotaGb = 1
+param logDays = yours.?logDays ?? 30
+param dailyLogQuotaGb = yours.?dailyLogQuotaGb ?? 1
 
-param throughputUnits = 1
-param maximumThroughputUnits = 2
-param partitions = 4
-param eventHours = 24
+param throughputUnits = yours.?throughputUnits ?? 1
+param maximumThroughputUnits = yours.?maximumThroughputUnits ?? 2
+param partitions = yours.?partitions ?? 4
+param eventHours = yours.?eventHours ?? 24
 param generators = true
 
-param deployStreamAnalytics = false
-param streamingUnits = 3
-param deployDatabricks = true
-param deploySql = false
-param deployDataFactory = false
-param deployMachineLearning = false
-param machineSize = 'Standard_D4ds_v5'
-param maximumMachines = 1
-param deployPurview = false
+param deployStreamAnalytics = yours.?deployStreamAnalytics ?? false
+param streamingUnits = yours.?streamingUnits ?? 3
+param deployDatabricks = yours.?deployDatabricks ?? true
+param deploySql = yours.?deploySql ?? false
+param deployDataFactory = yours.?deployDataFactory ?? false
+param deployMachineLearning = yours.?deployMachineLearning ?? false
+param machineSize = yours.?machineSize ?? 'Standard_D4ds_v5'
+param maximumMachines = yours.?maximumMachines ?? 1
+param deployPurview = yours.?deployPurview ?? false
 
-// After the first deployment, the masking key and the image: see docs/azure.md.
-param dagsterImage = ''
-param signInClientId = ''
-param dagsterUsersId = '00000000-0000-0000-0000-000000000000'
-param engine = 'duckdb'
-param maskingKeyId = 'shop-dev-1'
-param secretSettings = []
-param settings = []
-param minimumWebservers = 0
-param cores = '1.0'
-param memory = '2Gi'
-param slowMinutes = 30
+param dagsterImage = yours.dagsterImage
+param signInClientId = yours.signInClientId
+param dagsterUsersId = yours.dagsterUsersId
+param engine = yours.?engine ?? 'duckdb'
+param maskingKeyId = yours.maskingKeyId
+param secretSettings = yours.secretSettings
+param settings = yours.settings
+param minimumWebservers = yours.?minimumWebservers ?? 0
+param cores = yours.?cores ?? '1.0'
+param memory = yours.?memory ?? '2Gi'
+param slowMinutes = yours.?slowMinutes ?? 30
 
-param postgresqlSize = 'Standard_B1ms'
-param postgresqlTier = 'Burstable'
+param postgresqlSize = yours.?postgresqlSize ?? 'Standard_B1ms'
+param postgresqlTier = yours.?postgresqlTier ?? 'Burstable'

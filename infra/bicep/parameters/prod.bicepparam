@@ -2,58 +2,58 @@ using '../main.bicep'
 
 // Production: private, over three zones, locked against deletion.
 
-param domain = 'shop'
+// What is yours comes from lake.yaml: `lake deploy` checks it and hands it over. What lake.yaml leaves out is as here.
+var yours = any(json(readEnvironmentVariable('LAKE_DEPLOYMENT')))
+
+param domain = yours.domain
 param environmentName = 'prod'
-param location = 'westeurope'
+param location = yours.location
 param privateNetwork = true
-param addressPrefix = '10.22'
+param addressPrefix = yours.?addressPrefix ?? '10.22'
 param zoneRedundant = true
 param deleteLock = true
 
-param owner = 'CHANGE_ME'
-param costCentre = 'CHANGE_ME'
-param contacts = [
-  'change-me@example.com'
-]
-param monthlyBudget = 2500
-param budgetStart = '2026-12-01'
-param administratorsId = '00000000-0000-0000-0000-000000000000'
-param administratorsName = 'CHANGE_ME'
+param owner = yours.owner
+param costCentre = yours.costCentre
+param contacts = yours.contacts
+param monthlyBudget = yours.monthlyBudget
+param budgetStart = yours.budgetStart
+param administratorsId = yours.administratorsId
+param administratorsName = yours.administratorsName
 
-param lakeFolder = ''
-param softDeleteDays = 14
+param lakeFolder = yours.?lakeFolder ?? ''
+param softDeleteDays = yours.?softDeleteDays ?? 14
 param logReads = true
-param logDays = 90
-param dailyLogQuotaGb = 10
+param logDays = yours.?logDays ?? 90
+param dailyLogQuotaGb = yours.?dailyLogQuotaGb ?? 10
 
-param throughputUnits = 2
-param maximumThroughputUnits = 10
-param partitions = 16
-param eventHours = 168
+param throughputUnits = yours.?throughputUnits ?? 2
+param maximumThroughputUnits = yours.?maximumThroughputUnits ?? 10
+param partitions = yours.?partitions ?? 16
+param eventHours = yours.?eventHours ?? 168
 param generators = false
 
-param deployStreamAnalytics = true
-param streamingUnits = 10
-param deployDatabricks = true
-param deploySql = false
-param deployDataFactory = true
-param deployMachineLearning = true
-param machineSize = 'Standard_D4ds_v5'
-param maximumMachines = 4
-param deployPurview = false
+param deployStreamAnalytics = yours.?deployStreamAnalytics ?? true
+param streamingUnits = yours.?streamingUnits ?? 10
+param deployDatabricks = yours.?deployDatabricks ?? true
+param deploySql = yours.?deploySql ?? false
+param deployDataFactory = yours.?deployDataFactory ?? true
+param deployMachineLearning = yours.?deployMachineLearning ?? true
+param machineSize = yours.?machineSize ?? 'Standard_D4ds_v5'
+param maximumMachines = yours.?maximumMachines ?? 4
+param deployPurview = yours.?deployPurview ?? false
 
-// After the first deployment, the masking key and the image: see docs/azure.md.
-param dagsterImage = ''
-param signInClientId = ''
-param dagsterUsersId = '00000000-0000-0000-0000-000000000000'
-param engine = 'duckdb'
-param maskingKeyId = 'shop-prod-1'
-param secretSettings = []
-param settings = []
-param minimumWebservers = 1
-param cores = '4.0'
-param memory = '8Gi'
-param slowMinutes = 30
+param dagsterImage = yours.dagsterImage
+param signInClientId = yours.signInClientId
+param dagsterUsersId = yours.dagsterUsersId
+param engine = yours.?engine ?? 'duckdb'
+param maskingKeyId = yours.maskingKeyId
+param secretSettings = yours.secretSettings
+param settings = yours.settings
+param minimumWebservers = yours.?minimumWebservers ?? 1
+param cores = yours.?cores ?? '4.0'
+param memory = yours.?memory ?? '8Gi'
+param slowMinutes = yours.?slowMinutes ?? 30
 
-param postgresqlSize = 'Standard_D2ds_v5'
-param postgresqlTier = 'GeneralPurpose'
+param postgresqlSize = yours.?postgresqlSize ?? 'Standard_D2ds_v5'
+param postgresqlTier = yours.?postgresqlTier ?? 'GeneralPurpose'

@@ -1,0 +1,81 @@
+"""What is wrong with a YAML file, in one line that leads to the place: line, field, problem, remedy."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from difflib import get_close_matches
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+
+def first_problem(error: ValidationError, text: str, model: type[BaseModel]) -> str:
+    """The first problem of a document that does not fit ``model``: ``12: owner: is missing; say who ...``.
+
+    Values are shown, so the document must hold no secrets.
+    """
+    # A misspelt field is also a missing one; only the first says what to correct.
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    path = tuple(part for part in first["loc"] if part != "[key]")  # which pydantic puts behind a key that is wrong
+    line, place = _line(text, path), ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        siblings = _fields_at(path[:-1], model)
+        near = get_close_matches(str(path[-1]), siblings, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"remove it; the fields are {', '.join(siblings)}"
+        return f"{line}: {place}: is not a field; {remedy}"
+    said = re.sub("^Value error, ", "", first["msg"])
+    if not place or isinstance(first["input"], dict) and first["type"] == "value_error":
+        return f"{line}: {place + ': ' if place else ''}{said}"
+    field = _field(path, model)
+    remedy = f"; {field.description}" if field and field.description else ""
+    value = str(first["input"]) if isinstance(first["input"], date) else repr(first["input"])
+    problem = {
+        "missing": "is missing",
+        "string_pattern_mismatch": f"{value} is not of the form wanted",
+        "value_error": f"{value} {said}",
+    }.get(first["type"], f"{value}: {said}")
+    return f"{line}: {place}: {problem}{remedy}"
+
+
+def _line(text: str, path: Sequence[str | int]) -> int:
+    """The line of what ``path`` leads to; of the last part of it that is there."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = node.start_mark.line
+    for part in path:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line, found[1]
+    return int(line) + 1
+
+
+def _field(path: Sequence[str | int], model: type[BaseModel]) -> FieldInfo | None:
+    """The field that ``path`` leads to, or the last on the way that has a description."""
+    found, where = None, model
+    for part in path:
+        field = where.model_fields.get(str(part)) if where else None
+        if field is not None:
+            found = field
+            where = _model_in(field.annotation) or where
+    return found
+
+
+def _fields_at(path: Sequence[str | int], model: type[BaseModel]) -> list[str]:
+    where = model
+    for part in path:
+        field = where.model_fields.get(str(part))
+        if field is not None:
+            where = _model_in(field.annotation) or where
+    return list(where.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
