@@ -55,12 +55,8 @@ def plan_command(
         lake catalog plan
         lake catalog plan --exit-code --config prod.yaml
     """
-    from dagster_lake.catalog.render import show_plan
-
-    console = _console()
-    _, _, found, _ = _planned(console, config)
-    show_plan(console, found, prune=prune)
-    if exit_code and (found.changes or found.conflicts or (prune and found.removals)):
+    differs = plan_catalog(_console(), config, prune=prune)
+    if exit_code and differs:
         raise typer.Exit(CHANGES)
 
 
@@ -80,21 +76,35 @@ def apply_command(
         lake catalog apply
         lake catalog apply --yes --config prod.yaml
     """
+    if not apply_catalog(_console(), config, prune=prune, yes=yes):
+        raise typer.Exit(1)
+
+
+def plan_catalog(console: "Console", config: Path | None, *, prune: bool) -> bool:
+    """Shows what would be done; whether there is anything to do."""
+    from dagster_lake.catalog.render import show_plan
+
+    _, _, found, _ = _planned(console, config)
+    show_plan(console, found, prune=prune)
+    return bool(found.changes or found.conflicts or (prune and found.removals))
+
+
+def apply_catalog(console: "Console", config: Path | None, *, prune: bool, yes: bool) -> bool:
+    """Shows what is to be done, asks unless ``yes``, and does it; False when the answer was no."""
     from dagster_lake.catalog.apply import apply
     from dagster_lake.catalog.errors import CatalogError
     from dagster_lake.catalog.render import show_plan, step_text
 
-    console = _console()
     workspace, desired, found, chosen = _planned(console, config)
     show_plan(console, found, prune=prune)
     if found.conflicts:
         raise CatalogError("nothing was changed: resolve the conflicts above first")
     wanted = [*(found.removals if prune else ()), *found.changes]
     if not wanted:
-        return
+        return True
     if not yes and not typer.confirm("Apply this?"):
         console.print("Nothing was changed.")
-        raise typer.Exit(1)
+        return False
     notes = apply(
         workspace,
         desired,
@@ -105,6 +115,7 @@ def apply_command(
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
     console.print("Applied. Have the lake use it:", soft_wrap=True)
     console.print(f"  LAKE_ROOT={chosen.storage_root} LAKE_CATALOG={chosen.catalog}", soft_wrap=True)
+    return True
 
 
 def _planned(console: "Console", file: Path | None) -> "tuple[Workspace, State, Plan, CatalogConfig]":

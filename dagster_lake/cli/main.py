@@ -10,6 +10,7 @@ import typer
 
 from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
+from dagster_lake.cli.deploy_commands import deploy
 from dagster_lake.cli.doctor import doctor
 from dagster_lake.cli.lineage import lineage
 from dagster_lake.cli.preview import preview
@@ -58,3 +59,4 @@ def lake(
 for command in (demo, stream, status, query, preview, lineage, doctor, reset):
     app.command()(command)
 app.add_typer(catalog, name="catalog")
+app.add_typer(deploy, name="deploy")

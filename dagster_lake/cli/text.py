@@ -60,3 +60,13 @@ def age_text(instant: datetime, now: datetime) -> str:
         if seconds < limit:
             return f"{seconds // length} {unit}"
     return f"{seconds // 86_400} d"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time: ``48 s``, ``3 min 5 s``, ``1 h 4 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

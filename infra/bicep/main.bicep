@@ -1127,6 +1127,9 @@ output accessConnectorId string = deployDatabricks ? accessConnectorId : ''
 @description('managed_identity_id of catalog.yaml.')
 output databricksIdentityId string = deployDatabricks ? resourceId(subscriptionId, names.computeGroup, 'Microsoft.ManagedIdentity/userAssignedIdentities', names.databricksIdentity) : ''
 
+@description('Resource id of the Databricks workspace, whose address only the workspace knows.')
+output databricksWorkspaceId string = deployDatabricks ? databricksId : ''
+
 @description('Name of Dagster\'s identity; its application id is step_principal of catalog.yaml.')
 output dagsterIdentity string = names.dagsterIdentity
 

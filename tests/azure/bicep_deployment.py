@@ -11,10 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tests.azure.azure_ids import SUBSCRIPTION, TENANT
 from tests.azure.bicep_syntax import BicepError, Expression, Statement, read
 
-SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
-TENANT = "22222222-2222-2222-2222-222222222222"
 _TYPES: dict[str, type] = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}
 
 

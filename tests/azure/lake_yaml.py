@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dagster_lake.deploy.lake_file import DEFAULT_FILE
-from tests.azure.bicep_deployment import SUBSCRIPTION, TENANT
+from tests.azure.azure_ids import SUBSCRIPTION, TENANT
 
 ADMINISTRATORS = "55555555-5555-5555-5555-555555555555"
 USERS = "44444444-4444-4444-4444-444444444444"
@@ -14,7 +14,9 @@ def filled_in(*changes: tuple[str, str]) -> str:
     """The example with its placeholders replaced, then each first part of ``changes`` by its second, where first."""
     text = DEFAULT_FILE.read_text(encoding="utf-8").replace("CHANGE_ME", "somebody").replace("change-me@", "lake@")
     for field, value in (("tenant", TENANT), ("subscription", SUBSCRIPTION), ("id", ADMINISTRATORS)):
-        text = text.replace(f" {field}: {_NIL}", f" {field}: {value}").replace(f"\n{field}: {_NIL}", f"\n{field}: {value}")
+        text = text.replace(f" {field}: {_NIL}", f" {field}: {value}").replace(
+            f"\n{field}: {_NIL}", f"\n{field}: {value}"
+        )
     text = text.replace(_NIL, USERS)
     for old, new in changes:
         assert old in text, old

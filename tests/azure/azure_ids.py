@@ -1,0 +1,4 @@
+"""The subscription and the tenant that tests deploy to."""
+
+SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
+TENANT = "22222222-2222-2222-2222-222222222222"
