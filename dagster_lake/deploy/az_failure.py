@@ -66,14 +66,14 @@ def problem(error: Mapping[str, Any]) -> Problem:
 
 
 _PASSING = (
-    r"TooManyRequests|Throttled|\b429\b|ServiceUnavailable|GatewayTimeout|InternalServerError|Connection (aborted|reset)"
-    r"|ConnectionError|Max retries exceeded|timed? ?out|Failed to (resolve|establish)|Temporary failure"
+    r"TooManyRequests|Throttled|\b429\b|ServiceUnavailable|GatewayTimeout|InternalServerError"
+    r"|Connection (aborted|reset)|ConnectionError|Max retries exceeded|timed? ?out|Failed to (resolve|establish)|Temporary failure"
 )
 _REMEDIES = (
     (r"az login|AADSTS\d+|refresh token|InvalidAuthenticationToken|ExpiredAuthenticationToken", "log in: az login"),
     (
         r"SubscriptionNotFound|doesn't exist in cloud|not recognized|InvalidSubscriptionId",
-        "log in to the tenant that has the subscription (az login --tenant ...), or correct `subscription` in lake.yaml",
+        "log in to the subscription's tenant (az login --tenant ...), or correct `subscription` in lake.yaml",
     ),
     (
         r"AuthorizationFailed|RoleAssignmentUpdateNotPermitted|does not have (permission|authorization)",

@@ -55,9 +55,8 @@ class FakeAzure:
         self.bin.mkdir()
         program = self.bin / "az"
         root = Path(__file__).parents[2]
-        program.write_text(
-            f'#!/bin/sh\nFAKE_AZURE="{folder}" PYTHONPATH="{root}" exec "{sys.executable}" -S -m tests.azure.fake_az "$@"\n'
-        )
+        variables = f'FAKE_AZURE="{folder}" PYTHONPATH="{root}"'
+        program.write_text(f'#!/bin/sh\n{variables} exec "{sys.executable}" -S -m tests.azure.fake_az "$@"\n')
         program.chmod(0o755)
 
     @property
@@ -123,8 +122,8 @@ def main(arguments: list[str]) -> None:
     except Refused as refused:
         print(f"ERROR: {refused}", file=sys.stderr)
         sys.exit(refused.code)
-    if isinstance(answer, str):
-        print(answer)
+    if command == "bicep version":
+        print(answer)  # as Bicep itself prints it
     elif answer is not None:
         print(json.dumps(answer, indent=2))
 
@@ -385,7 +384,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parsed(arguments: list[str]) -> tuple[str, argparse.Namespace]:
-    words = [one for one in arguments[: next((i for i, one in enumerate(arguments) if one[0] == "-"), None)]]
+    words = arguments[: next((i for i, one in enumerate(arguments) if one[0] == "-"), None)]
     command = " ".join(words)
     if command not in _COMMANDS:
         raise Refused(f"'{command}' is misspelled or not recognized by the system.", 2)

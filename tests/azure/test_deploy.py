@@ -1,4 +1,4 @@
-"""`lake deploy` against a fake Azure CLI: what it shows, does, and refuses, and that the second time it does nothing."""
+"""`lake deploy` against a fake Azure CLI: what it shows, does and refuses, and that the second time it does nothing."""
 
 import json
 import re
