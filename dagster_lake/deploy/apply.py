@@ -73,7 +73,7 @@ def newest(target: Target) -> Deployment | None:
 
 def finish(target: Target, deployment: Deployment) -> None:
     """Remembers that nothing is left to do after the deployment."""
-    state.save(
+    state.remember(
         target.state_file,
         State(
             subscription=target.az.subscription,
@@ -129,6 +129,6 @@ def _carried_out(target: Target, name: str, person: Person) -> Deployment:
 
 
 def _agreed(target: Target, name: str) -> None:
-    state.save(
+    state.remember(
         target.state_file, State(subscription=target.az.subscription, deployment=name, fingerprint=target.fingerprint)
     )

@@ -40,7 +40,7 @@ def load(file: Path) -> State | None:
         ) from None
 
 
-def save(file: Path, state: State) -> None:
+def remember(file: Path, state: State) -> None:
     """Replaces the file, whole."""
     publish(UPath(file), state.model_dump_json(indent=2) + "\n")
 
