@@ -38,7 +38,7 @@ def deployed(target: Target, person: Person) -> Deployment | None:
         if before.succeeded:
             person.told(f"{name} has succeeded")
             return before
-        person.told(f"The last one did not succeed. {explained(target.az, before)}\nIt is tried again.")
+        person.told(f"Trying again, since {explained(target.az, before)}")
         name = None
     if not _registered(target, person):
         return None

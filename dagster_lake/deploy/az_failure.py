@@ -65,14 +65,16 @@ def problem(error: Mapping[str, Any]) -> Problem:
     return Problem(code, message, tuple(inner))
 
 
+_TRACEBACK = "Traceback (most recent call last):"
 _PASSING = (
     r"TooManyRequests|Throttled|\b429\b|ServiceUnavailable|GatewayTimeout|InternalServerError"
-    r"|Connection (aborted|reset)|ConnectionError|Max retries exceeded|timed? ?out|Failed to (resolve|establish)|Temporary failure"
+    r"|Connection (aborted|reset)|ConnectionError|Max retries exceeded|timed? ?out|Failed to (resolve|establish)"
+    r"|Temporary failure"
 )
 _REMEDIES = (
     (r"az login|AADSTS\d+|refresh token|InvalidAuthenticationToken|ExpiredAuthenticationToken", "log in: az login"),
     (
-        r"SubscriptionNotFound|doesn't exist in cloud|not recognized|InvalidSubscriptionId",
+        r"SubscriptionNotFound|doesn't exist in cloud|Subscription '.*' not (found|recognized)|InvalidSubscriptionId",
         "log in to the subscription's tenant (az login --tenant ...), or correct `subscription` in lake.yaml",
     ),
     (
@@ -148,6 +150,9 @@ def _problems(stderr: str) -> Iterator[Problem]:
     text = text.strip().removeprefix("ERROR:").strip()
     if not text:
         return
+    if _TRACEBACK in text:
+        yield _in_traceback(text)
+        return
     outer, *inner = re.split(r"\s*Inner Errors:\s*", text)
     if opened := _opened(outer):
         found = [problem(one) for part in inner if (one := _opened(part))]
@@ -163,6 +168,14 @@ def _problems(stderr: str) -> Iterator[Problem]:
         yield Problem(code, message, tuple(Problem(*one) for one in rest))
         return
     yield from (Problem("", line) for line in text.splitlines() if line.strip())
+
+
+def _in_traceback(text: str) -> Problem:
+    """The Azure CLI breaks over some of Azure's errors; what Azure said stands among the causes."""
+    if caused := re.search(r"^[\w.]+: \((?P<code>\w+)\) (?P<message>.+)$", text, re.M):
+        return Problem(caused["code"], caused["message"])
+    above = text.partition(_TRACEBACK)[0].strip().splitlines()
+    return Problem("", above[-1].removeprefix("ERROR:").strip() if above else "it broke off")
 
 
 def _details(text: str) -> Iterator[Problem]:

@@ -22,15 +22,16 @@ def next_steps(lake: LakeFile, stage: Stage, outputs: Mapping[str, Any]) -> list
     chosen = lake.environments[stage]
     steps = []
     if chosen.dagster_image is None:
-        steps += [
-            f"put the masking key into the vault {outputs['vaultName']} as pii-key (docs/azure.md, step 4)",
-            f"build the image, push it to {outputs['registryName']}.azurecr.io, and give its digest as "
-            f"environments.{stage}.dagster_image (step 6)",
-        ]
+        steps.append(f"put the masking key into the vault {outputs['vaultName']} as pii-key (docs/azure.md, step 4)")
     if chosen.sign_in_client_id is None:
         steps.append(
             f"register the sign-in that trusts {outputs['dagsterIdentity']}, and give its id as "
             f"environments.{stage}.sign_in_client_id (step 5)"
+        )
+    if chosen.dagster_image is None:
+        steps.append(
+            f"build the image, push it to {outputs['registryName']}.azurecr.io, and give its digest as "
+            f"environments.{stage}.dagster_image (step 6)"
         )
     if steps:
         steps.append(f"then run lake deploy apply --environment {stage} again: Dagster starts with it")

@@ -59,7 +59,7 @@ def check_login(az: Az, lake: LakeFile, stage: Stage) -> Login:
     try:
         account = az.json("account", "show")
     except AzFailed as error:
-        if "doesn't exist in cloud" not in str(error) and "not recognized" not in str(error):
+        if not re.search(r"doesn't exist in cloud|ubscription '.*' not (found|recognized)", error.said):
             raise
         raise DeployError(
             f"lake.yaml: environments.{stage}.subscription: this login has no subscription {az.subscription}; log in "
@@ -78,7 +78,9 @@ def check_login(az: Az, lake: LakeFile, stage: Stage) -> Login:
 
 def check_region(az: Az, lake: LakeFile) -> None:
     """The subscription must have the region. Raises DeployError."""
-    regions = az.json("account", "list-locations", "--query", "[].name")
+    # `az account list-locations` would look at the login's own subscription, and takes no other.
+    url = f"/subscriptions/{az.subscription}/locations?api-version=2022-12-01"
+    regions = az.json("rest", "--method", "get", "--url", url, "--query", "value[].name")
     if lake.region not in regions:
         near = get_close_matches(lake.region, regions, n=3)
         remedy = f"did you mean {' or '.join(near)}?" if near else "az account list-locations lists them"

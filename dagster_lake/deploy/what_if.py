@@ -59,7 +59,7 @@ def _change(one: Mapping[str, Any]) -> Change | None:
     sign = _SIGNS.get(one["changeType"])
     differences = tuple(_differences(one.get("delta") or (), ""))
     # Azure gives defaults that a template does not name as changes without effect.
-    if sign is None or sign == "~" and not differences:
+    if sign is None or (sign == "~" and not differences):
         return None
     group, type_, name = _place(one["resourceId"])
     return Change(sign, group, type_, name, differences, str(one.get("unsupportedReason") or ""))
@@ -78,6 +78,8 @@ def _differences(delta: Any, path: str) -> Iterator[Difference]:
 
 def _place(resource_id: str) -> tuple[str, str, str]:
     """(resource group, type, name) of an id; of a resource that extends another, both their names."""
+    if not resource_id.startswith("/"):
+        return _NOWHERE, "a resource", resource_id  # an expression, which nobody can work out before
     scope, _, last = resource_id.rpartition("/providers/")
     parts = (last if scope else resource_id.strip("/")).split("/")
     folders = resource_id.strip("/").split("/")

@@ -26,7 +26,7 @@ def first_problem(error: ValidationError, text: str, model: type[BaseModel]) -> 
         remedy = f"did you mean {near[0]}?" if near else f"remove it; the fields are {', '.join(siblings)}"
         return f"{line}: {place}: is not a field; {remedy}"
     said = re.sub("^Value error, ", "", first["msg"])
-    if not place or isinstance(first["input"], dict) and first["type"] == "value_error":
+    if not place or (isinstance(first["input"], dict) and first["type"] == "value_error"):
         return f"{line}: {place + ': ' if place else ''}{said}"
     field = _field(path, model)
     remedy = f"; {field.description}" if field and field.description else ""

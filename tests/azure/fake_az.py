@@ -31,7 +31,6 @@ WORLD: dict[str, Any] = {
     "regions": ["northeurope", "swedencentral", "westeurope", "westus"],
     "registered": ["Microsoft.Authorization", "Microsoft.Storage"],
     "resources": {},
-    "unreadable": [],
     "deployments": {},
     "next": [],
     "failures": [],
@@ -41,7 +40,7 @@ WORLD: dict[str, Any] = {
 
 ``next`` says how the deployments to come go: how many times each is asked for before it ends (``polls``; -1 for never),
 and what ``fails``. ``failures`` are commands that fail: ``command``, ``stderr``, ``exit``, how many ``times``, and
-whether what was asked for is done all the same (``done``). ``unreadable`` are types of which a what-if cannot tell.
+whether what was asked for is done all the same (``done``).
 """
 
 
@@ -97,7 +96,23 @@ def opened(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             yield world
         finally:
-            file.write_text(json.dumps(world))
+            whole = file.with_suffix(".new")  # a test kills at any moment
+            whole.write_text(json.dumps(world))
+            whole.replace(file)
+
+
+def broken(code: str, message: str) -> str:
+    """What the Azure CLI 2.91 prints when Azure refuses to begin a deployment: its own mistake around Azure's error."""
+    again = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+    start = 'Traceback (most recent call last):\n  File "azure/cli/core/commands/__init__.py", line 789, in _run_job\n'
+    return (
+        "The command failed with an unexpected error. Here is the traceback:\n"
+        f"ERROR: The content for this response was already consumed\n{start}"
+        f"azure.core.exceptions.ResourceExistsError: ({code}) {message}\nCode: {code}\nMessage: {message}{again}{start}"
+        f"AttributeError: 'NoneType' object has no attribute 'error'{again}{start}"
+        "RuntimeError: The content for this response was already consumed\n"
+        "To check existing issues, please visit: https://github.com/Azure/azure-cli/issues"
+    )
 
 
 class Refused(Exception):
@@ -111,9 +126,8 @@ class Refused(Exception):
 def main(arguments: list[str]) -> None:
     """Answers one call."""
     folder = Path(os.environ["FAKE_AZURE"])
-    with opened(folder) as world:
-        with (folder / "calls").open("a") as log:
-            log.write(json.dumps(arguments) + "\n")
+    with opened(folder) as world, (folder / "calls").open("a") as log:
+        log.write(json.dumps(arguments) + "\n")
     try:
         command, options = _parsed(arguments)
         _hang(folder, command)
@@ -164,13 +178,14 @@ def _account(world: dict[str, Any], options: argparse.Namespace) -> dict[str, An
     if not world["accounts"]:
         raise Refused("Please run 'az login' to setup account.")
     if options.subscription not in world["accounts"]:
-        raise Refused(f"The subscription of '{options.subscription}' doesn't exist in cloud 'AzureCloud'.")
+        raise Refused(f"Subscription '{options.subscription}' not found. Check the spelling and casing and try again.")
     user = {"name": "somebody@example.com", "type": "user"}
     return {"id": options.subscription, "user": user, **world["accounts"][options.subscription]}
 
 
 def _regions(world: dict[str, Any], options: argparse.Namespace) -> Any:
-    assert options.query == "[].name"
+    assert options.query == "value[].name"
+    assert options.url == f"/subscriptions/{options.subscription}/locations?api-version=2022-12-01"
     return world["regions"]
 
 
@@ -195,8 +210,10 @@ def _what_if(world: dict[str, Any], options: argparse.Namespace) -> Any:
     changes = []
     for id_, body in after.items():
         type_ = body["type"]
-        if type_ in world["unreadable"] or ".outputs." in id_:
-            changes.append({"resourceId": id_, "changeType": "Unsupported", "unsupportedReason": "It has a reference."})
+        if ".outputs." in id_:
+            why = "Changes to the resource cannot be analyzed because its resource ID cannot be calculated"
+            name = f"[resourceId('{type_}', reference('identities').outputs)]"
+            changes.append({"resourceId": name, "changeType": "Unsupported", "unsupportedReason": why})
         elif id_ not in before:
             changes.append({"resourceId": id_, "changeType": "Create", "before": None, "after": body, "delta": None})
         else:
@@ -213,13 +230,7 @@ def _create(world: dict[str, Any], options: argparse.Namespace) -> None:
     old = world["deployments"].get(options.name)
     if old and old["state"] not in ENDED:
         raise Refused(
-            json.dumps(
-                {
-                    "code": "DeploymentActive",
-                    "message": f"Unable to edit or replace deployment '{options.name}': previous deployment from "
-                    "'1/1/2026 1:00:00 PM' is still active.",
-                }
-            )
+            broken("DeploymentActive", f"Unable to edit or replace deployment '{options.name}': it is active.")
         )
     lake = _lake(options)
     modules = [one for one in lake.modules.values() if one.name != "main"]
@@ -364,7 +375,7 @@ _COMMANDS: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     "version": (_version, ("--output",), ()),
     "bicep version": (_bicep_version, (), ()),
     "account show": (_account, _HERE, ()),
-    "account list-locations": (_regions, (*_HERE, "--query"), ()),
+    "rest": (_regions, (*_HERE, "--method", "--url", "--query"), ()),
     "provider list": (_providers, (*_HERE, "--query"), ()),
     "provider register": (_register, (*_HERE, "--namespace"), ("--wait",)),
     "resource show": (_resource, (*_HERE, "--ids", "--query"), ()),

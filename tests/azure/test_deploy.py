@@ -53,6 +53,7 @@ def test_a_plan_shows_by_resource_group_what_would_be_created_and_changes_nothin
     assert re.search(r"^  \+ Microsoft.Storage/storageAccounts  stshopdev\w{6}$", output, re.M)
     assert "  + Microsoft.Consumption/budgets  budget-shop-dev" in output
     assert re.search(r"^Plan: \d+ to create, of 1 Azure cannot tell\.$", output, re.M)
+    assert "  ? a resource  [resourceId('Microsoft.DBforPostgreSQL/flexibleServers/administrators', " in output
     assert "Note: apply registers the resource providers Microsoft.App, " in output
     assert "Note: Dagster does not run yet: environments.dev.dagster_image is not given" in output
     assert fresh.azure.world["deployments"] == {}

@@ -19,6 +19,7 @@ from dagster_lake.deploy import deployment
 from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.azure_ids import SUBSCRIPTION
 from tests.azure.deploying import Deploying, deploying
+from tests.azure.fake_az import broken
 
 THROTTLED = (
     "(TooManyRequests) The request is being throttled as the limit has been reached.\nCode: TooManyRequests\n"
@@ -59,10 +60,8 @@ def test_a_resource_that_fails_is_told_with_azures_words_and_the_remedy_and_the_
         "-> the region or the subscription does not have it"
     ) in told
     output = fresh.applied()
-    assert "The last one did not succeed. the deployment lake-shop-dev-" in output
-    assert (
-        "rg-shop-dev-compute: 1 to create, of 1 Azure cannot tell\n  + Microsoft.Databricks/workspaces  dbw" in output
-    )
+    assert "Trying again, since the deployment lake-shop-dev-" in output
+    assert "rg-shop-dev-compute: 1 to create\n  + Microsoft.Databricks/workspaces  dbw" in output
     assert sorted(one["state"] for one in fresh.azure.world["deployments"].values()) == ["Failed", "Succeeded"]
 
 
@@ -78,6 +77,14 @@ def test_templates_that_azure_refuses_are_told_before_anything_begins(fresh: Dep
     ) in told
     assert "Deployed." in fresh.applied()
     assert len(fresh.azure.world["deployments"]) == 1
+
+
+def test_an_azure_cli_that_breaks_over_a_refusal_is_read_all_the_same(fresh: Deploying) -> None:
+    fails(fresh, "deployment sub create", broken("AuthorizationFailed", "The client does not have authorization."))
+    told = fresh.refused("apply", "--yes")
+    assert (
+        "az deployment sub create: AuthorizationFailed: The client does not have authorization.\n-> you need Owner"
+    ) in told
 
 
 def test_a_bicep_that_cannot_read_the_templates_is_told_line_by_line(fresh: Deploying) -> None:
@@ -224,10 +231,7 @@ def test_what_a_killed_run_has_left_behind_may_still_reach_azure_and_is_not_depl
     pipe.unlink()
     orphan = fresh.azure.called("deployment sub create")[0]
     # Just before this run asks for it, which Azure then refuses as the name is at work.
-    fails(fresh, "deployment sub create", "x", done=True)
-    world = fresh.azure.world
-    world["failures"][0]["stderr"] = json.dumps({"code": "DeploymentActive", "message": "It is still active."})
-    fresh.azure.change(**world)
+    fails(fresh, "deployment sub create", broken("DeploymentActive", "It is still active."), done=True)
     assert "Deployed." in fresh.applied()
     assert only_deployment(fresh) == orphan[orphan.index("--name") + 1]
 

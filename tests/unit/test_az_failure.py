@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_lake.deploy.az_failure import Problem, failure, problem
+from tests.azure.fake_az import broken
 
 COMMAND = ("deployment", "sub", "create", "--name", "x")
 
@@ -33,7 +34,23 @@ COMMAND = ("deployment", "sub", "create", "--name", "x")
             "PrincipalNotFound",
             "InvalidTemplate: Not valid.\n  PrincipalNotFound: Not there.\n",
         ),
-        ("ERROR: Conflict - Wait.\nDeploymentActive - It runs.", "DeploymentActive", "-> another deployment is at work"),
+        (
+            "ERROR: Conflict - Wait.\nDeploymentActive - It runs.",
+            "DeploymentActive",
+            "-> another deployment is at work",
+        ),
+        (
+            f"ERROR: {broken('QuotaExceeded', 'No cores left.')}",
+            "QuotaExceeded",
+            ": QuotaExceeded: No cores left.\n-> the ",
+        ),
+        (
+            "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: HTTPSConnectionPool: "
+            "Max retries exceeded\nTraceback (most recent call last):\nConnectionRefusedError: [Errno 111] refused",
+            "",
+            "create: HTTPSConnectionPool: Max retries exceeded\n-> Azure or the line was busy",
+        ),
+        ("ERROR: Subscription '9' not found. Check the spelling.", "", "-> log in to the subscription's tenant"),
         ("", "", "it failed without a word\n-> mend what it names"),
     ],
 )
@@ -43,6 +60,7 @@ def test_each_form_is_read_and_told_with_a_remedy(stderr: str, code: str, told: 
     assert str(found).startswith("az deployment sub create: ")
     assert told in str(found)
     assert "WARNING" not in str(found)
+    assert "Traceback" not in str(found)
 
 
 def test_an_error_that_is_text_within_an_error_is_opened() -> None:

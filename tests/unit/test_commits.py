@@ -28,7 +28,9 @@ ALLOWED = {
     "cli/": {"": "what a person types, not a step of the lake"},
     "resources/dbt_sources.py": {"": "writes the project's own file when a developer asks"},
     "deploy/bicep_inputs.py": {"": "writes the project's own files when a developer asks"},
-    "deploy/state.py": {"remember": "how far lake deploy came, whose own tests kill it: tests/azure/test_deploy_faults.py"},
+    "deploy/state.py": {
+        "remember": "how far lake deploy came, whose own tests kill it: tests/azure/test_deploy_faults.py"
+    },
     "engines/dbt_session.py": {"DbtSession._show_unread": "dbt's DuckDB, which is in memory"},
     "live/early.py": {"EarlyAlerts": "a DuckDB in memory, which dies with the process"},
     "landing/attempt.py": {

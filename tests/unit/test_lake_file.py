@@ -38,18 +38,36 @@ def dev(line: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("region: westeurope", "region: West Europe"), "6: region: 'West Europe' is not of the form wanted; name an A"),
-        (("domain: shop", "domain: Shop"), "5: domain: 'Shop' is not of the form wanted; name the business domain in 3"),
+        (
+            ("region: westeurope", "region: West Europe"),
+            "6: region: 'West Europe' is not of the form wanted; name an A",
+        ),
+        (
+            ("domain: shop", "domain: Shop"),
+            "5: domain: 'Shop' is not of the form wanted; name the business domain in 3",
+        ),
         (("domain: shop", "domain: webshops2"), "5: domain: 'webshops2' is not of the form wanted"),
         (("cost_centre:", "cost_center:"), "9: cost_center: is not a field; did you mean cost_centre?"),
         (("owner: somebody", "secret: x"), "8: secret: is not a field; remove it; the fields are domain, region"),
-        (("owner: somebody", "owner: CHANGE_ME"), "8: owner: 'CHANGE_ME' is still the example's value; say who answers"),
-        (("monthly_budget: 300", "monthly_budget: 0"), "16: environments.dev.monthly_budget: 0: Input should be greater"),
+        (
+            ("owner: somebody", "owner: CHANGE_ME"),
+            "8: owner: 'CHANGE_ME' is still the example's value; say who answers",
+        ),
+        (
+            ("monthly_budget: 300", "monthly_budget: 0"),
+            "16: environments.dev.monthly_budget: 0: Input should be greater",
+        ),
         (("2026-12-01", "2026-12-24"), "17: environments.dev.budget_start: 2026-12-24 is not the first day of a month"),
-        (("lake@example.com", "lake"), "15: environments.dev.contacts.0: 'lake' is not of the form wanted; give e-mail"),
+        (
+            ("lake@example.com", "lake"),
+            "15: environments.dev.contacts.0: 'lake' is not of the form wanted; give e-mail",
+        ),
         (dev("sizes: {cores: 0.3}"), "27: environments.dev.sizes.cores: 0.3 is not a number of quarter cores; give"),
         (dev("sizes: {core: 1}"), "27: environments.dev.sizes.core: is not a field; did you mean cores?"),
-        (dev("sizes: {streaming_units: 5}"), "streaming_units: 5 is not one of them; give Stream Analytics one of 3, 7"),
+        (
+            dev("sizes: {streaming_units: 5}"),
+            "streaming_units: 5 is not one of them; give Stream Analytics one of 3, 7",
+        ),
         (dev("sizes: {postgresql_size: huge}"), "sizes.postgresql_size: 'huge' is not of the form wanted; give a size"),
         (
             dev("sizes: {throughput_units: 3, maximum_throughput_units: 2}"),
@@ -59,10 +77,19 @@ def dev(line: str) -> tuple[str, str]:
         (dev("dagster_image: dagster-lake:latest"), "dagster_image: 'dagster-lake:latest' is not of the form wanted; "),
         (dev("address_prefix: '8.8'"), "address_prefix: '8.8' is not the beginning of private addresses; give the fir"),
         (dev("address_prefix: '300.1'"), "address_prefix: '300.1' is not the beginning of private addresses"),
-        (dev("settings: {LAKE_API_TOKEN: x}"), "settings has LAKE_API_TOKEN, which holds a secret; put it into secret_s"),
+        (
+            dev("settings: {LAKE_API_TOKEN: x}"),
+            "settings has LAKE_API_TOKEN, which holds a secret; put it into secret_s",
+        ),
         (dev("settings: {lake_x: a}"), "environments.dev.settings.lake_x: 'lake_x' is not of the form wanted"),
-        (dev("secret_settings: {LAKE_A: a_b}"), "secret_settings.LAKE_A: 'a_b' is not of the form wanted; name the key"),
-        (dev("settings: {LAKE_A: a}\n    secret_settings: {LAKE_A: a}"), "LAKE_A is in settings and in secret_settings"),
+        (
+            dev("secret_settings: {LAKE_A: a_b}"),
+            "secret_settings.LAKE_A: 'a_b' is not of the form wanted; name the key",
+        ),
+        (
+            dev("settings: {LAKE_A: a}\n    secret_settings: {LAKE_A: a}"),
+            "LAKE_A is in settings and in secret_settings",
+        ),
         (dev("engine: databricks\n    services: {databricks: false}"), "engine is databricks, and services.databricks"),
         (dev("settings: {LAKE_ROOT: .lake}"), "lake.yaml: LAKE_ROOT is set by infra/bicep itself; remove it"),
         (("  dev:", "  development:"), "lake.yaml: environments.development: there are only dev, test, prod"),
@@ -92,7 +119,9 @@ def test_the_example_is_refused_until_it_is_filled_in(stage: Any) -> None:
 def test_every_placeholder_of_the_example_is_refused(tmp_path: Path) -> None:
     """Filled in but for one, for each."""
     example, filled = DEFAULT_FILE.read_text().splitlines(), write_lake_yaml(tmp_path).read_text().splitlines()
-    places = [i for i, (a, b) in enumerate(zip(example, filled, strict=True)) if a != b and not a.strip().startswith("#")]
+    places = [
+        i for i, (a, b) in enumerate(zip(example, filled, strict=True)) if a != b and not a.strip().startswith("#")
+    ]
     assert len(places) == 3 + 3 * 5
     for place in places:
         stage = next((name for name in reversed(STAGES) if place > filled.index(f"  {name}:")), "dev")
@@ -149,7 +178,7 @@ def test_what_is_said_becomes_the_parameters_of_the_templates(tmp_path: Path) ->
 
 
 def test_everything_that_can_be_said_is_read_by_every_parameters_file(tmp_path: Path) -> None:
-    whole = {name: 1 for name in Sizes.model_fields} | {
+    whole = dict.fromkeys(Sizes.model_fields, 1) | {
         "cores": 1,
         "postgresql_size": "Standard_D2ds_v5",
         "machine_size": "Standard_D4ds_v5",
@@ -162,8 +191,8 @@ def test_everything_that_can_be_said_is_read_by_every_parameters_file(tmp_path: 
     values = read(
         tmp_path,
         dev(
-            f"sizes: {{{sizes}}}\n    services: {{{services}, purview: true}}\n    engine: duckdb\n    lake_folder: a/b\n"
-            "    address_prefix: '10.1'"
+            f"sizes: {{{sizes}}}\n    services: {{{services}, purview: true}}\n    engine: duckdb\n"
+            "    lake_folder: a/b\n    address_prefix: '10.1'"
         ),
     )
     for stage in STAGES:
@@ -178,12 +207,18 @@ def test_a_parameters_file_that_does_not_fit_the_template_is_told(
     values = read(tmp_path)
     whole = parameters_file("dev").read_text()
     (tmp_path / "dev.bicepparam").write_text(whole)
-    monkeypatch.setattr("dagster_lake.deploy.parameters.parameters_file", lambda stage: tmp_path / f"{stage}.bicepparam")
+    monkeypatch.setattr(
+        "dagster_lake.deploy.parameters.parameters_file", lambda stage: tmp_path / f"{stage}.bicepparam"
+    )
     for old, new, told in (
         ("param generators = true", "", "dev.bicepparam: gives no generators, which main.bicep wants; add it"),
         ("param generators", "param other = 1\nparam generators", "gives other, which main.bicep does not declare"),
         ("yours.owner", "'me'", "does not read yours.owner, which lake.yaml gives; read it there"),
-        ("yours.owner", "yours.owner\nparam logDays = yours.days", "reads yours.days, which lake.yaml has no field for"),
+        (
+            "yours.owner",
+            "yours.owner\nparam logDays = yours.days",
+            "reads yours.days, which lake.yaml has no field for",
+        ),
     ):
         (tmp_path / "dev.bicepparam").write_text(whole.replace(old, new))
         with pytest.raises(DeployError, match=re.escape(told)):

@@ -47,6 +47,11 @@ def test_a_change_is_placed_by_its_id(resource_id: str, group: str, type_: str, 
     assert change(resource_id) == Change("+", group, type_, name)
 
 
+def test_a_resource_whose_id_is_not_known_yet_is_named_by_its_expression() -> None:
+    found = change("[resourceId('Microsoft.X/y', reference('z'))]", "Unsupported")
+    assert found == Change("?", "the subscription", "a resource", "[resourceId('Microsoft.X/y', reference('z'))]")
+
+
 @pytest.mark.parametrize("kind", ["NoChange", "Ignore"])
 def test_what_stays_is_no_change(kind: str) -> None:
     assert change(GROUP, kind) is None
