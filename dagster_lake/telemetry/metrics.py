@@ -46,6 +46,7 @@ def documents(run: RunWork) -> Iterator[dict[str, Any]]:
         **_line(ended, "run", run.run_id),
         **common,
         status=run.status.value.lower(),
+        will_retry=run.will_retry,
         queue_ms=_ms(run.asked, run.started),
         duration_ms=_ms(run.started, run.ended),
         lag_ms=_lag(run.hours, ended),

@@ -76,6 +76,11 @@ class RunWork:
         return partition_of(dict(self.tags))
 
     @property
+    def will_retry(self) -> bool:
+        """Whether Dagster runs it again by itself, as one whose process was killed."""
+        return self.tags.get("dagster/will_retry") == "true"
+
+    @property
     def hours(self) -> HourRange | None:
         """The lake hours that the run is for; None where its partition is none, as that of a check by itself."""
         if self.partition is None:

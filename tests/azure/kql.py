@@ -142,7 +142,7 @@ def _parsed(text: str) -> Any:
 
 
 _CASTS: dict[str, Callable[[Any], Any]] = {
-    "tostring": lambda value: "" if value is None else str(value),  # there is no null among strings
+    "tostring": lambda value: "" if value is None else str(value).lower() if value in (True, False) else str(value),
     "tolong": lambda value: None if value is None else int(value),
     "toreal": lambda value: None if value is None else float(value),
     "todatetime": lambda value: None if value is None else datetime.fromisoformat(value),

@@ -104,6 +104,15 @@ def test_a_run_that_was_killed_and_could_say_nothing_is_found_as_failed(dagster:
     assert dagster.answer("failed_runs") == [{"Job": "hourly", "Run": run.run_id, "Failed": 1}]
 
 
+def test_a_run_that_dagster_runs_again_by_itself_alarms_nobody_until_it_gives_up(dagster: Dagster) -> None:
+    for again in ("true", "false"):
+        run = dagster.instance.create_run_for_job(
+            dg.GraphDefinition(name="hourly").to_job(), tags={"dagster/will_retry": again}
+        )
+        dagster.instance.report_run_failed(run, "its worker is gone")
+    assert [row["Run"] for row in dagster.answer("failed_runs")] == [run.run_id]
+
+
 def test_only_a_run_of_the_job_hourly_closes_an_hour(dagster: Dagster) -> None:
     dagster.run("hourly", good)
     dagster.run("snapshots", good)

@@ -12,19 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.telemetry.json_logs import JsonLines
 from dagster_lake.telemetry.secret_values import masker
 
-INSTANCE = {
-    "python_logs": {
-        "python_log_level": "INFO",
-        "managed_python_loggers": ["dagster_lake"],
-        "dagster_handler_config": {
-            "handlers": {"json_lines": {"class": "dagster_lake.telemetry.json_logs.JsonLines", "level": "INFO"}}
-        },
-    },
-    "telemetry": {"enabled": False},
-}
+PRODUCTION = yaml.safe_load((PROJECT_ROOT / "deploy" / "azure" / "dagster.yaml").read_text())
+INSTANCE = {"python_logs": PRODUCTION["python_logs"], "telemetry": {"enabled": False}}
 RUN = """
 import logging
 import dagster as dg

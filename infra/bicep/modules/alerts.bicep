@@ -38,7 +38,7 @@ param dataFactoryId string
 var logAlerts = [
   {
     name: 'failed-runs'
-    description: 'A run of Dagster failed, or was killed.'
+    description: 'A run of Dagster failed, and is not run again by itself.'
     severity: 1
     query: loadTextContent('../queries/failed_runs.kql')
     measure: 'Failed'
