@@ -113,6 +113,7 @@ def _environment(lake: Deployment, app: Resource, container: dict[str, Any]) -> 
         own = field.removeprefix("databricks_")
         if name not in ELSEWHERE and field not in Settings.model_fields and own not in DatabricksSettings.model_fields:
             yield f"{app.name}: nobody reads {name}"
+    yield from _as_whom(lake, app, values)
     try:
         given: dict[str, Any] = {n[5:].lower(): value for n, value in values.items() if n.startswith("LAKE_")}
         settings = Settings(**given)
@@ -120,6 +121,18 @@ def _environment(lake: Deployment, app: Resource, container: dict[str, Any]) -> 
         yield f"{app.name}: {problem}"
         return
     yield from _settings(lake, app, settings)
+
+
+def _as_whom(lake: Deployment, app: Resource, values: dict[str, str]) -> Iterator[str]:
+    """Every app comes to Azure and Databricks as the identity that it has: see resources/databricks_sign_in.py."""
+    [identity] = app.body["identity"]["userAssignedIdentities"]
+    if values.get("AZURE_CLIENT_ID") != f"{identity}.properties.clientId":
+        yield f"{app.name}: comes as {values.get('AZURE_CLIENT_ID')}"
+    on_databricks = lake.modules["main"].parameters["engine"] == "databricks"
+    workspaces = lake.of("Microsoft.Databricks/workspaces") if on_databricks else []
+    host = f"https://{workspaces[0].id}.properties.workspaceUrl" if workspaces else None
+    if values.get("DATABRICKS_HOST") != host:
+        yield f"{app.name}: looks for Databricks at {values.get('DATABRICKS_HOST')}"
 
 
 def _settings(lake: Deployment, app: Resource, settings: Settings) -> Iterator[str]:
