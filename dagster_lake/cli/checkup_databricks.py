@@ -16,6 +16,7 @@ def signed_in() -> Finding:
     """Whether the workspace knows us. Asked once, without the patience of a run."""
     try:
         from databricks.sdk import WorkspaceClient
+        from databricks.sdk.errors import DatabricksError
 
         from dagster_lake.resources.databricks_sign_in import workspace_config
     except ImportError:
@@ -26,7 +27,10 @@ def signed_in() -> Finding:
         return Finding("fail", _SUBJECT, str(error).splitlines()[0], f"set DATABRICKS_HOST; {_REMEDY}")
     try:
         user = WorkspaceClient(config=config).current_user.me()
-    except OSError as error:  # the SDK's own errors are OSErrors
-        says = f"{config.host} by {config.auth_type}: {' '.join(str(error).split()) or type(error).__name__}"
+    except DatabricksError as error:
+        says = f"{config.host} by {config.auth_type}: {' '.join(str(error).split())}"
         return Finding("fail", _SUBJECT, says, _REMEDY)
+    except OSError:
+        remedy = "correct DATABRICKS_HOST, or let the network through to it"
+        return Finding("fail", _SUBJECT, f"{config.host} does not answer", remedy)
     return Finding("ok", _SUBJECT, f"{config.host} as {user.display_name or user.user_name}, by {config.auth_type}")

@@ -19,7 +19,7 @@ from dagster_lake.resources.databricks import Workspace, WorkspaceError
 from dagster_lake.resources.databricks_sign_in import workspace_config
 from dagster_lake.settings import DBT_PROJECT, Settings
 from dagster_lake.settings_databricks import DatabricksSettings
-from tests.azure.fake_databricks import TOKEN, FakeDatabricks
+from tests.azure.fake_databricks import TOKEN, FakeDatabricks, Fault
 from tests.azure.fake_identity_endpoint import ALMOST_OVER, CLIENT_ID, DATABRICKS, FakeIdentityEndpoint
 from tests.azure.fake_sql_warehouse import FakeSqlWarehouse
 
@@ -245,6 +245,15 @@ def test_doctor_says_what_is_wrong_with_the_sign_in(
     assert finding.level == "fail"
     assert told in finding.says
     assert "docs/databricks.md" in finding.remedy
+
+
+def test_doctor_says_that_a_workspace_does_not_answer(fake: FakeDatabricks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("databricks.sdk.clock.RealClock.time", iter(range(0, 100, 3)).__next__)
+    monkeypatch.setattr("databricks.sdk.clock.RealClock.sleep", lambda _, seconds: None)
+    fake.faults = [Fault("GET", "Me")] * 9
+    [finding] = doctor()
+    assert (finding.level, finding.says) == ("fail", f"{fake.environment['DATABRICKS_HOST']} does not answer")
+    assert "DATABRICKS_HOST" in finding.remedy
 
 
 def test_the_client_is_one_that_anybody_can_use(fake: FakeDatabricks) -> None:
