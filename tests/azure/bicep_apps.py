@@ -68,6 +68,8 @@ def _app(lake: Deployment, app: Resource, image: str) -> Iterator[str]:
     cores, memory = container["resources"]["cpu"], container["resources"]["memory"]
     if memory != f"{2 * cores:g}Gi":
         yield f"{app.name}: Container Apps gives {cores} cores twice as many Gi, not {memory}"
+    if "--log-format json" not in shlex.join(container["args"]):
+        yield f"{app.name}: prints lines that no query can read"
     yield from _understood(app, container)
     yield from _environment(lake, app, container)
 
@@ -177,6 +179,8 @@ def _code(app: Resource) -> Iterator[str]:
         yield f"dagster-code: is looked for at {values['DAGSTER_CODE_HOST']}:{values['DAGSTER_CODE_PORT']}"
     if any(probe["tcpSocket"]["port"] != int(port) for probe in container["probes"]):
         yield "dagster-code: is probed elsewhere"
+    if values.get("LAKE_METRICS") != "true":
+        yield "dagster-code: prints no metrics, which the alerts read"
 
 
 def _webserver(lake: Deployment, app: Resource) -> Iterator[str]:
