@@ -39,7 +39,9 @@ def lake_status_asset() -> dg.AssetsDefinition:
         metadata={"dagster/table_name": "gold.lake_status", "dagster/column_schema": dg.TableSchema(columns)},
         check_specs=[
             dg.AssetCheckSpec(
-                GOOD, asset=KEY, description="No table is late, fails a check, or had more than a fifth kept out of it."
+                GOOD,
+                asset=KEY,
+                description="Each table can be read, is not late, passes its checks, and got most of its rows.",
             )
         ],
     )
@@ -76,6 +78,7 @@ def troubles(row: dict[str, Any]) -> str:
     """What is wrong with a table by its row of ``gold/lake_status``, in words; empty when nothing is."""
     share = row["quarantine_share"] or 0.0
     found = [
+        f"cannot be read: {row['problem']}" if row["problem"] else "",
         "is late" if row["freshness"] == "late" else "",
         f"fails {row['failed_checks']}" if row["failed_checks"] else "",
         f"had {share:.0%} kept out" if share > _MUCH_QUARANTINED else "",
@@ -85,7 +88,7 @@ def troubles(row: dict[str, Any]) -> str:
 
 def _attention(troubled: list[dict[str, Any]]) -> str:
     if not troubled:
-        return "Nothing: no table is late, fails a check, or had much kept out of it."
+        return "Nothing: each table can be read, is not late, passes its checks, and got most of its rows."
     return markdown_table(["table", "what"], ([row["table_name"], troubles(row)] for row in troubled), widest=200)
 
 
@@ -102,7 +105,9 @@ def _cells(row: dict[str, Any]) -> Iterator[str | None]:
     yield None if row["quarantine_share"] is None else f"{row['quarantine_share']:.1%}"
 
 
-def _age(minutes: float) -> str:
+def _age(minutes: float | None) -> str | None:
+    if minutes is None:
+        return None
     for limit, length, unit in ((120, 1, "min"), (48 * 60, 60, "h")):
         if minutes < limit:
             return f"{minutes / length:.0f} {unit}"

@@ -65,6 +65,9 @@ def _delta_table(found: "list[TableHealth]") -> "Table":
         if one.layer != layer:
             table.add_section()
             layer = one.layer
+        if one.changed_at is None:
+            table.add_row(one.name, "", "", "", "", "cannot be read")
+            continue
         size = size_text(one.bytes or 0)
         table.add_row(one.name, f"{one.rows:,}", size, str(one.version), age_text(one.changed_at, now), one.newest)
     return table

@@ -46,9 +46,10 @@ _FIELDS = {
         pa.float64(),
         "The part of the newest rows that silver kept out, 0 to 1.",
     ),
+    "problem": (pa.string(), "Why the table cannot be read, with all else of it null; null of one that can."),
     "observed_at": (_UTC, "When all this was looked at."),
 }
-_ALWAYS = ("table_name", "layer", "age_minutes", "changed_at", "freshness", "failed_checks", "observed_at")
+_ALWAYS = ("table_name", "layer", "freshness", "failed_checks", "observed_at")
 
 COLUMNS = {name: description for name, (_, description) in _FIELDS.items()}
 SCHEMA = pa.schema([pa.field(name, kind, nullable=name not in _ALWAYS) for name, (kind, _) in _FIELDS.items()])
@@ -66,13 +67,14 @@ def status_rows(
     """The rows, by layer and name as they come; ``histories`` may lack tables that Dagster knows nothing of."""
     found = []
     for table in tables:
+        age = table.age(now)
         history = histories.get(dg.AssetKey([table.layer, table.plain_name]), _NO_HISTORY)
         found.append(
             {
                 "table_name": table.name,
                 "layer": table.layer,
                 "newest": table.newest,
-                "age_minutes": round(table.age(now) / timedelta(minutes=1), 1),
+                "age_minutes": None if age is None else round(age / timedelta(minutes=1), 1),
                 "rows": table.rows,
                 "bytes": table.bytes,
                 "files": table.files,
@@ -83,6 +85,7 @@ def status_rows(
                 "freshness": history.freshness,
                 "failed_checks": ", ".join(history.failed_checks),
                 "quarantine_share": table.quarantine_share,
+                "problem": table.problem,
                 "observed_at": now,
             }
         )

@@ -1,12 +1,15 @@
 """What each table and each raw data set of the lake holds, from manifests and Delta's logs alone."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from deltalake.exceptions import DeltaError
+
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import HOUR, parse_hour
-from dagster_lake.storage.delta import Pinned, pin
+from dagster_lake.storage.delta import DeltaWriteError, Pinned, pin
 from dagster_lake.storage.listing import LakeTable, raw_data_sets, tables
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
@@ -19,32 +22,33 @@ class TableHealth:
 
     ``newest`` is the newest lake hour or snapshot that has rows, None of a table that has no such parts.
     ``changed_at`` is when it was last written, UTC. ``quarantine_share`` is the part of the rows of the newest hour or
-    snapshot that were kept out of a silver table, 0 to 1. Of raw, rows and what is Delta's are None.
+    snapshot that were kept out of a silver table, 0 to 1. Of raw, rows and what is Delta's are None. ``problem`` is why
+    a table cannot be read; all else is None then.
     """
 
     layer: str
     plain_name: str
-    newest: str | None
-    changed_at: datetime
+    newest: str | None = None
+    changed_at: datetime | None = None
     rows: int | None = None
     bytes: int | None = None
     files: int | None = None
     version: int | None = None
     quarantine_share: float | None = None
+    problem: str | None = None
 
     @property
     def name(self) -> str:
         """``silver.users``."""
         return f"{self.layer}.{self.plain_name}"
 
-    def age(self, now: datetime) -> timedelta:
+    def age(self, now: datetime) -> timedelta | None:
         """How old the newest rows are: since the end of the newest lake hour, nothing while it is open; of what is not
-        by the hour, since it was written."""
-        try:
+        by the hour, since it was written. None of a table that cannot be read."""
+        until = self.changed_at
+        with contextlib.suppress(ValueError):  # a snapshot, a day, or nothing
             until = parse_hour(self.newest or "") + HOUR
-        except ValueError:
-            until = self.changed_at
-        return max(now - until, timedelta(0))
+        return None if until is None else max(now - until, timedelta(0))
 
 
 def raw_health(lake: Lake) -> Iterator[TableHealth]:
@@ -57,11 +61,14 @@ def raw_health(lake: Lake) -> Iterator[TableHealth]:
 
 
 def tables_health(lake: Lake) -> Iterator[TableHealth]:
-    """Each Delta table, by layer and name."""
+    """Each Delta table, by layer and name, one that cannot be read too: it must not hide the others."""
     for table in tables(lake):
-        pinned = pin(table.uri)
-        if pinned is not None:
-            yield _health(lake, table, pinned)
+        try:
+            pinned = pin(table.uri)
+            if pinned is not None:
+                yield _health(lake, table, pinned)
+        except (DeltaError, DeltaWriteError) as error:
+            yield TableHealth(table.layer, table.plain_name, problem=str(error))
 
 
 def _health(lake: Lake, table: LakeTable, pinned: Pinned) -> TableHealth:

@@ -1,5 +1,6 @@
 """The lake's health table: what it says is what the tables and Dagster's history say."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,12 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 from deltalake import DeltaTable
+from typer.testing import CliRunner
 
 from dagster_lake import clock
 from dagster_lake.assets.lake_status import GOOD, KEY, troubles
 from dagster_lake.automation import hourly_job, lake_status_job, publish_lake_status
+from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
 from dagster_lake.health.status_table import SCHEMA
@@ -152,13 +155,32 @@ def test_the_share_kept_out_is_of_the_newest_hour(world: World) -> None:
     [
         ({}, ""),
         ({"freshness": "late"}, "is late"),
+        ({"problem": "no log"}, "cannot be read: no log"),
         ({"failed_checks": "keys_unique, rules_hold"}, "fails keys_unique, rules_hold"),
         ({"quarantine_share": 0.2}, ""),
         ({"quarantine_share": 0.25, "freshness": "late"}, "is late, had 25% kept out"),
     ],
 )
 def test_what_needs_attention_is_said_in_words(row: Row, said: str) -> None:
-    assert troubles({"freshness": "fresh", "failed_checks": "", "quarantine_share": None, **row}) == said
+    good = {"problem": None, "freshness": "fresh", "failed_checks": "", "quarantine_share": None}
+    assert troubles({**good, **row}) == said
+
+
+def test_a_table_that_cannot_be_read_hides_no_other_and_needs_attention(tmp_path: Path) -> None:
+    lake = TestLake(tmp_path / "lake", SMALL)
+    lake.run_data_set("stars", HOURS[0])
+    newest = max((lake.root / "silver" / "stars" / "_delta_log").glob("*.json"))
+    newest.write_text("{")
+    with lake.here(), dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(lake_status_job.name).execute_in_process(instance=instance)
+        listed = CliRunner().invoke(app, ["status"], catch_exceptions=False).output
+    rows = {row["table_name"]: row for row in lake.rows("gold/lake_status")}
+    assert (rows["silver.stars"]["rows"], rows["silver.stars"]["age_minutes"]) == (None, None)
+    assert rows["silver.stars"]["problem"]
+    assert rows["bronze.stars"]["rows"] > 0
+    [check] = result.get_asset_check_evaluations()
+    assert "silver.stars cannot be read: " in (check.description or "")
+    assert re.search(r"silver.stars +cannot be read", listed)
 
 
 def test_publishing_twice_leaves_one_row_a_table(world: World) -> None:
