@@ -14,6 +14,8 @@ from dagster_lake.contract import FileSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
 
+BEFORE_BACKFILLS = {"dagster/priority": "1"}
+"""Tags of a run that leaves the queue before those that were there first: a backfill may have filled it for a day."""
 LATE_HOURS = 3
 MISSED_HOURS = 48
 SETTLED_SECONDS = 5
@@ -54,7 +56,7 @@ def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) ->
     """A run for the hour that just ended, and one for each earlier hour missed, unfinished or with late commits."""
     now = context.scheduled_execution_time.astimezone(UTC)
     closed = now.replace(minute=0, second=0, microsecond=0) - HOUR
-    yield dg.RunRequest(run_key=hour_key(closed), partition_key=hour_key(closed))
+    yield dg.RunRequest(run_key=hour_key(closed), partition_key=hour_key(closed), tags=BEFORE_BACKFILLS)
     for hour in missed_hours(lake, closed):
         yield dg.RunRequest(run_key=f"{hour} missed", partition_key=hour)
     for hour in unfinished_hours(lake, closed):

@@ -16,6 +16,7 @@ from dagster_lake import clock
 from dagster_lake.assets.follow import MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, quarantine_key, raw_key, silver_key
 from dagster_lake.assets.partitions import hourly
+from dagster_lake.automation import BEFORE_BACKFILLS
 from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.resources.lake import LakeResource
@@ -110,7 +111,11 @@ def events_arriving(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
         partition_key=hours.keys[0] if len(hours) == 1 else None,
         # The same for the same events: a daemon that dies before it has saved the cursor asks for no second run.
         run_key=f"{hours.keys[-1]} {hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]}",
-        tags={**(_range(hours) if len(hours) > 1 else {}), "arrived": ", ".join(sorted(arrivals.newest))},
+        tags={
+            **(_range(hours) if len(hours) > 1 else {}),
+            **BEFORE_BACKFILLS,
+            "arrived": ", ".join(sorted(arrivals.newest)),
+        },
     )
     return dg.SensorResult(run_requests=[request], cursor=Cursor(seen, now).write())
 

@@ -130,6 +130,7 @@ def tick(at: datetime) -> list[dg.RunRequest]:
 def test_the_tick_at_13_05_closes_hour_12(lake: TestLake) -> None:
     [request] = tick(datetime(2026, 1, 5, 13, 5, tzinfo=UTC))
     assert request.partition_key == HOUR
+    assert int(request.tags["dagster/priority"]) > 0  # before a backfill that was there first
     assert close_the_hour.cron_schedule == "5 * * * *"
     assert lake.root.exists()
 
