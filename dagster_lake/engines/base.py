@@ -1,8 +1,9 @@
 """What an engine does: it runs steps. A step is plain data, so that it can travel to where the engine is."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from dagster_lake.contract import Contract
@@ -66,6 +67,13 @@ class StepResult:
     counts: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     extra: Mapping[str, str | float] = field(default_factory=dict)
+
+
+def in_all(results: Sequence[StepResult]) -> StepResult:
+    """The result of a step that was done in pieces, one after the other: the table is as the last one left it."""
+    reasons = sum((Counter(result.reasons) for result in results), Counter[str]())
+    counts = {partition: count for result in results for partition, count in result.counts.items()}
+    return replace(results[-1], counts=counts, reasons=dict(sorted(reasons.items())))
 
 
 class Engine(Protocol):

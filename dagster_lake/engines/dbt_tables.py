@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upath import UPath
 
@@ -20,6 +20,12 @@ class Written:
 
     pinned: Pinned
     partitions: tuple[str, ...] | None
+
+    def also(self, earlier: tuple[str, ...] | None) -> "Written":
+        """The same after another run that had replaced ``earlier``."""
+        if self.partitions is None or earlier is None:
+            return replace(self, partitions=None)
+        return replace(self, partitions=tuple(sorted({*earlier, *self.partitions})))
 
 
 def pin_lake(lake: Lake) -> dict[str, Pinned]:

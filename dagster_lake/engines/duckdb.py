@@ -1,5 +1,8 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
+from collections.abc import Callable
+from functools import partial
+
 import duckdb
 import pyarrow as pa
 from upath import UPath
@@ -20,10 +23,11 @@ from dagster_lake.compile.silver import (
 )
 from dagster_lake.compile.snapshot_guard import without_refused
 from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
+from dagster_lake.engines.base import Check, Counts, Step, StepResult, in_all, noted
 from dagster_lake.engines.duckdb_checks import broken_rows
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.newest import merge_newest
+from dagster_lake.engines.pieces import pieces
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.engines.snapshot_guard import refuse_shrunken
@@ -54,15 +58,34 @@ class DuckDBEngine:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
+        if step.layer == "newest":
+            return self._newest(contract, partitions)
         if step.layer == "bronze":
-            return self._bronze(contract, partitions)
-        if step.layer == "silver":
-            return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
-        return self._newest(contract, partitions)
+            return self._by_pieces(contract, partitions, self._landed_rows, self._bronze)
+        silver = partial(self._silver, accept_shrink=step.accept_shrink)
+        return self._by_pieces(contract, partitions, self._bronze_rows, silver)
 
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
         return broken_rows(self.settings, self.lake, self.contracts, check)
+
+    def _by_pieces(
+        self,
+        contract: Contract,
+        partitions: list[str],
+        rows: Callable[[Contract, str], int],
+        compute: Callable[[Contract, list[str]], StepResult],
+    ) -> StepResult:
+        """Hours in pieces of so many ``rows``; snapshots at once, for what becomes of one depends on those before."""
+        if contract.cadence == "snapshot":
+            return compute(contract, partitions)
+        return in_all([compute(contract, piece) for piece in pieces(partitions, partial(rows, contract))])
+
+    def _landed_rows(self, contract: Contract, partition: str) -> int:
+        return manifests(self.lake, contract, [partition])[0].rows
+
+    def _bronze_rows(self, contract: Contract, partition: str) -> int:
+        return _existing(bronze_table(self.lake, contract)).rows([partition])
 
     def _bronze(self, contract: Contract, partitions: list[str]) -> StepResult:
         landed: list[Manifest] = []

@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
@@ -90,11 +90,60 @@ def build(
     if hours is not None:
         _refuse_models_that_read_everything(select)
 
-    def once(nodes: Sequence[str]) -> Iterator[NodeResult]:
-        yield from _run(nodes, None if full_refresh else hours, lake, settings, full_refresh)
+    def once(nodes: Sequence[str], piece: HourRange | None) -> Iterator[NodeResult]:
+        yield from _run(nodes, piece, lake, settings, full_refresh)
 
     with _one_dbt:
-        yield from _checked(select, _settled(select, once))
+        found = _pieces(select, hours, lake, settings) if hours and not full_refresh else [None]
+        yield from _checked(select, _one_by_one([_settled(select, partial(once, piece=piece)) for piece in found]))
+
+
+def _pieces(select: Sequence[str], hours: HourRange, lake: Lake, settings: Settings) -> Sequence[HourRange]:
+    """What is run at once: streams in this process read millions of events, so a long range of them is cut."""
+    from dagster_lake.engines.dbt_tables import pin_tables
+    from dagster_lake.engines.pieces import pieces
+
+    nodes = manifest()["nodes"]
+    sources = {source for id in select if _is_stream(nodes[id]) for source in nodes[id]["depends_on"]["nodes"]}
+    if settings.engine != "duckdb" or not sources:
+        return [hours]
+    names = {source.removeprefix("source.dagster_lake.") for source in sources if source.startswith("source.")}
+    events = [table for table in pin_tables(lake, names).values() if table.partition_column == "_lake_hour"]
+    cut = pieces(hours.keys, lambda hour: sum(table.rows([hour]) for table in events))
+    return [HourRange.of(piece[0], piece[-1]) for piece in cut]
+
+
+def _is_stream(node: Mapping[str, Any]) -> bool:
+    return node["schema"] == STREAMS and node["resource_type"] == "model"
+
+
+def _one_by_one(runs: Sequence[Iterator[NodeResult]]) -> Iterator[NodeResult]:
+    """Runs of the same nodes, one after the other, as one run; it ends with the first of them in which a node failed."""
+    before: dict[str, NodeResult] = {}
+    for run in runs[:-1]:
+        before = {result.unique_id: _joined(before.get(result.unique_id), result) for result in run}
+        if not all(result.ok for result in before.values()):
+            yield from before.values()
+            return
+    for result in runs[-1]:
+        yield _joined(before.get(result.unique_id), result)
+
+
+def _joined(before: NodeResult | None, result: NodeResult) -> NodeResult:
+    """What became of a node in two runs; the table is as the later one left it."""
+    if before is None:
+        return result
+    failures = None if result.failures is None else result.failures + (before.failures or 0)
+    warned = result.status == "pass" and before.status == "warn"
+    written = result.written and before.written and result.written.also(before.written.partitions)
+    return replace(
+        result,
+        status="warn" if warned else result.status,
+        message=before.message if warned else result.message,
+        seconds=before.seconds + result.seconds,
+        failures=failures,
+        written=written,
+    )
 
 
 def _run(

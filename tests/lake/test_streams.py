@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import commit
+from dagster_lake.engines import pieces
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
 from dagster_lake.settings import Settings
@@ -425,6 +426,41 @@ def test_a_dbt_test_judges_the_hours_of_its_run(lake: Lake) -> None:
     run(lake, [unique], f"{DAY}T10")
     with pytest.raises(dbt.DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
         run(lake, [unique], f"{DAY}T12")
+
+
+def test_a_long_range_is_run_in_pieces_which_are_told_as_one_run(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = StreamWorld()
+    for hour in range(8, 16):
+        world.view(f"{hour}:30", hour)
+    world.write_hours(lake, world.hours)
+    names = ("sessions", "pageviews_by_http_method_5m")
+    whole = HourRange.of(world.hours[0], world.hours[-1])
+    told = []
+    for rows in (1_000, 3):
+        monkeypatch.setattr(pieces, "PIECE_ROWS", rows)
+        before = pin(lake.table("streams", "sessions"))
+        results = list(dbt.build([*models(*names), *checks(*names)], whole, lake, Settings()))
+        told.append([(r.unique_id, r.status, r.failures, r.written and r.written.partitions) for r in results])
+        after = pin(lake.table("streams", "sessions"))
+        assert after is not None
+        assert after.version - (before.version if before else 0) == {1_000: 1, 3: 3}[rows]
+        assert unlike(read(lake, *names), world.streams()) == {}
+    assert sorted(told[0]) == sorted(told[1])
+
+
+def test_a_range_in_pieces_ends_with_the_piece_in_which_a_test_fails(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = StreamWorld(vip_users={f"{DAY}T000000Z": [{"id": 1}]})
+    for hour in (8, 9, 14, 15):
+        world.view(f"{hour}:30", 1)
+    world.pageviews.append(world.pageviews[0] | {"_sequence_number": 99})  # silver should not have let it through
+    world.write_snapshots(lake)
+    world.write_hours(lake, world.hours)
+    monkeypatch.setattr(pieces, "PIECE_ROWS", 3)
+    with pytest.raises(dbt.DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
+        run(lake, [*models("vip_pageviews"), *checks("vip_pageviews")], world.hours[0], world.hours[-1])
+    assert {row["_lake_hour"] for row in rows_of(lake, "vip_pageviews")} == {f"{DAY}T08", f"{DAY}T09"}
 
 
 def test_a_lake_without_events_gives_empty_streams(lake: Lake) -> None:

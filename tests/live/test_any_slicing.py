@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dagster_lake.engines import pieces
+from dagster_lake.engines.base import Step
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from tests.lake.lakes import differences
 from tests.live.conftest import Still
@@ -85,3 +87,25 @@ def test_two_days_in_one_backfill_are_what_two_days_hour_by_hour_were(
     in_micro_batches(still(live), events, cuts)
     assert differences(live.content(), backfill.content()) == ""
     assert all(live.content()[name] for name in ("sessions", "high_latency_alerts", "pageviews_stars_correlation"))
+
+
+def test_a_range_that_is_computed_in_pieces_gives_the_same_tables_and_counts(
+    tmp_path_factory: pytest.TempPathFactory, still: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = [0, 3, 3, 58, 61, 63, 64, 118, 119, 125, 126, 126]
+    events = [
+        Event(f"e{n % 9}", minute * 60_000 + n, [500, 61_000, 400_000][n % 3], n % 2, 1_950 + 20 * n, stars, method)
+        for n, minute in enumerate(minutes)
+        for stars, method in ((None, ["GET", "BREW"][n % 4 == 3]), (1 + n % 5, "GET"))
+    ]
+    whole, cut = (EventWorld(tmp_path_factory.mktemp("pieces")) for _ in range(2))
+    told = {}
+    for world, rows in ((whole, 1_000), (cut, 4)):
+        monkeypatch.setattr(pieces, "PIECE_ROWS", rows)
+        at_once(still(world), events)
+        keys = HourRange(FIRST, hour_of(world.now)).keys
+        done = [world.engine.run(Step("pageviews", layer, tuple(keys))) for layer in ("bronze", "silver")]
+        told[rows] = [(result.counts, result.reasons, result.table_rows) for result in done]
+    assert told[4] == told[1_000]
+    assert told[4][1][1], "nothing was quarantined"
+    assert differences(cut.content(), whole.content()) == ""
