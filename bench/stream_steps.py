@@ -1,4 +1,4 @@
-"""Pageviews and their ratings from the event log to every stream: ten days as one range, and day by day.
+"""Pageviews and their ratings from the event log to every stream: one day, and ten days as one range.
 
 Run by bench.streams: python -m bench.stream_steps STEP FIRST_HOUR LAST_HOUR. The lake and its size come from LAKE_*.
 """
@@ -25,8 +25,8 @@ WHOLE = HourRange(DAYS[0].first, DAYS[-1].last)
 DATA_SETS = ("pageviews", "stars")
 SNAPSHOTS = ("users", "vip_users")
 Job = Callable[[LakeResource, HourRange], object]
-ONE_DAY, TEN_DAYS, DAY_BY_DAY = "one-day", "ten-days", "day-by-day"
-"""The lakes that are filled: two by one range each, and one by a range a day."""
+ONE_DAY, TEN_DAYS = "one-day", "ten-days"
+"""The lakes that are filled, each by one range."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,19 @@ class Lakes:
 
 
 def measure_steps(lakes: Lakes) -> float:
-    """Fills the three lakes and prints what it took; gives how many times the first day's memory the days took, run one
-    by one."""
+    """Fills the lakes and prints what it took; gives how many times one day's memory ten days took."""
     generated = lakes.run(TEN_DAYS, "generate")
     print(f"Generated: {generated['events']:,} events in {generated['seconds']:.1f} s.")
     ranges: dict[str, dict[str, Any]] = {}
     for lake, hours in ((ONE_DAY, DAYS[0]), (TEN_DAYS, WHOLE)):
         lakes.run(lake, "snapshots")
         ranges[lake] = {step: lakes.run(lake, step, hours) for step in STEPS}
-    lakes.run(DAY_BY_DAY, "snapshots")
-    days = [lakes.run(DAY_BY_DAY, "day", day) for day in DAYS]
 
     events = [found["raw"]["events"] for found in ranges.values()]
     head = ["step", *(f"{count:,}: {what}" for count in events for what in ("s", "events/s", "MB")), "MB, ratio"]
     print(f"\nOne day and ten days, each as one range; so many events:\n\n{markdown(head, rows(ranges, events))}")
-    print(f"\nThe ten days again, each as a range in a process of its own:\n\n{by_day(days, events[-1])}")
-    peaks = [float(day["megabytes"]) for day in days]
-    ratio = max(peaks) / peaks[0]
-    print(f"\nPeak memory of the first day {peaks[0]:,.0f} MB, of all {max(peaks):,.0f} MB: {ratio:.2f} times.")
-    return ratio
+    one, ten = (max(float(step["megabytes"]) for step in steps.values()) for steps in ranges.values())
+    return ten / one
 
 
 def rows(ranges: Mapping[str, Mapping[str, Any]], events: Sequence[int]) -> list[tuple[object, ...]]:
@@ -95,13 +89,6 @@ def rows(ranges: Mapping[str, Mapping[str, Any]], events: Sequence[int]) -> list
     return found
 
 
-def by_day(days: Sequence[Mapping[str, Any]], events: int) -> str:
-    """The table of the days: each step's seconds, all days together."""
-    seconds = {step: sum(day["seconds"][step] for day in days) for step in STEPS}
-    seconds["**all**"] = sum(seconds.values())
-    return markdown(["step", "s", "events/s"], [(step, s, round(events / s)) for step, s in seconds.items()])
-
-
 # ---- in the process that is measured ----
 
 
@@ -115,9 +102,6 @@ def main() -> None:
     if name == "snapshots":
         land_snapshots(lake)
         report(None)
-    elif name == "day":
-        seconds = {step: timed(job, lake, hours)[0] for step, job in STEPS.items()}
-        report({"seconds": seconds, "megabytes": peak_megabytes()})
     else:
         took, events = timed({"generate": generate, **STEPS}[name], lake, hours)
         report({"seconds": took, "megabytes": peak_megabytes(), "events": events})

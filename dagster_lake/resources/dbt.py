@@ -94,18 +94,20 @@ def build(
         yield from _run(nodes, piece, lake, settings, full_refresh)
 
     with _one_dbt:
-        found = _pieces(select, hours, lake, settings) if hours and not full_refresh else [None]
+        found = _pieces(select, None if full_refresh else hours, lake, settings)
         yield from _checked(select, _one_by_one([_settled(select, partial(once, piece=piece)) for piece in found]))
 
 
-def _pieces(select: Sequence[str], hours: HourRange, lake: Lake, settings: Settings) -> Sequence[HourRange]:
+def _pieces(
+    select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings
+) -> Sequence[HourRange | None]:
     """What is run at once: streams in this process read millions of events, so a long range of them is cut."""
     from dagster_lake.engines.dbt_tables import pin_tables
     from dagster_lake.engines.pieces import pieces
 
     nodes = manifest()["nodes"]
     sources = {source for id in select if _is_stream(nodes[id]) for source in nodes[id]["depends_on"]["nodes"]}
-    if settings.engine != "duckdb" or not sources:
+    if hours is None or settings.engine != "duckdb" or not sources:
         return [hours]
     names = {source.removeprefix("source.dagster_lake.") for source in sources if source.startswith("source.")}
     events = [table for table in pin_tables(lake, names).values() if table.partition_column == "_lake_hour"]
@@ -118,7 +120,7 @@ def _is_stream(node: Mapping[str, Any]) -> bool:
 
 
 def _one_by_one(runs: Sequence[Iterator[NodeResult]]) -> Iterator[NodeResult]:
-    """Runs of the same nodes, one after the other, as one run; it ends with the first of them in which a node failed."""
+    """Runs of the same nodes, one after the other, as one run, which ends with the first in which a node failed."""
     before: dict[str, NodeResult] = {}
     for run in runs[:-1]:
         before = {result.unique_id: _joined(before.get(result.unique_id), result) for result in run}
