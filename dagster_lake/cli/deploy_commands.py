@@ -1,9 +1,8 @@
 """``lake deploy``: the lake's base on Azure, from `lake.yaml`, by the Azure CLI."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,14 +29,8 @@ deploy = typer.Typer(
 )
 
 
-class StageName(StrEnum):
-    """The environments."""
-
-    DEV = "dev"
-    TEST = "test"
-    PROD = "prod"
-
-
+# As in deploy/lake_file.py, which is not imported for `lake --help`.
+StageName = Literal["dev", "test", "prod"]
 _Stage = Annotated[StageName, typer.Option("--environment", "-e", help="Which one.")]
 _File = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The YAML. [default: lake.yaml]")]
 CHANGES = 2
@@ -153,8 +146,8 @@ def outputs_command(
     latest = newest(target)
     if latest is None:
         raise CommandError(
-            f"no deployment of {environment.value} has succeeded yet; lake deploy apply --environment "
-            f"{environment.value} makes one"
+            f"no deployment of {environment} has succeeded yet; lake deploy apply --environment "
+            f"{environment} makes one"
         )
     if as_json:
         typer.echo(json.dumps(latest.outputs, indent=2))
@@ -169,7 +162,7 @@ def _found(environment: StageName, file: Path | None) -> "Target":
     from dagster_lake.deploy.lake_file import DEFAULT_FILE
     from dagster_lake.deploy.target import Target
 
-    return Target.found(file or DEFAULT_FILE, environment.value)
+    return Target.found(file or DEFAULT_FILE, environment)
 
 
 def _checked(console: "Console", environment: StageName, file: Path | None) -> "Target":
@@ -178,7 +171,7 @@ def _checked(console: "Console", environment: StageName, file: Path | None) -> "
     from dagster_lake.deploy.target import Target
 
     with console.status("checking lake.yaml, the templates and the Azure CLI"):
-        target = Target.checked(file or DEFAULT_FILE, environment.value)
+        target = Target.checked(file or DEFAULT_FILE, environment)
     line(console, f"{target.prefix.rstrip('-')}: subscription {target.login.subscription}, as {target.login.user}")
     return target
 

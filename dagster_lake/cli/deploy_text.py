@@ -60,7 +60,7 @@ def show_changes(console: Console, changes: list[Change]) -> None:
     if changes:
         console.print(f"\n[bold]Plan:[/] {_counted(changes)}.")
     else:
-        console.print("Nothing to deploy: Azure has everything as it should be.")
+        console.print("No resource would be changed.")
 
 
 def show_hands(
