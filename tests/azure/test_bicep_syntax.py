@@ -36,6 +36,10 @@ def deployment(folder: Path, main: str, **files: str) -> Deployment:
         ("json('{\"x\": [1.5]}').x[0]", 1.5),
         ("replace(take('abcdef', 3), 'b', '-')", "a-c"),
         ("string(true)", "True"),
+        ('json(\'{"a": 0, "b": null}\').?a ?? 7', 0),
+        ('any(json(\'{"a": 0, "b": null}\')).?b ?? 7', 7),
+        ("json('{}').?a ?? null ?? word", "lake"),
+        ("json('{}').?a.?b ?? more > 2", True),
         ("environment().suffixes.storage", "core.windows.net"),
     ],
 )
@@ -140,3 +144,15 @@ def test_statements_carry_their_lines_and_decorators() -> None:
     [found] = read("// first\n@description('what')\n@secure()\nparam a string\n", "x.bicep")
     assert (found.kind, found.name, found.type, found.line) == ("param", "a", "string", 4)
     assert set(found.decorators) == {"description", "secure"}
+
+
+def test_a_parameters_file_reads_variables_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "main.bicep").write_text(
+        "targetScope = 'subscription'\nparam word string\noutput found string = word\n"
+    )
+    variable = "var yours = any(json(readEnvironmentVariable('HERE')))"
+    (tmp_path / "its.bicepparam").write_text(f"using 'main.bicep'\n{variable}\nparam word = yours.?word ?? 'none'\n")
+    assert Deployment(tmp_path, "its.bicepparam", environment={"HERE": '{"word": "a"}'}).outputs == {"found": "a"}
+    assert Deployment(tmp_path, "its.bicepparam", environment={"HERE": "{}"}).outputs == {"found": "none"}
+    with pytest.raises(BicepError, match=r"its\.bicepparam:2: the environment has no variable HERE"):
+        Deployment(tmp_path, "its.bicepparam")
