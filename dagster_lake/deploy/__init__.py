@@ -1,1 +1,1 @@
-"""The lake on Azure: what its Bicep templates (infra/bicep) take from the contracts."""
+"""The lake on Azure: infra/bicep, deployed with what the contracts and lake.yaml say."""

@@ -166,7 +166,9 @@ class Environment(_Strict):
         {}, description="give settings of the lake that are no secrets, such as LAKE_MEMORY_LIMIT: 6GB"
     )
     secret_settings: dict[SettingName, SecretName] = Field(
-        {}, description="name the key vault's secret of each, such as LAKE_DATABASE_URL: database-url"
+        {},
+        repr=False,  # who takes it for the place of the secrets themselves must not find one in a log
+        description="name the key vault's secret of each, such as LAKE_DATABASE_URL: database-url",
     )
     services: Services = Field(Services(), description="say which services are deployed")
     sizes: Sizes = Field(Sizes(), description="give sizes")

@@ -14,23 +14,26 @@ from pydantic.fields import FieldInfo
 def first_problem(error: ValidationError, text: str, model: type[BaseModel]) -> str:
     """The first problem of a document that does not fit ``model``: ``12: owner: is missing; say who ...``.
 
-    Values are shown, so the document must hold no secrets.
+    The value is shown, unless the field has ``repr=False``.
     """
     # A misspelt field is also a missing one; only the first says what to correct.
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     path = tuple(part for part in first["loc"] if part != "[key]")  # which pydantic puts behind a key that is wrong
     line, place = _line(text, path), ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
-        siblings = _fields_at(path[:-1], model)
+        siblings = list(_walked(path[:-1], model)[0].model_fields)
         near = get_close_matches(str(path[-1]), siblings, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"remove it; the fields are {', '.join(siblings)}"
         return f"{line}: {place}: is not a field; {remedy}"
     said = re.sub("^Value error, ", "", first["msg"])
     if not place or (isinstance(first["input"], dict) and first["type"] == "value_error"):
         return f"{line}: {place + ': ' if place else ''}{said}"
-    field = _field(path, model)
+    field = _walked(path, model)[1]
     remedy = f"; {field.description}" if field and field.description else ""
-    value = str(first["input"]) if isinstance(first["input"], date) else repr(first["input"])
+    if field and not field.repr:
+        value = "what is given"
+    else:
+        value = str(first["input"]) if isinstance(first["input"], date) else repr(first["input"])
     problem = {
         "missing": "is missing",
         "string_pattern_mismatch": f"{value} is not of the form wanted",
@@ -55,24 +58,13 @@ def _line(text: str, path: Sequence[str | int]) -> int:
     return int(line) + 1
 
 
-def _field(path: Sequence[str | int], model: type[BaseModel]) -> FieldInfo | None:
-    """The field that ``path`` leads to, or the last on the way that has a description."""
-    found, where = None, model
+def _walked(path: Sequence[str | int], model: type[BaseModel]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The model that ``path`` leads into, and the last field on the way."""
+    field = None
     for part in path:
-        field = where.model_fields.get(str(part)) if where else None
-        if field is not None:
-            found = field
-            where = _model_in(field.annotation) or where
-    return found
-
-
-def _fields_at(path: Sequence[str | int], model: type[BaseModel]) -> list[str]:
-    where = model
-    for part in path:
-        field = where.model_fields.get(str(part))
-        if field is not None:
-            where = _model_in(field.annotation) or where
-    return list(where.model_fields)
+        if (found := model.model_fields.get(str(part))) is not None:
+            field, model = found, _model_in(found.annotation) or model
+    return model, field
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -84,7 +84,7 @@ def dev(line: str) -> tuple[str, str]:
         (dev("settings: {lake_x: a}"), "environments.dev.settings.lake_x: 'lake_x' is not of the form wanted"),
         (
             dev("secret_settings: {LAKE_A: a_b}"),
-            "secret_settings.LAKE_A: 'a_b' is not of the form wanted; name the key",
+            "secret_settings.LAKE_A: what is given is not of the form wanted; name",
         ),
         (
             dev("settings: {LAKE_A: a}\n    secret_settings: {LAKE_A: a}"),
