@@ -65,8 +65,8 @@ def find(az: Az, name: str) -> Deployment | None:
         raise
     properties = found["properties"]
     outputs = {key: value["value"] for key, value in (properties.get("outputs") or {}).items()}
-    error = properties.get("error")
-    return Deployment(name, properties["provisioningState"], outputs, problem(error) if error else None)
+    wrong = properties.get("error")
+    return Deployment(name, properties["provisioningState"], outputs, problem(wrong) if wrong else None)
 
 
 def names(az: Az, prefix: str) -> list[tuple[str, str]]:

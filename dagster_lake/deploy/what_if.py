@@ -52,7 +52,8 @@ def what_if(az: Az, name: str, region: str, parameters: str) -> list[Change]:
 
 def counts(changes: list[Change]) -> dict[Sign, int]:
     """How many of each sign."""
-    return {sign: sum(change.sign == sign for change in changes) for sign in ("+", "~", "-", "?")}
+    signs: tuple[Sign, ...] = ("+", "~", "-", "?")
+    return {sign: sum(change.sign == sign for change in changes) for sign in signs}
 
 
 def _change(one: Mapping[str, Any]) -> Change | None:

@@ -44,8 +44,8 @@ def first_problem(error: ValidationError, text: str, model: type[BaseModel]) -> 
 
 def _line(text: str, path: Sequence[str | int]) -> int:
     """The line of what ``path`` leads to; of the last part of it that is there."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = node.start_mark.line
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 0
     for part in path:
         found = None
         if isinstance(node, yaml.MappingNode):
@@ -55,7 +55,7 @@ def _line(text: str, path: Sequence[str | int]) -> int:
         if found is None:
             break
         line, node = found[0].start_mark.line, found[1]
-    return int(line) + 1
+    return line + 1
 
 
 def _walked(path: Sequence[str | int], model: type[BaseModel]) -> tuple[type[BaseModel], FieldInfo | None]:

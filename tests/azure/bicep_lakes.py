@@ -82,7 +82,8 @@ def _lake_yaml(stage: Stage) -> str:
 
 def broken(changes: Mapping[str, str]) -> str | None:
     """The first thing that is wrong with the templates when some files are changed; None when nothing is."""
-    for stage, kind in (("prod", "everything"), ("dev", "everything"), ("test", "first")):
+    looked_at: tuple[tuple[Stage, str], ...] = (("prod", "everything"), ("dev", "everything"), ("test", "first"))
+    for stage, kind in looked_at:
         try:
             lake = deployed(stage, kind, changes)
         except BicepError as problem:

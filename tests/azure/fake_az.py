@@ -207,7 +207,7 @@ def _resource(world: dict[str, Any], options: argparse.Namespace) -> Any:
 
 def _what_if(world: dict[str, Any], options: argparse.Namespace) -> Any:
     before, after = world["resources"], _bodies(_lake(options))
-    changes = []
+    changes: list[dict[str, Any]] = []
     for id_, body in after.items():
         type_ = body["type"]
         if ".outputs." in id_:

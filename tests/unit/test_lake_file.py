@@ -124,7 +124,7 @@ def test_every_placeholder_of_the_example_is_refused(tmp_path: Path) -> None:
     ]
     assert len(places) == 3 + 3 * 5
     for place in places:
-        stage = next((name for name in reversed(STAGES) if place > filled.index(f"  {name}:")), "dev")
+        stage = next((name for name in reversed(STAGES) if place > filled.index(f"  {name}:")), STAGES[0])
         one_left = [*filled[:place], example[place], *filled[place + 1 :]]
         (tmp_path / "lake.yaml").write_text("\n".join(one_left))
         with pytest.raises(DeployError, match=rf"lake\.yaml:{place + 1}: .* is still the example's value"):
