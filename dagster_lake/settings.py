@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dagster_lake.branches import NAME, branch_catalog, branch_root
 from dagster_lake.settings_databricks import DatabricksSettings
 
 _BESIDE_THE_PACKAGE = Path(__file__).resolve().parents[1]
@@ -28,6 +29,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LAKE_", env_file=PROJECT_ROOT / ".env", extra="ignore")
 
     root: str = Field(str(PROJECT_ROOT / ".lake"), description="The lake's folder, or a URL such as abfss://...")
+    branch: str | None = Field(
+        None,
+        pattern=NAME,
+        description="A lake apart, such as a pull request's: below branches/ of the root, and with a catalog of its "
+        "own; see docs/delivery.md",
+    )
     sources: Path | None = Field(
         None,
         description="The local folder of the embedded source systems; by default sources/ in a local lake, and "
@@ -115,3 +122,10 @@ class Settings(BaseSettings):
     orders_per_hour: int = Field(40, ge=0, description="Generated orders an hour, averaged over a week")
     pageviews_per_hour: int = Field(1200, ge=0, description="Generated pageviews an hour, averaged over a week")
     dirt: Literal["none", "default", "heavy"] = Field("default", description="How dirty the generated data is")
+
+    @model_validator(mode="after")
+    def _of_the_branch(self) -> "Settings":
+        if self.branch:
+            self.root = branch_root(self.root, self.branch)
+            self.catalog = self.catalog and branch_catalog(self.catalog, self.branch)
+        return self

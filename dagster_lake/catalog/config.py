@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from dagster_lake.branches import branch_catalog, branch_root
 from dagster_lake.catalog.errors import CatalogError
 from dagster_lake.settings import PROJECT_ROOT
 
@@ -81,6 +82,14 @@ class CatalogConfig(_Strict):
         pattern=r"^[A-Za-z0-9-]+$",
         description="give the id of the SQL warehouse that runs what REST cannot, or set LAKE_DATABRICKS_WAREHOUSE_ID",
     )
+
+    def of_branch(self, branch: str) -> "CatalogConfig":
+        """The same for a branch lake: a catalog of its own, over the branch's folder."""
+        own = {
+            "catalog": branch_catalog(self.catalog, branch),
+            "storage_root": branch_root(self.storage_root, branch),
+        }
+        return self.model_copy(update=own)
 
 
 def load_config(file: Path) -> CatalogConfig:

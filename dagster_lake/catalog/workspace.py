@@ -42,26 +42,12 @@ class Workspace:
 
         Raises CatalogError without the databricks extra, credentials or a warehouse.
         """
-        try:
-            from databricks.sdk import WorkspaceClient
-
-            from dagster_lake.resources.databricks_sign_in import workspace_config
-        except ImportError:
-            raise CatalogError(
-                "the catalog commands need Databricks' client; install it: pip install 'dagster-lake[databricks]'"
-            ) from None
         if not warehouse_id:
             raise CatalogError(
                 "no SQL warehouse is named, and tables, tags and masks need one; "
                 "set LAKE_DATABRICKS_WAREHOUSE_ID, or warehouse_id in the YAML"
             )
-        try:
-            return cls(WorkspaceClient(config=workspace_config()), warehouse_id)
-        except ValueError as error:
-            raise CatalogError(
-                f"no way into Databricks: {str(error).splitlines()[0]}; set DATABRICKS_HOST and log in "
-                "(`az login`, `databricks auth login`), or set the variables of a service principal"
-            ) from None
+        return cls(workspace_client(), warehouse_id)
 
     def sql(self, statement: str) -> list[list[str]]:
         """Runs one statement and returns its rows, as text. Raises StatementFailed with the warehouse's message."""
@@ -119,6 +105,28 @@ class Workspace:
         answer = self.client.api_client.do(method, path, headers={"Accept": "application/json"}, **request)
         assert isinstance(answer, dict)
         return answer
+
+
+def workspace_client() -> "WorkspaceClient":
+    """The REST client of the workspace that the environment or ``~/.databrickscfg`` names.
+
+    Raises CatalogError without the databricks extra or credentials.
+    """
+    try:
+        from databricks.sdk import WorkspaceClient
+
+        from dagster_lake.resources.databricks_sign_in import workspace_config
+    except ImportError:
+        raise CatalogError(
+            "the catalog commands need Databricks' client; install it: pip install 'dagster-lake[databricks]'"
+        ) from None
+    try:
+        return WorkspaceClient(config=workspace_config())
+    except ValueError as error:
+        raise CatalogError(
+            f"no way into Databricks: {str(error).splitlines()[0]}; set DATABRICKS_HOST and log in "
+            "(`az login`, `databricks auth login`), or set the variables of a service principal"
+        ) from None
 
 
 @contextmanager

@@ -130,6 +130,8 @@ def _planned(console: "Console", file: Path | None) -> "tuple[Workspace, State, 
 
     chosen = load_config(file or DEFAULT_FILE)
     lake_settings = settings()
+    if lake_settings.branch:
+        chosen = chosen.of_branch(lake_settings.branch)
     desired = desired_state(chosen, contracts(), manifest())
     workspace = Workspace.connect(chosen.warehouse_id or lake_settings.databricks.warehouse_id)
     if chosen.column_masks and lake_settings.engine == "databricks":

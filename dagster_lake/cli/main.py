@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_lake.cli.branch_commands import branch
 from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.deploy_commands import deploy
@@ -58,5 +59,6 @@ def lake(
 
 for command in (demo, stream, status, query, preview, lineage, doctor, reset):
     app.command()(command)
+app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")
 app.add_typer(deploy, name="deploy")

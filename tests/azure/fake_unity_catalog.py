@@ -31,6 +31,8 @@ _PRIVILEGES = {
     "function": {"EXECUTE", "ALL_PRIVILEGES", "MANAGE"},
 }
 
+_IN_CATALOGS = ("schemas", "volumes", "functions", "tables")
+
 
 class Refused(Exception):
     """An answer other than 200."""
@@ -143,10 +145,13 @@ class FakeUnityCatalog:
             if method == "PATCH":
                 found.update(body)
             elif method == "DELETE":
+                self._let_go(kind, name, query.get("force") == "true")
                 del every[name]
                 self.grants.pop((kind.removesuffix("s"), name), None)
                 self.tags = {owner: tags for owner, tags in self.tags.items() if not f"{owner}.".startswith(f"{name}.")}
             return found
+        if method == "GET" and kind == "external_locations":
+            return _page(kind, [one for _, one in sorted(every.items())], query)
         if method == "GET":
             parent = ".".join(query[key] for key in ("catalog_name", "schema_name") if key in query)
             if parent.partition(".")[0] not in self.catalogs:
@@ -158,6 +163,28 @@ class FakeUnityCatalog:
             raise Refused(409, f"{kind.removesuffix('s').upper()}_ALREADY_EXISTS", f"'{full}' already exists")
         every[full] = getattr(self, f"_new_{kind.removesuffix('s')}")(body)
         return every[full]
+
+    def _let_go(self, kind: str, name: str, force: bool) -> None:
+        """What hangs on an object: it is in the way, or, with ``force``, a catalog takes its content along."""
+        if kind == "catalogs":
+            inside = [
+                (part, full) for part in _IN_CATALOGS for full in getattr(self, part) if full.startswith(f"{name}.")
+            ]
+            if inside and not force:
+                raise Refused(400, "INVALID_STATE", f"Catalog '{name}' is not empty.")
+            for part, full in inside:
+                del getattr(self, part)[full]
+        users = {
+            "storage_credentials": [one for one in self.external_locations.values() if one["credential_name"] == name],
+            "external_locations": [
+                one for one in self.tables.values() if one["storage_location"].startswith(self._url_of(kind, name))
+            ],
+        }.get(kind)
+        if users and not force:
+            raise Refused(400, "INVALID_STATE", f"'{name}' is in use.")
+
+    def _url_of(self, kind: str, name: str) -> str:
+        return str(self.external_locations[name]["url"]) if kind == "external_locations" else ""
 
     def _new_storage_credential(self, body: Json) -> Json:
         if "/accessConnectors/" not in body["azure_managed_identity"]["access_connector_id"]:
