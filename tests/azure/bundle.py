@@ -34,6 +34,7 @@ RESOURCES: dict[str, Any] = {
 _TOP = {"bundle", "include", "artifacts", "sync", "experimental", "variables", "targets"}
 _TARGET = {"mode", "default", "workspace", "presets", "variables", "permissions", "run_as"}
 _PRESETS = {"trigger_pause_status", "name_prefix", "tags", "jobs_max_concurrent_runs", "pipelines_development"}
+_OWN = ("dev", "branch")  # of whoever deploys them
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 _PARAMETER = re.compile(r"\{\{job\.parameters\.(\w+)\}\}")
 _SECRET = re.compile(r"dapi[0-9a-f]{8,}|accountkey=|sig=|password|client_secret|\btoken\s*:|BEGIN .*PRIVATE KEY", re.I)
@@ -80,7 +81,7 @@ def read_bundle(root: Path, target: str) -> Bundle:
         for kind, items in found.items()
     }
     resolver.resolve(main["targets"][target], f"targets.{target}")
-    problems += resolver.problems + _unused(main["variables"], resolver.used)
+    problems += resolver.problems + _unused(main["variables"], resolver.used | _used_by(main["targets"]))
     for kind, items in resolved.items():
         for key, item in items.items():
             problems += [f"{kind}.{key}: {problem}" for problem in _of_resource(kind, item)]
@@ -101,6 +102,12 @@ def _yaml(file: Path) -> dict[str, Any]:
 
 def _unused(declared: dict[str, Any], used: set[str]) -> list[str]:
     return [f"variables.{name} is used nowhere" for name in declared.keys() - used]
+
+
+def _used_by(targets: dict[str, Any]) -> set[str]:
+    """The variables that some target's own settings name."""
+    references = {reference for _, text in _strings(targets) for reference in _REFERENCE.findall(text)}
+    return {reference.removeprefix("var.") for reference in references if reference.startswith("var.")}
 
 
 class _Resolver:
@@ -135,6 +142,8 @@ class _Resolver:
             return self.main["bundle"]["name"]
         if reference == "bundle.target":
             return self.target
+        if reference == "workspace.current_user.short_name":
+            return "given-user"
         if parts[0] == "resources" and len(parts) == 4 and parts[2] in self.resources.get(parts[1], {}):
             if parts[3] == "id":
                 return f"id-of-{parts[1]}-{parts[2]}"
@@ -161,9 +170,9 @@ def _of_target(name: str, target: dict[str, Any], variables: dict[str, Any]) -> 
             yield "targets.prod has settings of development"
     elif not paused:
         yield f"targets.{name}: schedules are not paused"
-    if (mode == "development") != (name == "dev"):
+    if (mode == "development") != (name in _OWN):
         yield f"targets.{name}: mode {mode}"
-    if name != "dev":
+    if name not in _OWN:
         if set(target.get("run_as", {})) != {"service_principal_name"}:
             yield f"targets.{name}.run_as is not a service principal"
         if target["workspace"]["root_path"].startswith("~"):

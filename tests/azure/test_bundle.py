@@ -34,7 +34,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("target", ["dev", "test", "prod"])
+@pytest.mark.parametrize("target", ["dev", "branch", "test", "prod"])
 def test_nothing_is_wrong_with_the_bundle_of(target: str) -> None:
     assert target in targets(PROJECT_ROOT)
     assert read_bundle(PROJECT_ROOT, target).problems == []
@@ -111,10 +111,17 @@ def test_prod_without_a_service_principal_to_run_as_is_noticed(copy: Path) -> No
     assert read_bundle(copy, "prod").problems == ["targets.prod.run_as is not a service principal"]
 
 
+def test_a_branch_s_jobs_have_the_branch_s_name_and_so_has_their_folder() -> None:
+    branch = yaml.safe_load((PROJECT_ROOT / "databricks.yml").read_text())["targets"]["branch"]
+    assert "${var.branch}" in branch["presets"]["name_prefix"]
+    assert "${workspace.current_user.short_name}" in branch["presets"]["name_prefix"]  # or the CLI refuses it
+    assert branch["workspace"]["root_path"].endswith("/${var.branch}")
+
+
 def test_schedules_run_in_prod_and_nowhere_else() -> None:
     main = yaml.safe_load((PROJECT_ROOT / "databricks.yml").read_text())["targets"]
     paused = {name: target["presets"].get("trigger_pause_status") for name, target in main.items()}
-    assert paused == {"dev": "PAUSED", "test": "PAUSED", "prod": None}
+    assert paused == {"dev": "PAUSED", "branch": "PAUSED", "test": "PAUSED", "prod": None}
     jobs = read_bundle(PROJECT_ROOT, "prod").resources["jobs"]
     scheduled = {key for key, job in jobs.items() if "schedule" in job}
     assert scheduled == {"lake_optimize", "lake_vacuum", "lake_quality"}
@@ -126,7 +133,7 @@ def test_the_clusters_of_every_target_keep_to_the_size_that_its_policy_allows() 
     for target in targets(PROJECT_ROOT):
         [cluster] = read_bundle(PROJECT_ROOT, target).resources["jobs"]["lake_step"]["job_clusters"]
         widest[target] = cluster["new_cluster"]["autoscale"]["max_workers"]
-    assert widest == {"dev": 2, "test": 4, "prod": 8}
+    assert widest == {"dev": 2, "branch": 2, "test": 4, "prod": 8}
 
 
 def test_a_job_of_the_bundle_installs_what_a_submitted_step_installs() -> None:
