@@ -18,7 +18,8 @@ export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help demo dev status doctor test lint format bench wheel reset clean ci another-python
+.PHONY: help demo dev status doctor test lint format bench wheel image tiny dbt-base dbt-slim dbt-docs reset clean ci \
+  another-python
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +40,14 @@ doctor: .venv/installed ## Check this machine and the lake, and say what to fix
 test: .venv/installed-dev ## Run the tests, two at a time (ARGS="-k silver" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: .venv/installed-dev ## Check style, types, the dbt project and the Bicep files
+lint: .venv/installed-dev ## Check style, types, the dbt project, the workflows and the Bicep files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/dbt --quiet parse --project-dir dbt --profiles-dir dbt
 	DATABRICKS_HOST=none DATABRICKS_TOKEN=none LAKE_CATALOG=none LAKE_DATABRICKS_WAREHOUSE_ID=0 $(BIN)/dbt --quiet parse \
 	  --target databricks --target-path target/parse-databricks --project-dir dbt --profiles-dir dbt
+	scripts/actionlint
 	@if [ -d infra/bicep ] && [ -f $(BICEP) ]; then \
 	  set -x; $(BIN)/python $(BICEP) infra/bicep; \
 	else echo "Bicep: not checked (needs infra/bicep and $(BICEP))"; fi
@@ -60,6 +62,22 @@ bench: .venv/installed-dev ## Measure: python -m bench --help lists what
 wheel: .venv/installed ## Build the wheels: dist/ and, for Databricks, dist/databricks/
 	@$(BIN)/python -m pip wheel . --no-deps --quiet --wheel-dir dist
 	@$(BIN)/python scripts/databricks-wheel
+
+image: ## Build the image of the lake on Azure, with Docker
+	docker build --tag dagster-lake $(ARGS) .
+
+tiny: .venv/installed ## Build an hour of a tiny lake by Dagster's own command, in .lake-tiny
+	@scripts/tiny-lake
+
+# What CI does with dbt on a pull request: docs/delivery.md.
+dbt-base: .venv/installed ## Keep dbt's manifest and the tiny lake, for a slim build to compare with
+	@scripts/dbt-base dist/dbt-base
+
+dbt-slim: .venv/installed ## Build the dbt models that differ from BASE, and those after them
+	@scripts/dbt-slim $(or $(BASE),dist/dbt-base)
+
+dbt-docs: .venv/installed ## Write dbt's documentation of the tiny lake: dist/dbt-docs/index.html
+	@scripts/dbt-docs
 
 reset: .venv/installed ## Remove the lake and Dagster's history, after asking
 	@$(BIN)/lake reset $(ARGS)
