@@ -53,4 +53,4 @@ USER 10001
 # instance is of no use for that, and asks for a database.
 RUN DAGSTER_HOME= dagster definitions validate --module-name dagster_lake.definitions
 EXPOSE 3000 4000
-CMD ["dagster", "api", "grpc", "--host", "0.0.0.0", "--port", "4000", "--module-name", "dagster_lake.definitions", "--location-name", "dagster_lake"]
+CMD ["dagster", "api", "grpc", "--host", "0.0.0.0", "--port", "4000", "--module-name", "dagster_lake.definitions", "--location-name", "dagster_lake", "--log-format", "json"]
