@@ -152,10 +152,9 @@ def base_image(work: Path, python: Path) -> Built:
     """This machine's Debian as the base image is: ``python`` is its only one, in /usr/local, and no compiler."""
     layer = _made(work / "base")
     for name in HIDDEN + tuple(_tops_of_this_project()):
-        folder = _made(layer / name)
-        os.setxattr(folder, "trusted.overlay.opaque", b"y")
-    for folder in ("tmp", "var/tmp"):
-        (layer / folder).chmod(0o1777)
+        os.setxattr(_made(layer / name), "trusted.overlay.opaque", b"y")
+    for name in ("tmp", "var/tmp"):
+        (layer / name).chmod(0o1777)
     for program in _programs():
         place = layer / program.relative_to("/")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +166,8 @@ def base_image(work: Path, python: Path) -> Built:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__", "test"),
     )
+    with mounted(work, [Path("/")], layer) as root:
+        subprocess.run(["chroot", root, "ldconfig"], check=True)  # for libpython, where it is a library of its own
     return Built([Path("/"), layer])
 
 
@@ -250,22 +251,31 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--extras", help="instead of the Dockerfile's")
     arguments.add_argument("--python", type=Path, required=True, help="the folder of the Python, as /usr/local has it")
-    arguments.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where the layers are made")
     chosen = arguments.parse_args()
     dockerfile = read_dockerfile((ROOT / "Dockerfile").read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as work:
-        Path(work).chmod(0o755)
-        prover = Prover(Path(work), chosen.extras)
-        image = prover.build(dockerfile, base_image(Path(work), chosen.python))
-        own = prover.stages["project"].layers[-1] / "project"
+    with scratch() as work:
+        prover = Prover(work, chosen.extras)
+        image = prover.build(dockerfile, base_image(work, chosen.python))
         sizes = {
             "what others made": prover.stages["dependencies"].layers[-1] / "opt",
-            "what we made": own,
+            "what we made": prover.stages["project"].layers[-1] / "project",
             "the image's own layer": image.layers[-1],
         }
         for name, folder in sizes.items():
             print(f"{name}: {megabytes(folder)} MB")
-        prove(Path(work), image)
+        prove(work, image)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory: layers may not lie within each other, and the lowest is this machine's disk."""
+    folder = Path(tempfile.mkdtemp())
+    tmpfs(folder, "755")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--recursive", "--lazy", folder], check=True)
+        folder.rmdir()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
+from upath import UPath
 
 from dagster_lake.cli import app
 from dagster_lake.settings import Settings
@@ -33,7 +34,7 @@ class Lakes:
     environment: dict[str, str]
 
     def of(self, branch: str | None) -> Settings:
-        return Settings(_env_file=None, **{**self.trunk.model_dump(exclude={"branch", "databricks"}), "branch": branch})  # type: ignore[call-arg]
+        return Settings(_env_file=None, **{**self.trunk.model_dump(exclude={"branch", "databricks"}), "branch": branch})
 
     def fill(self, branch: str | None) -> None:
         """Writes a table that says whose it is."""
@@ -60,7 +61,7 @@ def lakes(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """The lake and two branches, each with its own table; in ADLS the lake is the container, as on Azure."""
     monkeypatch.setenv("LAKE_ROOT", "")  # put back afterwards: the command sets it
     if request.param == "local":
-        trunk, environment = Settings(_env_file=None, root=str(tmp_path / ".lake")), {}  # type: ignore[call-arg]
+        trunk, environment = Settings(_env_file=None, root=str(tmp_path / ".lake")), {}
     else:
         server: Azurite = request.getfixturevalue("azurite")
         container = server.new_container()
@@ -148,7 +149,7 @@ def test_resetting_the_lake_leaves_the_branches(lakes: Lakes, tmp_path: Path, mo
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    lakes = Lakes(Settings(_env_file=None, root=str(tmp_path / ".lake")), {"LAKE_ROOT": str(tmp_path / ".lake")})  # type: ignore[call-arg]
+    lakes = Lakes(Settings(_env_file=None, root=str(tmp_path / ".lake")), {"LAKE_ROOT": str(tmp_path / ".lake")})
     lakes.fill(None)
     (tmp_path / ".lake" / "branches").mkdir()
     (tmp_path / ".lake" / "branches" / "pr_1").symlink_to(tmp_path / ".lake", target_is_directory=True)
@@ -158,7 +159,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert lakes.names() == "name\ntrunk\n"
 
 
-def _files(root: Path) -> list[Path]:
+def _files(root: UPath) -> list[UPath]:
     if isinstance(root, Path):
         return [path for path in root.rglob("*") if path.is_file()]
     return [blob.path for blob in list_blobs(root)]
