@@ -8,7 +8,7 @@ ARG PYTHON=python:3.12.13-slim-bookworm@sha256:d50fb7611f86d04a3b0471b46d7557818
 # What others made: the large part, which stays the same until a pin changes.
 FROM ${PYTHON} AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-ARG EXTRAS=azure,databricks,postgresql,production
+ARG EXTRAS=azure,databricks,lineage,postgresql,production
 WORKDIR /src
 RUN python -m venv --without-pip /opt/venv
 COPY constraints/ constraints/
@@ -52,8 +52,7 @@ COPY --from=dependencies /opt/venv/ /opt/venv/
 COPY --from=project /project/ /
 COPY deploy/ deploy/
 USER 10001
-# Loads everything once: what does not load is no image, and dbt's project is then parsed before a container starts. The
-# instance is of no use for that, and asks for a database.
-RUN DAGSTER_HOME= dagster definitions validate --module-name dagster_lake.definitions
+# Loads everything once: what does not load is no image, and dbt's project is then parsed before a container starts.
+RUN python -c 'import dagster, dagster_lake.definitions as lake; dagster.Definitions.validate_loadable(lake.defs)'
 EXPOSE 3000 4000
 CMD ["dagster", "api", "grpc", "--host", "0.0.0.0", "--port", "4000", "--module-name", "dagster_lake.definitions", "--location-name", "dagster_lake", "--log-format", "json"]

@@ -137,6 +137,12 @@ def test_an_action_is_named_by_its_commit_and_its_version_is_told() -> None:
     assert len({action.partition("@")[0] for action in others}) == len(set(others))  # one version of each
 
 
+def test_the_token_that_fetched_the_code_is_not_left_for_what_runs_after() -> None:
+    checkouts = [step for step in STEPS if "actions/checkout@" in uses(step)]
+    assert len(checkouts) >= len([job for _, _, job in JOBS if "steps" in job])
+    assert all(step.content["with"]["persist-credentials"] is False for step in checkouts)
+
+
 def test_what_comes_from_outside_never_becomes_part_of_a_command() -> None:
     for step in STEPS:
         assert "${{" not in step.content.get("run", ""), step
