@@ -18,7 +18,6 @@ import click
 import yaml
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".github" / "workflows"
 OTHERS = {"az", "databricks", "docker", "gh", "git", "go", "skopeo"}
 """Programs of others that a runner has, or that a step before has installed."""
 SHELL = {"echo", "tee"}
@@ -38,10 +37,10 @@ class Step:
         return f"{self.workflow}: {self.job}: step {self.number}"
 
 
-def workflows(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+def workflows() -> dict[str, dict[str, Any]]:
     """Every workflow by its file's name; the word on, which YAML takes for yes, is text again."""
     found = {}
-    for file in sorted(folder.glob("*.yml")):
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         found[file.name] = {("on" if key is True else key): value for key, value in content.items()}
     return found
@@ -71,7 +70,7 @@ def commands_of_script(text: str) -> list[list[str]]:
 
 def commands(line: str) -> Iterator[list[str]]:
     """The single commands of a line, with a word in place of each variable, and without what is assigned before."""
-    plain = re.sub(r"\$\{BIN:-\.venv/bin\}|\$bin\b|\$\{RUNNER_TEMP:-/tmp\}", ".venv/bin", line)
+    plain = re.sub(r"\$\{BIN:-\.venv/bin\}|\$bin\b", ".venv/bin", line)
     plain = re.sub(r"\$\([^()]*\)", "value", plain)
     plain = re.sub(r"\$\{[^}]*\}|\$\w+|\$[@#*]", "value", plain)
     lexer = shlex.shlex(plain, posix=True, punctuation_chars="|&;<>")
@@ -114,9 +113,7 @@ def problems_of_command(command: list[str]) -> Iterator[str]:
 
 
 def _make(arguments: Sequence[str]) -> Iterator[str]:
-    done = subprocess.run(
-        ["make", "--dry-run", "--old-file=pyproject.toml", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         yield f"make {' '.join(arguments)}: {done.stderr.strip()}"
 
