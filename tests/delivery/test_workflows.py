@@ -20,6 +20,7 @@ from tests.delivery.workflows import (
 WORKFLOWS = workflows()
 STEPS = [step for name, content in WORKFLOWS.items() for step in steps(name, content)]
 JOBS = [(name, key, job) for name, content in WORKFLOWS.items() for key, job in content["jobs"].items()]
+ENVIRONMENTS = ("dev", "test", "prod")
 SCRIPTS = [file for file in sorted((ROOT / "scripts").iterdir()) if file.read_text().startswith("#!/usr/bin/env bash")]
 BY_TAG = {"databricks/setup-cli@v0.281.0"}
 """Actions that are not named by a commit, since the commit of a new enough version could not be had: see
@@ -35,7 +36,9 @@ def uses(step: Step) -> str:
 
 @pytest.mark.parametrize("step", [step for step in STEPS if "run" in step.content], ids=str)
 def test_every_command_of_a_step_exists_with_its_options(step: Step) -> None:
-    assert [problem for line in step.content["run"].splitlines() for problem in problems_of(line)] == []
+    for environment in ENVIRONMENTS if "$ENVIRONMENT" in step.content["run"] else ENVIRONMENTS[:1]:
+        lines = step.content["run"].replace("$ENVIRONMENT", environment).splitlines()
+        assert [problem for line in lines for problem in problems_of(line)] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
@@ -60,6 +63,7 @@ def test_the_scripts_commands_are_found() -> None:
         "lake branch remove --no-such-option pr_1",
         "lake branch remove",
         "lake status extra",
+        "lake deploy plan --environment staging",
         'scripts/summarise lake status --no-such-option "$X"',
         "dagster asset no-such-command",
         "dagster asset materialize -m dagster_lake.definitions --no-such-option",
