@@ -77,6 +77,19 @@ def test_connections_are_kept_and_made_again_when_they_are_cut(server: Server, t
         assert not server.connections(database) & kept
 
 
+def test_the_tables_of_a_new_database_need_no_migration(server: Server, tmp_path: Path) -> None:
+    """`dagster instance migrate` does what its instance does here."""
+    password = secrets.token_hex(8)
+    server.set_password(password)
+    with opened(put(shipped("postgresql"), tmp_path), server.environment(server.new_database(), password)) as instance:
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            assert storage is not None
+            found, newest = storage.alembic_version() or (None, "")
+            assert found == newest
+        instance.upgrade()
+        uses(instance)
+
+
 def test_times_are_utc_on_a_server_that_has_another_time(server: Server, tmp_path: Path) -> None:
     password = secrets.token_hex(8)
     server.set_password(password)

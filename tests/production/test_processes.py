@@ -178,6 +178,18 @@ def test_a_code_server_that_is_told_to_end_lets_its_runs_end(running: Production
     is_right(running, hour)
 
 
+def test_a_database_that_cuts_all_connections_costs_no_run(running: Production, server: Server) -> None:
+    hour = "2026-01-07T00"
+    with running.gate(f"squares-{hour}") as gate:
+        run = running.launch("slim", hour)
+        running.until(lambda: gate.waiting, "the run to come to its gate")
+        server.cut_connections()
+    running.is_now(run, "SUCCESS")
+    assert all(running.runs(name) for name in ("code", "daemon", "webserver"))
+    assert len(runs_of(running, hour)) == 1
+    is_right(running, hour)
+
+
 def test_while_the_daemon_is_gone_runs_go_on_and_the_queue_waits(running: Production) -> None:
     hours = [f"2026-01-06T0{hour}" for hour in range(3)]
     with running.gate(f"numbers-{hours[0]}"), running.gate(f"numbers-{hours[1]}"):
