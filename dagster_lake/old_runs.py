@@ -34,7 +34,7 @@ def forget(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Forgets, and says how many runs."""
     before = clock.utc_now() - timedelta(days=lake.settings.history_days)
     gone, kept = forget_runs(context.instance, before)
-    context.log.info(f"Of before {before:%Y-%m-%d %H:%M} UTC, {gone} runs were removed, and the logs of {kept}.")
+    context.log.info(f"Runs before {before:%Y-%m-%d %H:%M} UTC: {gone} removed, {kept} kept without their logs.")
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Removes old runs from Dagster's history; tables stay.")

@@ -139,7 +139,7 @@ def test_the_job_takes_the_days_from_the_settings(
         result = old_runs_job.execute_in_process(instance=instance, resources={"lake": LakeResource()})
         assert {one.run_id for one in instance.get_runs()} == {kept, result.run_id}
         said = [event.user_message for event in instance.all_logs(result.run_id)]
-        assert "Of before 2026-11-18 12:00 UTC, 1 runs were removed, and the logs of 0." in said
+        assert "Runs before 2026-11-18 12:00 UTC: 1 removed, 0 kept without their logs." in said
 
 
 # ---- any history -----------------------------------------------------------------------------------------------------
