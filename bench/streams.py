@@ -177,11 +177,17 @@ def counted(name: str, scratch: Path) -> str:
     """How many rows Spark wrote and how many we did, and for the aggregate, how many pageviews they count."""
     import duckdb
 
+    from dagster_lake.engines.scan import scan_sql
+    from dagster_lake.storage.delta import pin
+    from dagster_lake.storage.paths import Lake
+
+    ours_pinned = pin(Lake.at(str(scratch / "ours")).table("streams", name))
+    assert ours_pinned is not None
     sums = "count(*), sum(pageviews)" if name == "pageviews_by_http_method_5m" else "count(*)"
     with duckdb.connect(":memory:") as con:
         spark, ours = (
-            con.execute(f"SELECT {sums} FROM read_parquet($files)", {"files": f"{folder}/*.parquet"}).fetchall()[0]
-            for folder in (scratch / "spark" / name, scratch / "ours" / "streams" / name / "*")
+            con.execute(f"SELECT {sums} FROM ({rows})").fetchall()[0]
+            for rows in (f"FROM read_parquet('{scratch}/spark/{name}/*.parquet')", scan_sql(ours_pinned))
         )
     views = f", counting {spark[1]:,} of {ours[1]:,} pageviews" if len(ours) > 1 else ""
     return f"{spark[0]:,} rows where we have {ours[0]:,}{views}"
