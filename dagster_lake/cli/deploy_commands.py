@@ -146,8 +146,7 @@ def outputs_command(
     latest = newest(target)
     if latest is None:
         raise CommandError(
-            f"no deployment of {environment} has succeeded yet; lake deploy apply --environment "
-            f"{environment} makes one"
+            f"no deployment of {environment} has succeeded yet; lake deploy apply --environment {environment} makes one"
         )
     if as_json:
         typer.echo(json.dumps(latest.outputs, indent=2))
