@@ -5,13 +5,19 @@ password that takes ten times as long as the queries: more, for an hour of the l
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.auth import PgTokenProvider
 from dagster_postgres.storage import DagsterPostgresStorage
-from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
-from sqlalchemy import Engine
+from dagster_postgres.utils import (
+    create_pg_engine,
+    get_token_provider_from_config,
+    pg_url_from_config,
+    set_pg_statement_timeout,
+)
+from sqlalchemy import Engine, event
 
 _pools: dict[str, Engine] = {}
 """The connections of this process, by the database's address: each sensor's look opens the instance anew."""
@@ -43,8 +49,11 @@ class PostgresHistory(DagsterPostgresStorage):
                 pool_pre_ping=True,
                 pool_recycle=1800,
             )
+        pool = _pools[postgres_url]
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            part._engine = _pools[postgres_url]
+            part._engine = pool
+            # Stock storage would take a pool of its own here, which hands out connections that were cut.
+            part.optimize_for_webserver = lambda statement_timeout, **_: _limit_queries(pool, statement_timeout)  # type: ignore[method-assign]
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
@@ -55,3 +64,10 @@ class PostgresHistory(DagsterPostgresStorage):
             inst_data,
             get_token_provider_from_config(config_value),
         )
+
+
+@cache
+def _limit_queries(pool: Engine, milliseconds: int) -> None:
+    """Lets no query take longer, on any connection from now on."""
+    event.listen(pool, "connect", lambda connection, _: set_pg_statement_timeout(connection, milliseconds))
+    pool.dispose()

@@ -56,8 +56,11 @@ def test_the_webserver_s_limit_of_time_for_a_query_is_set_on_each_connection(ser
     with opened(home, server.environment(server.new_database(), password)) as instance:
         instance.optimize_for_webserver(statement_timeout=1234, pool_recycle=-1, max_overflow=20)
         uses(instance)
-        with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
-            assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1234ms"
+        server.cut_connections()
+        for storage in (instance.run_storage, instance.schedule_storage):
+            with storage.connect() as connection:  # type: ignore[union-attr]
+                assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1234ms"
+        uses(instance)
 
 
 def test_connections_are_kept_and_made_again_when_they_are_cut(server: Server, tmp_path: Path) -> None:

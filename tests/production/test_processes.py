@@ -128,6 +128,7 @@ def test_two_runs_at_once_never_of_one_hour_and_else_in_order(running: Productio
         running.until(lambda: third_gate.waiting, "the third hour to take the place of the second")
         assert running.status(runs[2]) == running.status(runs[4]) == "QUEUED"
         first_gate.open()
+        running.until(lambda: running.status(runs[2]) != "QUEUED", "the first hour's second run to take its place")
         third_gate.open()
         for run in runs:
             running.is_now(run, "SUCCESS")
