@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,13 +144,13 @@ def test_the_job_takes_the_days_from_the_settings(
 
 # ---- any history -----------------------------------------------------------------------------------------------------
 
-_made = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "00", "01"]))
+_made = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "00"]), st.sampled_from(["made", "observed"]))
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.frozensets(_made, max_size=3), max_size=12), st.integers(0, 12))
 def test_a_run_is_kept_exactly_when_it_made_something_last(history: list[frozenset[Any]], split: int) -> None:
-    """Whatever was made in whichever order, and when the older part was gone through earlier."""
+    """Whatever was made or observed in whichever order, and when the older part was gone through earlier."""
     with dg.DagsterInstance.ephemeral() as instance:
         runs = [_making(instance, made, minute) for minute, made in enumerate(history)]
         last = {what: run_id for run_id, made in zip(runs, history, strict=True) for what in made}
@@ -161,15 +161,21 @@ def test_a_run_is_kept_exactly_when_it_made_something_last(history: list[frozens
 
 def _making(instance: dg.DagsterInstance, made: frozenset[Any], minute: int) -> str:
     run_id = _historical(instance, NOW + timedelta(minutes=minute), dg.DagsterRunStatus.SUCCESS)
-    for asset, partition in sorted(made, key=str):
-        materialization = dg.AssetMaterialization(asset, partition=partition)
-        event = DagsterEvent(
-            DagsterEventType.ASSET_MATERIALIZATION.value,
-            job_name="any",
-            event_specific_data=StepMaterializationData(materialization),
-        )
-        instance.report_dagster_event(event, run_id)
+    for asset, partition, how in sorted(made, key=str):
+        if how == "made":
+            kind, data = DagsterEventType.ASSET_MATERIALIZATION, _materialization(asset, partition)
+        else:
+            kind, data = DagsterEventType.ASSET_OBSERVATION, _observation(asset, partition)
+        instance.report_dagster_event(DagsterEvent(kind.value, job_name="any", event_specific_data=data), run_id)
     return run_id
+
+
+def _materialization(asset: str, partition: str | None) -> Any:
+    return StepMaterializationData(dg.AssetMaterialization(asset, partition=partition))
+
+
+def _observation(asset: str, partition: str | None) -> Any:
+    return AssetObservationData(dg.AssetObservation(asset, partition=partition))
 
 
 def _historical(instance: dg.DagsterInstance, created: datetime, status: dg.DagsterRunStatus) -> str:
