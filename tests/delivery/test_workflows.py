@@ -81,7 +81,7 @@ def test_a_command_that_cannot_be_is_noticed(line: str) -> None:
 
 def test_an_option_that_dbt_has_not_is_noticed_in_a_script() -> None:
     text = (ROOT / "scripts" / "dbt-slim").read_text(encoding="utf-8")
-    for option in ("--defer", "--state", "--output"):
+    for option in ("--defer", "--state", "--full-refresh"):
         commands = commands_of_script(text.replace(option, f"{option}-no"))
         assert [problem for command in commands for problem in problems_of_command(command)]
 
