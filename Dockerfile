@@ -14,14 +14,12 @@ RUN python -m venv --without-pip /opt/venv
 COPY constraints/ constraints/
 COPY pyproject.toml scripts/requirements ./
 # Ready-made wheels only, but for two that have none and need no compiler. One is pyspark: dagster-databricks asks for it
-# and never starts it, and there is no Java here, so that Spark's own files, nearly all of it, go again; so do the tests
-# that packages bring along.
+# and never starts it, and there is no Java here, so that Spark's own files, nearly all of it, go again.
 RUN python requirements "$EXTRAS" > requirements.txt \
     && python -m pip --python /opt/venv/bin/python install --only-binary :all: --no-binary pyspark,thrift \
         --constraint "$(python -c 'import sys; print("constraints/py%d%d.txt" % sys.version_info[:2])')" \
         --requirement requirements.txt \
-    && rm -rf /opt/venv/lib/python3*/site-packages/pyspark/jars \
-    && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
+    && rm -rf /opt/venv/lib/python3*/site-packages/pyspark/jars
 
 
 # What we made: the wheel, installed where it will be, apart from the rest.
