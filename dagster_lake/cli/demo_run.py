@@ -20,7 +20,8 @@ from dagster_lake.settings import PROJECT_ROOT
 if TYPE_CHECKING:
     from dagster import AssetMaterialization, DagsterEvent, DagsterInstance
 
-JOB = "hourly"
+JOBS = ("hourly", "lake_status")
+"""In this order: how the tables are is looked at when all are there."""
 
 
 @dataclass
@@ -63,7 +64,7 @@ def wanted_hours(day: str, hours: int) -> HourRange:
 
 
 def build(hours: HourRange, console: Console) -> Outcome:
-    """Materialises every asset for ``hours`` in one run. Raises CommandError, naming the asset, when a step fails."""
+    """Materialises every asset for ``hours``. Raises CommandError, naming the asset, when a step fails."""
     _without_telemetry()
     # What libraries warn each other of helps nobody here.
     with at_dagster_home(), warnings.catch_warnings(action="ignore"):
@@ -72,51 +73,62 @@ def build(hours: HourRange, console: Console) -> Outcome:
 
             instance = DagsterInstance.get()
         with instance:
-            return _run(instance, hours, console)
+            return _build(instance, hours, console)
 
 
-def _run(instance: "DagsterInstance", hours: HourRange, console: Console) -> Outcome:
+def _build(instance: "DagsterInstance", hours: HourRange, console: Console) -> Outcome:
     with console.status("Loading the definitions ..."):
-        outcome, assets, events = _start(instance, hours)
+        runs = [_new_run(instance, job, hours) for job in JOBS]
+    outcome = Outcome(runs[0].run_id)
     started = time.monotonic()
-    failures: list[str] = []
     with _progress(console) as progress:
-        task = progress.add_task("starting", total=assets)
-        for event in events:
-            if event.is_step_start:
-                progress.update(task, description=_step_name(event))
-            elif event.is_step_materialization:
-                _note(outcome, event, console)
-                progress.update(task, completed=len(outcome.built))
-            elif event.event_type_value == "ASSET_CHECK_EVALUATION":
-                _note_check(outcome, event)
-            elif event.is_step_failure or event.is_run_failure:
-                failures.extend(_why(event))
+        task = progress.add_task("starting", total=sum(run.assets for run in runs))
+        for run in runs:
+            failures: list[str] = []
+            for event in run.events:
+                if event.is_step_start:
+                    progress.update(task, description=_step_name(event))
+                elif event.is_step_materialization:
+                    _note(outcome, event, console)
+                    progress.update(task, completed=len(outcome.built))
+                elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+                    _note_check(outcome, event)
+                elif event.is_step_failure or event.is_run_failure:
+                    failures.extend(_why(event))
+            if failures:
+                again = f"Nothing is half done: mend the cause and run it again. (Dagster run {run.run_id})"
+                raise CommandError(f"{failures[0]}\n{again}")
     outcome.seconds = time.monotonic() - started
-    if failures:
-        again = f"Nothing is half done: mend the cause and run it again. (Dagster run {outcome.run_id})"
-        raise CommandError(f"{failures[0]}\n{again}")
     return outcome
 
 
-def _start(instance: "DagsterInstance", hours: HourRange) -> "tuple[Outcome, int, Iterator[DagsterEvent]]":
-    """A new run of the job, its number of assets, and the events it gives while it is iterated."""
+@dataclass(frozen=True)
+class _Run:
+    """A new run: its number of assets, and the events it gives while they are iterated."""
+
+    run_id: str
+    assets: int
+    events: "Iterator[DagsterEvent]"
+
+
+def _new_run(instance: "DagsterInstance", name: str, hours: HourRange) -> _Run:
+    """A run of the job, for ``hours`` where it has partitions; it starts when its events are iterated."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._core.execution.api import execute_run_iterator  # execute_job() tells nothing until it has ended
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     repository = ReconstructableRepository.for_module("dagster_lake.definitions", "defs", str(PROJECT_ROOT))
-    job = repository.get_reconstructable_job(JOB)
+    job = repository.get_reconstructable_job(name)
     definition = job.get_definition()
     span = {ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]}
     run = instance.create_run_for_job(
         definition,
-        tags={**definition.run_tags, **span},
+        tags={**definition.run_tags, **(span if definition.partitions_def else {})},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # we tell it ourselves
         job_code_origin=job.get_python_origin(),
     )
     assets = len(set(definition.asset_layer.executable_asset_keys))
-    return Outcome(run.run_id), assets, execute_run_iterator(job, run, instance)
+    return _Run(run.run_id, assets, execute_run_iterator(job, run, instance))
 
 
 def _progress(console: Console) -> Progress:
