@@ -15,11 +15,10 @@ PAGES = {
     "checks": ("/assets/silver/pageviews?view=checks", 1600, 800),
     "streams": ("/locations/__repository__@dagster_lake.definitions/asset-groups/streams", 1900, 2300),
     "streams-stream": ("/assets/streams/pageviews_by_http_method_5m", 1600, 1500),
-    "lake-status": ("/assets/gold/lake_status", 1600, 1100),
+    "lake-status": ("/assets/gold/lake_status?view=events", 1600, 720),
     "streams-alerts": ("/assets/streams/high_latency_alerts?view=checks&checkDetail=no_alerts", 1600, 1000),
 }
 AFTER_CLICK = {
-    "lake-status-tables": ("/assets/gold/lake_status", "Show Markdown", 1600, 1000),
     "streams-plot": ("/assets/streams/pageviews_by_http_method_5m", "Show Markdown", 1600, 1000),
 }
 REPORT = "report"

@@ -32,7 +32,7 @@ ALLOWED = {
         "remember": "how far lake deploy came, whose own tests kill it: tests/azure/test_deploy_faults.py"
     },
     "engines/dbt_session.py": {"DbtSession._show_unread": "dbt's DuckDB, which is in memory"},
-    "lineage/emit.py": {"write": "a file that a person asked for, which appears whole and is made anew when asked again"},
+    "lineage/emit.py": {"write": "a file that a person asked for, which appears whole"},
     "live/early.py": {"EarlyAlerts": "a DuckDB in memory, which dies with the process"},
     "landing/attempt.py": {
         "AttemptFolder.new_file": "called within raw.<data set>.files",
