@@ -101,7 +101,7 @@ class Sizes(_Strict):
     """Sizes other than those in the environment's parameters file."""
 
     cores: Annotated[float, AfterValidator(_is_quarter_cores)] | None = Field(
-        None, ge=0.25, le=4, description="give the code location 0.25 to 4 cores; it gets 2 GB of memory for each"
+        None, ge=1, le=4, description="give the code location 1 to 4 cores; it gets 2 GB of memory for each"
     )
     minimum_webservers: int | None = Field(None, ge=0, le=1, description="say 0 (it sleeps) or 1")
     slow_minutes: int | None = Field(None, ge=1, description="say after how many minutes an hour's run is too slow")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_lake.deploy.errors import DeployError
-from dagster_lake.deploy.lake_file import LakeFile, Stage, postgresql_tier
+from dagster_lake.deploy.lake_file import Environment, LakeFile, Stage, postgresql_tier
 from dagster_lake.settings import PROJECT_ROOT
 
 BICEP = PROJECT_ROOT / "infra" / "bicep"
@@ -21,6 +21,13 @@ VARIABLE = "LAKE_DEPLOYMENT"
 
 _PYTHON_TYPES: dict[str, type] = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}
 _GB_FOR_A_CORE = 2  # the one ratio that Container Apps takes
+
+RUNS_AT_ONCE = 2
+"""``max_concurrent_runs`` of deploy/azure/dagster.yaml: they share the memory of the code location."""
+_MEMORY_LIMIT = "LAKE_MEMORY_LIMIT"
+_SERVER_MIB = 300  # the code server by itself, as measured (docs/production.md)
+_RUN_MIB = 400  # a run, beside what DuckDB takes
+_LEAST_MIB = 256
 
 
 def parameters_file(stage: Stage) -> Path:
@@ -45,7 +52,7 @@ def parameters(lake: LakeFile, stage: Stage) -> dict[str, Any]:
         "dagsterImage": chosen.dagster_image or "",
         "signInClientId": chosen.sign_in_client_id or "",
         "maskingKeyId": masking_key_id(lake, stage),
-        "settings": [{"name": name, "value": value} for name, value in sorted(chosen.settings.items())],
+        "settings": [{"name": name, "value": value} for name, value in sorted(_settings(chosen, stage).items())],
         "secretSettings": [{"name": name, "secret": secret} for name, secret in sorted(chosen.secret_settings.items())],
     }
     may = {
@@ -67,16 +74,45 @@ def masking_key_id(lake: LakeFile, stage: Stage) -> str:
     return lake.environments[stage].masking_key_id or f"{lake.domain}-{stage}-1"
 
 
+def _settings(chosen: Environment, stage: Stage) -> dict[str, str]:
+    """What is said, and DuckDB's limit by the code location's memory where nothing is said of it."""
+    if _MEMORY_LIMIT in chosen.settings or _MEMORY_LIMIT in chosen.secret_settings:
+        return chosen.settings
+    return {_MEMORY_LIMIT: memory_limit(chosen.sizes.cores, stage), **chosen.settings}
+
+
+def memory_limit(cores: float | None, stage: Stage) -> str:
+    """What DuckDB may take in each of the runs that share a code location of so many cores, as DuckDB writes it.
+
+    Without ``cores`` the memory is that of the environment's own file. A tenth of what the processes leave stays free,
+    for what DuckDB takes beyond its limit. Raises DeployError where the memory holds no two runs.
+    """
+    gib = cores * _GB_FOR_A_CORE if cores is not None else _own_memory(stage)
+    limit = int((gib * 1024 - _SERVER_MIB - RUNS_AT_ONCE * _RUN_MIB) * 0.9 / RUNS_AT_ONCE)
+    if limit < _LEAST_MIB:
+        raise DeployError(
+            f"{parameters_file(stage).name}: {gib:g} GB of memory hold no {RUNS_AT_ONCE} runs at once; give the code "
+            f"location one core or more, or say {_MEMORY_LIMIT} in the settings"
+        )
+    return f"{limit}MiB"
+
+
+def _own_memory(stage: Stage) -> float:
+    """The memory of the code location in GiB, where lake.yaml leaves it to the environment's file."""
+    found = re.search(r"^param memory = .*'([\d.]+)Gi'$", _text_of(parameters_file(stage)), re.M)
+    if found is None:
+        raise DeployError(f"{parameters_file(stage).name}: memory is to be a number of Gi, such as '4Gi'")
+    return float(found[1])
+
+
 def check_parameters(values: dict[str, Any], stage: Stage) -> None:
     """Holds the values against main.bicep and the environment's file, before a compiler or Azure would.
 
     Raises DeployError that names the file and the parameter.
     """
     file = parameters_file(stage)
-    if not file.is_file():
-        raise DeployError(f"there is no {file}; lake deploy runs in a checkout of the project, which holds infra/bicep")
+    text = _text_of(file)
     declared = dict(re.findall(r"^param (\w+) (\w+)", (BICEP / "main.bicep").read_text(encoding="utf-8"), re.M))
-    text = file.read_text(encoding="utf-8")
     given = re.findall(r"^param (\w+) =", text, re.M)
     if missing := sorted(set(declared) - set(given)):
         raise DeployError(f"{file.name}: gives no {', '.join(missing)}, which main.bicep wants; add it")
@@ -92,6 +128,12 @@ def check_parameters(values: dict[str, Any], stage: Stage) -> None:
         if type(value) is not _PYTHON_TYPES[declared[name]]:
             raise DeployError(f"{file.name}: {name} would be {value!r}, and main.bicep wants a {declared[name]}")
     _check_settings(values)
+
+
+def _text_of(file: Path) -> str:
+    if not file.is_file():
+        raise DeployError(f"there is no {file}; lake deploy runs in a checkout of the project, which holds infra/bicep")
+    return file.read_text(encoding="utf-8")
 
 
 def _check_settings(values: dict[str, Any]) -> None:

@@ -4,13 +4,23 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.deploy.errors import DeployError
-from dagster_lake.deploy.lake_file import DEFAULT_FILE, STAGES, Sizes, load_lake_file
-from dagster_lake.deploy.parameters import check_parameters, fingerprint, parameters, parameters_file
+from dagster_lake.deploy.lake_file import DEFAULT_FILE, STAGES, Sizes, Stage, load_lake_file
+from dagster_lake.deploy.parameters import (
+    RUNS_AT_ONCE,
+    check_parameters,
+    fingerprint,
+    memory_limit,
+    parameters,
+    parameters_file,
+)
+from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.lake_yaml import write_lake_yaml
 
 SERVICES = "    # services:"
@@ -175,6 +185,51 @@ def test_what_is_said_becomes_the_parameters_of_the_templates(tmp_path: Path) ->
         "addressPrefix": "172.16",
     }
     assert {name: values[name] for name in said} == said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_as_many_runs_as_there_may_be_fit_into_the_code_location(tmp_path: Path, stage: Stage) -> None:
+    values = parameters(load_lake_file(write_lake_yaml(tmp_path), stage), stage)
+    [limit] = [one["value"] for one in values["settings"] if one["name"] == "LAKE_MEMORY_LIMIT"]
+    [memory] = re.findall(r"\?\? '(\d+)Gi'", parameters_file(stage).read_text())
+    instance = yaml.safe_load((PROJECT_ROOT / "deploy" / "azure" / "dagster.yaml").read_text())
+    assert instance["concurrency"]["runs"]["max_concurrent_runs"] == RUNS_AT_ONCE
+    duckdb.connect(config={"memory_limit": limit}).close()
+    taken = 300 + RUNS_AT_ONCE * (400 + int(limit.removesuffix("MiB")))
+    assert 0.9 * int(memory) * 1024 < taken < int(memory) * 1024
+
+
+def test_the_memory_limit_follows_the_cores_and_one_that_is_said_wins(tmp_path: Path) -> None:
+    def given(line: str) -> list[dict[str, str]]:
+        return [one for one in read(tmp_path, dev(line))["settings"] if one["name"] == "LAKE_MEMORY_LIMIT"]
+
+    assert given("sizes: {cores: 1}") == [{"name": "LAKE_MEMORY_LIMIT", "value": "426MiB"}]
+    assert given("sizes: {cores: 4}") == [{"name": "LAKE_MEMORY_LIMIT", "value": "3191MiB"}]
+    assert given("settings: {LAKE_MEMORY_LIMIT: 3GB}") == [{"name": "LAKE_MEMORY_LIMIT", "value": "3GB"}]
+    assert given("secret_settings: {LAKE_MEMORY_LIMIT: limit}") == []
+    assert "27: environments.dev.sizes.cores: 0.5: Input should be greater than or equal to 1" in refused(
+        tmp_path, dev("sizes: {cores: 0.5}")
+    )
+
+
+def test_the_memory_of_a_changed_parameters_file_counts_and_must_hold_two_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = parameters_file("dev").read_text()
+    monkeypatch.setattr(
+        "dagster_lake.deploy.parameters.parameters_file", lambda stage: tmp_path / f"{stage}.bicepparam"
+    )
+
+    def with_memory(value: str) -> str:
+        (tmp_path / "dev.bicepparam").write_text(whole.replace("yours.?memory ?? '2Gi'", value))
+        return memory_limit(None, "dev")
+
+    assert with_memory("yours.?memory ?? '4Gi'") == with_memory("'4Gi'") == "1348MiB"
+    with pytest.raises(DeployError, match=r"dev\.bicepparam: 1 GB of memory hold no 2 runs at once; give the code"):
+        with_memory("yours.?memory ?? '1Gi'")
+    with pytest.raises(DeployError, match=r"dev\.bicepparam: memory is to be a number of Gi, such as '4Gi'"):
+        with_memory("other")
+    assert memory_limit(2, "prod") == "1348MiB"  # without a look at the file
 
 
 def test_everything_that_can_be_said_is_read_by_every_parameters_file(tmp_path: Path) -> None:
