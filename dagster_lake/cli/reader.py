@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from dagster_lake.cli.catalog import near_names
 from dagster_lake.cli.errors import CommandError
+from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import literal, quoted, scan_sql
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
-from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.listing import LakeTable
-from dagster_lake.storage.paths import LAYERS, Lake
+from dagster_lake.storage.paths import LAYERS
 
 BATCH_ROWS = 10_000
 _UNKNOWN_TABLE = re.compile(r'(?:Table with name "?|Catalog ")([^\s"!]+)')
@@ -26,18 +26,14 @@ def ask(catalog: list[LakeTable], settings: Settings, sql: str) -> Iterator[pa.R
 
     Raises CommandError for anything that is not one SELECT, and for SQL that fails.
     """
-    con = duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})
     try:
-        con.execute("SET TimeZone = 'UTC'")
-        let_read(con, Lake.placed(settings).root)
-        if settings.threads:
-            con.execute(f"SET threads = {settings.threads:d}")
-        _refuse_all_but_select(con, sql)
-        named = [t for t in catalog if re.search(rf"\b{re.escape(t.plain_name)}\b", sql, re.IGNORECASE)]
-        # A statement that names no table may ask which there are (SHOW ALL TABLES).
-        _create_views(con, named or catalog, catalog)
-        _lock(con, catalog)
-        yield con.sql(sql).to_arrow_reader(BATCH_ROWS)
+        with connection(settings) as con:
+            _refuse_all_but_select(con, sql)
+            named = [t for t in catalog if re.search(rf"\b{re.escape(t.plain_name)}\b", sql, re.IGNORECASE)]
+            # A statement that names no table may ask which there are (SHOW ALL TABLES).
+            _create_views(con, named or catalog, catalog)
+            _lock(con, catalog)
+            yield con.sql(sql).to_arrow_reader(BATCH_ROWS)
     except duckdb.CatalogException as error:
         unknown = _UNKNOWN_TABLE.search(str(error))
         if not unknown or "Table" not in str(error):
@@ -47,8 +43,6 @@ def ask(catalog: list[LakeTable], settings: Settings, sql: str) -> Iterator[pa.R
         raise CommandError(f"a query reads the lake's tables and no other file: {error}") from None
     except duckdb.Error as error:
         raise CommandError(str(error)) from None
-    finally:
-        con.close()
 
 
 def _refuse_all_but_select(con: duckdb.DuckDBPyConnection, sql: str) -> None:

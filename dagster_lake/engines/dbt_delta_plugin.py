@@ -28,6 +28,7 @@ class Plugin(BasePlugin):
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """The lake's limits."""
         config["memory_limit"] = self.session.settings.memory_limit
+        config["temp_directory"] = self.session.spill
         if self.session.settings.threads:
             config["threads"] = self.session.settings.threads
 

@@ -4,6 +4,7 @@ dbt sees silver, streams and gold as views over pinned Delta versions. A model i
 the view of a written table moves to the new version, so that later models of the run read it.
 """
 
+import tempfile
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,7 @@ class DbtSession:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._spill: tempfile.TemporaryDirectory[str] | None = None
         self._reads: dict[str, tuple[int, dict[str, int]]] = {}
         self._seen: dict[tuple[str, int], Pinned] = {}
         self._unread: dict[tuple[str, int, int], str | None] = {}
@@ -76,6 +78,15 @@ class DbtSession:
     def written(self, table: str) -> Written | None:
         """What the run left of a model, if it stored it."""
         return self._written.get(table)
+
+    @property
+    def spill(self) -> str:
+        """Where what does not fit into memory goes: a folder that only this user can enter, gone with the session.
+
+        DuckDB would take one in the working folder, where nobody may write in production.
+        """
+        self._spill = self._spill or tempfile.TemporaryDirectory(prefix="lake-")
+        return self._spill.name
 
     def open(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Gives ``connection`` a view of each pinned table."""
@@ -95,10 +106,13 @@ class DbtSession:
         return cursor
 
     def close(self) -> None:
-        """Ends the connection given to ``open``."""
+        """Ends the connection given to ``open``, and removes what it spilled."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._spill is not None:
+            self._spill.cleanup()
+            self._spill = None
 
     def store(self, store: Store) -> None:
         """Computes the model's rows and writes them; nothing is committed when there is nothing to change."""
