@@ -26,7 +26,7 @@ class Outside:
     answers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("az", "gh", "skopeo"):
+        for name in ("az", "docker", "gh", "skopeo"):
             (self.folder / name).symlink_to(FAKE)
 
     def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -206,6 +206,26 @@ def test_a_tag_is_the_version_of_the_project(outside: Outside) -> None:
     refused = outside.run("scripts/check-version", "v99.0.0")
     assert refused.returncode != 0
     assert "v99.0.0" in refused.stderr
+
+
+def test_the_digest_of_an_image_is_that_of_the_image_alone(outside: Outside, tmp_path: Path) -> None:
+    outside.answers = {"docker buildx inspect": "", "docker buildx build": ""}
+    digest = f"sha256:{'0a' * 32}"
+    file = tmp_path / "dist" / "image.tar"
+    file.parent.mkdir()
+    file.with_name("image.tar.json").write_text(f'{{\n  "containerimage.digest": "{digest}"\n}}')
+    told = tmp_path / "output"
+    done = outside.run("scripts/build-image", "v1.2.3", file, GITHUB_OUTPUT=str(told))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"dagster-lake@{digest}"
+    assert told.read_text() == f"digest={digest}\n"
+    [build] = [call for call in outside.calls if call.startswith("docker buildx build")]
+    assert f"--output type=oci,dest={file} --metadata-file {file}.json" in build
+    # With an attestation beside it, the digest would be that of an index, which skopeo does not copy.
+    assert "--provenance=false" in build
+    file.with_name("image.tar.json").write_text("{}")
+    refused = outside.run("scripts/build-image", "v1.2.3", file)
+    assert "has no containerimage.digest" in refused.stderr
 
 
 def test_an_image_that_is_another_in_the_registry_is_told(outside: Outside) -> None:
