@@ -35,10 +35,13 @@ def deployed(target: Target, person: Person) -> Deployment | None:
     """
     name = _begun(target, person)
     if name and (before := find(target.az, name)) is not None:
-        if before.succeeded:
+        if before.succeeded and (latest := newest(target)) is not None and latest.name == name:
             person.told(f"{name} has succeeded")
             return before
-        person.told(f"Trying again, since {explained(target.az, before)}")
+        if before.succeeded:
+            person.told(f"{name} has succeeded, and another deployment since: looking anew")
+        else:
+            person.told(f"Trying again, since {explained(target.az, before)}")
         name = None
     if not _registered(target, person):
         return None

@@ -207,6 +207,21 @@ def test_killed_while_it_waits_and_ended_meanwhile_the_next_run_takes_it_as_it_i
     assert len(fresh.azure.called("deployment sub what-if")) == 1
 
 
+def test_killed_and_deployed_otherwise_since_the_next_run_deploys_again(fresh: Deploying) -> None:
+    fresh.applied()
+    name = only_deployment(fresh)
+    agreed = {**json.loads(fresh.state.read_text()), "finished": False}  # as when the catalog failed
+    fresh.write(("    # services:", "    sizes: {log_days: 60}\n    # services:"))
+    fresh.state.unlink()  # which another machine has not
+    fresh.applied()
+    fresh.write()
+    fresh.state.write_text(json.dumps(agreed))
+    output = fresh.applied()
+    assert f"{name} has succeeded, and another deployment since: looking anew" in output
+    assert "properties.retentionInDays: 60 -> 30" in output
+    assert fresh.begun == 3
+
+
 def test_killed_before_azure_has_taken_the_deployment_the_next_run_begins_it_under_the_same_name(
     fresh: Deploying,
 ) -> None:
