@@ -33,7 +33,8 @@ STREAMING_UNITS = (3, 7, 10, 20, 30, 40, 50, 60)
 
 _TIERS = {"B": "Burstable", "D": "GeneralPurpose", "E": "MemoryOptimized"}
 _NIL = "00000000-0000-0000-0000-000000000000"
-_HOLDS_A_SECRET = re.compile(r"(KEY|PASSWORD|SECRET|TOKEN|CONNECTION|CONNECTION_STRING|DATABASE_URL)$")
+_HOLDS_A_SECRET = re.compile(r"(KEY|PASSWORD|SECRET|TOKEN|SAS|WEBHOOK|CONNECTION|CONNECTION_STRING|DATABASE_URL)$")
+_MASKING_KEY = "pii-key"
 
 
 def _is_said(value: object) -> object:
@@ -152,7 +153,7 @@ class Environment(_Strict):
     sign_in_client_id: Guid | None = Field(
         None, description="give the application id of the app registration, or leave it out while there is none"
     )
-    masking_key_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+    masking_key_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,32}$")] | None = Field(
         None, description="name the masking key, such as shop-dev-1"
     )
     engine: Literal["duckdb", "databricks"] | None = Field(None, description="say duckdb or databricks")
@@ -183,6 +184,10 @@ class Environment(_Strict):
                 raise ValueError(f"settings has {name}, which holds a secret; put it into secret_settings")
         if both := sorted({*self.settings} & {*self.secret_settings}):
             raise ValueError(f"{both[0]} is in settings and in secret_settings; remove one")
+        # Container Apps takes each secret once, and refuses the rest after a quarter of an hour.
+        secrets = [_MASKING_KEY, *self.secret_settings.values()]
+        if twice := next((secret for secret in secrets if secrets.count(secret) > 1), None):
+            raise ValueError(f"secret_settings takes the secret {twice} for two settings; give each one of its own")
         if self.engine == "databricks" and self.services.databricks is False:
             raise ValueError("engine is databricks, and services.databricks is false; change one")
         return self

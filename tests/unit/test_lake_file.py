@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from dagster_lake.deploy.errors import DeployError
 from dagster_lake.deploy.lake_file import DEFAULT_FILE, STAGES, Sizes, Stage, load_lake_file
@@ -20,7 +21,7 @@ from dagster_lake.deploy.parameters import (
     parameters,
     parameters_file,
 )
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings import PROJECT_ROOT, Settings
 from tests.azure.lake_yaml import write_lake_yaml
 
 SERVICES = "    # services:"
@@ -100,6 +101,12 @@ def dev(line: str) -> tuple[str, str]:
             dev("settings: {LAKE_A: a}\n    secret_settings: {LAKE_A: a}"),
             "LAKE_A is in settings and in secret_settings",
         ),
+        (
+            dev("secret_settings: {LAKE_A: a, LAKE_B: a}"),
+            "secret_settings takes the secret a for two settings; give each",
+        ),
+        (dev("secret_settings: {LAKE_A: pii-key}"), "secret_settings takes the secret pii-key for two settings"),
+        (dev(f"masking_key_id: {'k' * 33}"), "environments.dev.masking_key_id: 'kkkkk"),
         (dev("engine: databricks\n    services: {databricks: false}"), "engine is databricks, and services.databricks"),
         (dev("settings: {LAKE_ROOT: .lake}"), "lake.yaml: LAKE_ROOT is set by infra/bicep itself; remove it"),
         (("  dev:", "  development:"), "lake.yaml: environments.development: there are only dev, test, prod"),
@@ -112,6 +119,14 @@ def test_what_cannot_be_is_refused_with_its_place_and_the_remedy(
     tmp_path: Path, change: tuple[str, str], told: str
 ) -> None:
     assert told in refused(tmp_path, change)
+
+
+def test_no_secret_of_the_lake_can_be_given_as_a_plain_setting(tmp_path: Path) -> None:
+    secrets = [name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)]
+    assert {"pii_key", "azure_sas", "alert_webhook"} <= {*secrets}
+    for name in secrets:
+        told = refused(tmp_path, dev(f"settings: {{LAKE_{name.upper()}: x}}"))
+        assert f"settings has LAKE_{name.upper()}, which holds a secret; put it into secret_settings" in told
 
 
 def test_the_line_is_that_of_the_field(tmp_path: Path) -> None:
