@@ -109,6 +109,9 @@ class Sizes(_Strict):
     postgresql_size: Annotated[str, StringConstraints(pattern=r"^Standard_[BDE][0-9]+[a-z]*(_v[0-9]+)?$")] | None = (
         Field(None, description="give a size of Azure Database for PostgreSQL, such as Standard_B1ms, Standard_D2ds_v5")
     )
+    postgresql_storage_gb: Literal[32, 64, 128, 256, 512, 1024, 2048] | None = Field(
+        None, description="give the disk of PostgreSQL, 32 to 2048 GB; never less than it has grown to by itself"
+    )
     throughput_units: int | None = Field(None, ge=1, le=40, description="give Event Hubs 1 to 40 throughput units")
     maximum_throughput_units: int | None = Field(None, ge=1, le=40, description="let Event Hubs grow to 1 to 40")
     partitions: int | None = Field(None, ge=2, le=32, description="give each hub 2 to 32; it cannot be changed later")

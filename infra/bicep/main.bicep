@@ -145,6 +145,9 @@ param slowMinutes int
 @description('PostgreSQL: size of the server.')
 param postgresqlSize string
 
+@description('PostgreSQL: the server\'s disk, GB: 32, 64, 128, ...; never less than the server has.')
+param postgresqlStorageGb int
+
 @description('PostgreSQL: tier of that size.')
 param postgresqlTier string
 
@@ -952,6 +955,7 @@ module postgresql 'modules/postgresql.bicep' = {
     administratorsId: administratorsId
     administratorsName: administratorsName
     size: postgresqlSize
+    storageGb: postgresqlStorageGb
     tier: postgresqlTier
     zoneRedundant: zoneRedundant
     publicNetworkAccess: publicNetworkAccess

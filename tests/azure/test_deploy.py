@@ -166,7 +166,8 @@ def test_what_is_in_lake_yaml_reaches_the_templates(fresh: Deploying) -> None:
         (
             "    # services:",
             "    settings: {LAKE_MEMORY_LIMIT: 3GB}\n    secret_settings: {LAKE_DATABASE_URL: database-url}\n"
-            "    lake_folder: shop\n    sizes: {cores: 2, postgresql_size: Standard_D2ds_v5}\n    # services:",
+            "    lake_folder: shop\n"
+            "    sizes: {cores: 2, postgresql_size: Standard_D2ds_v5, postgresql_storage_gb: 64}\n    # services:",
         ),
     )
     fresh.applied()
@@ -180,6 +181,7 @@ def test_what_is_in_lake_yaml_reaches_the_templates(fresh: Deploying) -> None:
     assert "LAKE_DATABASE_URL" in settings
     [server] = [body for body in resources.values() if body["type"] == "Microsoft.DBforPostgreSQL/flexibleServers"]
     assert server["sku"] == {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"}
+    assert server["properties"]["storage"]["storageSizeGB"] == 64
 
 
 def test_an_environment_that_is_filled_in_does_not_wait_for_the_others(fresh: Deploying) -> None:

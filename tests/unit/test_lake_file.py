@@ -251,6 +251,7 @@ def test_everything_that_can_be_said_is_read_by_every_parameters_file(tmp_path: 
     whole = dict.fromkeys(Sizes.model_fields, 1) | {
         "cores": 1,
         "postgresql_size": "Standard_D2ds_v5",
+        "postgresql_storage_gb": 64,
         "machine_size": "Standard_D4ds_v5",
         "partitions": 4,
         "streaming_units": 3,

@@ -25,6 +25,9 @@ param size string
 @allowed(['Burstable', 'GeneralPurpose', 'MemoryOptimized'])
 param tier string
 
+@description('The server\'s disk, GB; it can never be made smaller.')
+param storageGb int
+
 @description('Whether a standby is kept in another zone, which doubles the price and needs the tier GeneralPurpose.')
 param zoneRedundant bool
 
@@ -51,7 +54,8 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2024-08-01' = {
       tenantId: tenant().tenantId
     }
     storage: {
-      storageSizeGB: 32
+      // Azure makes it larger when it is nearly full, and refuses to make it smaller: then this is to be raised, too.
+      storageSizeGB: storageGb
       autoGrow: 'Enabled'
     }
     backup: {

@@ -56,4 +56,5 @@ param memory = yours.?memory ?? '2Gi'
 param slowMinutes = yours.?slowMinutes ?? 30
 
 param postgresqlSize = yours.?postgresqlSize ?? 'Standard_B1ms'
+param postgresqlStorageGb = yours.?postgresqlStorageGb ?? 32
 param postgresqlTier = yours.?postgresqlTier ?? 'Burstable'

@@ -56,4 +56,5 @@ param memory = yours.?memory ?? '8Gi'
 param slowMinutes = yours.?slowMinutes ?? 30
 
 param postgresqlSize = yours.?postgresqlSize ?? 'Standard_D2ds_v5'
+param postgresqlStorageGb = yours.?postgresqlStorageGb ?? 32
 param postgresqlTier = yours.?postgresqlTier ?? 'GeneralPurpose'
