@@ -69,11 +69,14 @@ class Live:
         """
         with ExitStack() as ending:
             judges = self._judges(ending)
-            pause = self._plan.tables_every
-            tables = Worker(TABLES, self._make_tables, pause, lambda error: self._failed(TABLES, error))
-            ending.callback(lambda: tables.end(finish=not stop.is_set()))
+            # Ended last: the tables that are made at the end may hold alerts that nobody has told of.
             webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))
             ending.callback(lambda: webhook.end(finish=True))
+            pause = self._plan.tables_every
+            tables = Worker(
+                TABLES, lambda: self._make_tables(webhook.wake), pause, lambda error: self._failed(TABLES, error)
+            )
+            ending.callback(lambda: tables.end(finish=not stop.is_set()))
             webhook.wake()  # for what another process has left
             ending.callback(lambda: self._stopping.set() if stop.is_set() else None)
             began = time.monotonic()
@@ -150,14 +153,16 @@ class Live:
 
     # ---- tables ----
 
-    def _make_tables(self) -> bool:
-        """Makes the tables of the hours that changed since the last time. False: a landing says when there are more."""
+    def _make_tables(self, told: Callable[[], None]) -> bool:
+        """Makes the tables of the hours that changed since the last time, and calls ``told`` when they gave alerts that
+        are new. False: a landing says when there are more."""
         with self._lock:
             stale, self._stale = self._stale, {}
             complete, self._complete = self._complete, {}
         if stale:
             try:
-                self._made(stale, complete)
+                if self._made(stale, complete):
+                    told()
             except BaseException as error:
                 with self._lock:
                     _add(self._stale, stale)
@@ -166,15 +171,17 @@ class Live:
                     raise
         return False
 
-    def _made(self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]]) -> None:
-        seconds = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
-        self.status.tables_at, self.status.tables_seconds = clock.utc_now(), seconds
+    def _made(self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]]) -> bool:
+        """Makes the tables of ``stale``; whether they gave alerts that were not told before."""
+        made = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
+        self.status.tables_at, self.status.tables_seconds = clock.utc_now(), made.seconds
         if complete:
             self._finished({name: sorted(hours) for name, hours in complete.items()})
             note_finished(self._resource.lake, {name: parse_hour(max(hours)) for name, hours in complete.items()})
         with self._lock:
             self.status.behind = bool(self._stale)
         self._tell_of_failure(TABLES, None)
+        return made.alerts > 0
 
     def _from_the_first(self, name: str, hours: Collection[str]) -> HourRange:
         """The hours from the first of these on: what is new in one may be the first copy of an event of a later one."""

@@ -20,6 +20,14 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
+class Made:
+    """How long the tables took, and how many alerts they gave that were not told before."""
+
+    seconds: float
+    alerts: int
+
+
+@dataclass(frozen=True)
 class LiveTables:
     """What makes the tables, as a Dagster run makes them of the same hours.
 
@@ -35,8 +43,8 @@ class LiveTables:
     stopping: Callable[[], bool]
     say: Callable[[str], None]
 
-    def make(self, hours: Mapping[str, HourRange]) -> float:
-        """Makes the tables of these hours, by data set; the seconds that took.
+    def make(self, hours: Mapping[str, HourRange]) -> Made:
+        """Makes the tables of these hours, by data set, and notes their alerts.
 
         Raises Stopped when it was asked to stop in between; what engines and dbt raise passes through.
         """
@@ -49,8 +57,8 @@ class LiveTables:
         every = HourRange(min(h.first for h in hours.values()), max(h.last for h in hours.values()))
         for _ in build(stream_models(), every, self.lake, self.settings):
             pass  # build raises when a model fails
-        tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
-        return time.monotonic() - started
+        noted = tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
+        return Made(time.monotonic() - started, sum(noted.states.values()))
 
     def _go_on(self) -> None:
         if self.stopping():

@@ -16,7 +16,7 @@ class Worker:
     def __init__(self, name: str, work: Callable[[], bool], pause: float, failed: Callable[[Exception], None]) -> None:
         self._work, self._pause, self._failed = work, pause, failed
         self._state = threading.Condition()
-        self._woken = self._ending = False
+        self._woken = self._ending = self._once_more = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -27,10 +27,14 @@ class Worker:
             self._state.notify_all()
 
     def end(self, *, finish: bool) -> None:
-        """Ends the thread and waits for it; with ``finish``, what it was woken for is done first."""
+        """Ends the thread and waits for it; with ``finish``, what it was woken for is done first.
+
+        What fails then, or leaves something, is tried once more: nobody would do it later.
+        """
         with self._state:
             self._ending = True
             self._woken = self._woken and finish
+            self._once_more = finish
             self._state.notify_all()
         self._thread.join()
 
@@ -56,4 +60,5 @@ class Worker:
 
     def _again(self) -> None:
         with self._state:
-            self._woken = self._woken or not self._ending
+            self._woken = self._woken or self._once_more or not self._ending
+            self._once_more = False

@@ -1,6 +1,6 @@
 """``lake stream`` and Dagster's runs make the same tables, whoever comes first; and how a process ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
+from dagster_lake.cli import stream_run
 from dagster_lake.definitions import defs
 from dagster_lake.lake_hour import parse_hour
+from dagster_lake.live import plan
 from dagster_lake.live.finished import finished_hours
 from dagster_lake.live.report import report_finished
 from tests.lake.lakes import TestLake, differences
@@ -124,6 +126,21 @@ def test_young_alerts_are_posted_once_though_the_webhook_was_down_at_first(strea
     assert due
     assert streamed.hook.alerts() == sorted(due)
     assert SECRET not in streamed.said
+
+
+def test_alerts_that_only_tables_give_are_posted_before_one_look_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = a_lake(tmp_path)
+    planned = plan.plan
+    # As on Spark, where nothing is judged before the tables.
+    monkeypatch.setattr(plan, "plan", lambda *given: replace(planned(*given), early={}))
+    monkeypatch.setattr(clock, "utc_now", lambda: END + timedelta(seconds=30))
+    with webhook() as hook, environ({**lake.environment, "LAKE_ALERT_WEBHOOK": hook.address}):
+        stream_run.run(stream_run.ONCE, 1.0, [], report=False)
+    due = [row["alert_id"] for row in lake.rows("streams/alert_notices") if row["state"] == "due"]
+    assert due
+    assert hook.alerts() == sorted(due)
 
 
 def test_finished_hours_are_reported_to_dagster_upstream_first() -> None:
