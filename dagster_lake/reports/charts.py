@@ -62,7 +62,8 @@ def _svg(draw: "Callable[[object], None]", height: float) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "lake", "font.size": 10}):
+    # Labels are data: a dollar sign in one begins no formula.
+    with matplotlib.rc_context({"svg.hashsalt": "lake", "font.size": 10, "text.parse_math": False}):
         figure = Figure(figsize=(8.6, height), layout="constrained")
         axes = figure.add_subplot()
         draw(axes)

@@ -251,8 +251,8 @@ def append(
     """
 
     def write(base: Pinned) -> None:
+        taken = _turn(base, turn)
         rows = _conforming(compute(), base.schema)
-        taken = Transaction(f"lake.turn.{turn}", (base.table.transaction_version(f"lake.turn.{turn}") or 0) + 1)
         properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken])
         write_deltalake(base.table, rows, mode="append", commit_properties=properties)
 
@@ -263,8 +263,11 @@ def overwrite(spec: TableSpec, compute: Callable[[], pa.RecordBatchReader], meta
     """Replaces the whole table. ``metadata`` records the input versions that ``compute`` saw."""
 
     def write(base: Pinned) -> None:
+        # Of a table without rows nothing is removed, and delta-rs then takes two overwrites for two appends.
+        taken = _turn(base, "overwrite")
         rows = _conforming(compute(), base.schema)
-        write_deltalake(base.table, rows, mode="overwrite", commit_properties=_properties(metadata))
+        properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken])
+        write_deltalake(base.table, rows, mode="overwrite", commit_properties=properties)
 
     return _attempt(spec, write)
 
@@ -414,6 +417,12 @@ def _conforming(reader: pa.RecordBatchReader, schema: pa.Schema) -> pa.RecordBat
     if unknown:
         raise DeltaWriteError(f"columns {sorted(unknown)} are not in the table's schema")
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _turn(base: Pinned, name: str) -> Transaction:
+    """What makes two commits of one turn conflict: each takes the number after the one that its base knows."""
+    turn = f"lake.turn.{name}"
+    return Transaction(turn, (base.table.transaction_version(turn) or 0) + 1)
 
 
 def _properties(metadata: Mapping[str, str], remembered: Collection[str] = ()) -> CommitProperties:

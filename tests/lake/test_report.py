@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from dagster_lake.reports.charts import bar_chart
 from dagster_lake.reports.engagement import render_engagement
 from dagster_lake.reports.engagement_data import Group, read_engagement
 from dagster_lake.settings import Settings
@@ -96,3 +97,9 @@ def _write(lake: Lake, name: str, columns: dict[str, list[object]], partition_by
     uri = lake.table(layer, table)
     uri.parent.mkdir(parents=True, exist_ok=True)
     write_deltalake(str(uri), pa.table(columns), partition_by=partition_by)
+
+
+def test_a_label_with_dollar_signs_is_shown_as_it_is() -> None:
+    chart = bar_chart(["A$\\frac{$B", "$5 to $10"], [1.0, 2.0], "users")
+    assert "A$\\frac{$B" in chart
+    assert "$5 to $10" in chart
