@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dagster_lake.branches import NAME, branch_catalog, branch_root
+from dagster_lake.lake_hour import hour_key, parse_hour
 from dagster_lake.settings_databricks import DatabricksSettings
 
 _BESIDE_THE_PACKAGE = Path(__file__).resolve().parents[1]
@@ -39,6 +40,11 @@ class Settings(BaseSettings):
         None,
         description="The local folder of the embedded source systems; by default sources/ in a local lake, and "
         ".lake-sources in the project for a remote one",
+    )
+    first_hour: str | None = Field(
+        None,
+        description="The first lake hour, as 2021-12-01T00; the lake keeps it and it only moves back. By default "
+        "2026-01-01T00, or what the lake keeps",
     )
     azure_account: str | None = Field(
         None, pattern=r"^[a-z0-9]{3,24}$", description="The storage account, where an az:// root does not name it"
@@ -122,6 +128,11 @@ class Settings(BaseSettings):
     orders_per_hour: int = Field(40, ge=0, description="Generated orders an hour, averaged over a week")
     pageviews_per_hour: int = Field(1200, ge=0, description="Generated pageviews an hour, averaged over a week")
     dirt: Literal["none", "default", "heavy"] = Field("default", description="How dirty the generated data is")
+
+    @field_validator("first_hour")
+    @classmethod
+    def _is_an_hour(cls, key: str | None) -> str | None:
+        return key and hour_key(parse_hour(key))
 
     @model_validator(mode="after")
     def _of_the_branch(self) -> "Settings":

@@ -1,10 +1,23 @@
 """The lake hour as Dagster partitions."""
 
 import dagster as dg
+from pydantic import ValidationError
 
 from dagster_lake.lake_hour import KEY_FORMAT, HourRange
+from dagster_lake.settings import Settings
+from dagster_lake.storage.first_hour import first_hour
+from dagster_lake.storage.paths import DEFAULT_FIRST_HOUR
 
-FIRST_HOUR = "2026-01-01T00"
+
+def _first_hour() -> str:
+    """The lake's first hour; settings that cannot be used are left for a run to tell of."""
+    try:
+        return first_hour(Settings())
+    except ValidationError:
+        return DEFAULT_FIRST_HOUR
+
+
+FIRST_HOUR = _first_hour()
 
 # The open hour is a partition too, so that it can be materialised early; the closing tick does it again.
 hourly = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=KEY_FORMAT, timezone="UTC", end_offset=1)

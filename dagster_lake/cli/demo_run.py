@@ -54,7 +54,10 @@ def wanted_hours(day: str, hours: int) -> HourRange:
         raise CommandError(f"--day {day!r} is not a date; write it as 2026-01-05") from None
     wanted = HourRange(first, first + (hours - 1) * HOUR)
     if first < parse_hour(FIRST_HOUR):
-        raise CommandError(f"--day {day} is before the lake's first hour; take {FIRST_HOUR[:10]} or later")
+        raise CommandError(
+            f"--day {day} is before the lake's first hour; take {FIRST_HOUR[:10]} or later, "
+            f"or set LAKE_FIRST_HOUR={hour_key(first)}"
+        )
     if wanted.end > utc_now():
         raise CommandError(
             f"{hour_key(wanted.last)} has not ended yet (it is {utc_now():%Y-%m-%dT%H:%M} UTC); "

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.storage.marker import ASIDE, MARKER
 from dagster_lake.storage.paths import LAYERS
 
-MARKER = "lake.json"
 FOLDERS = (*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices")
 
 
@@ -33,8 +33,8 @@ def lake_contents(root: str) -> LakeContents:
     if not (folder / MARKER).is_file():
         raise CommandError(f"{folder} is not a lake (it has no {MARKER}), so nothing was removed; name one with --lake")
     entries = sorted(folder.iterdir())
-    parts = [entry for entry in entries if entry.name in FOLDERS]
-    foreign = [entry for entry in entries if entry.name not in (*FOLDERS, MARKER)]
+    parts = [entry for entry in entries if entry.name in (*FOLDERS, *ASIDE)]
+    foreign = [entry for entry in entries if entry.name not in (*FOLDERS, *ASIDE, MARKER)]
     # The marker goes last: an interrupted reset leaves a lake that can be reset again.
     return LakeContents(folder, (*parts, folder / MARKER), tuple(foreign))
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.settings import Settings
+from dagster_lake.storage.first_hour import check_first_hour
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ class LakeResource(dg.ConfigurableResource):
 
     @cached_property
     def lake(self) -> Lake:
-        """The lake's layout; the folder is created when absent."""
-        return Lake.of(self.settings)
+        """The lake's layout; the folder is created when absent.
+
+        Raises FirstHourError where Dagster's partitions begin later than the lake, so that a run would not see all.
+        """
+        lake = Lake.of(self.settings)
+        check_first_hour(lake, self.settings)
+        return lake
 
     @property
     def contracts(self) -> dict[str, Contract]:

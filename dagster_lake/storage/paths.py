@@ -1,16 +1,19 @@
 """Where everything in the lake lives: one class knows the layout, local or remote."""
 
-import contextlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
 from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.storage.marker import MARKER, change_marker, read_marker
 
 FORMAT_VERSION = 1
+DEFAULT_FIRST_HOUR = "2026-01-01T00"
+"""The first hour where no setting says another, and that of a lake whose marker says none."""
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _PARTITION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,62}$")
 LAYERS = ("bronze", "silver", "streams", "gold", "quarantine")
@@ -34,11 +37,11 @@ class Lake:
 
     @classmethod
     def of(cls, settings: Settings) -> "Lake":
-        """The lake that the settings name, created when absent.
+        """The lake that the settings name, created when absent; its first hour moves back where the settings say so.
 
         Raises LakeFormatError as ``at`` does, and StorageError for a remote lake that cannot be reached.
         """
-        return cls.placed(settings)._opened()
+        return cls.placed(settings)._opened(settings.first_hour)
 
     @classmethod
     def placed(cls, settings: Settings) -> "Lake":
@@ -55,18 +58,32 @@ class Lake:
 
         Raises LakeFormatError when the folder holds a lake of another format, or cannot hold one by its name.
         """
-        return cls(_local_root(root))._opened()
+        return cls(_local_root(root))._opened(None)
 
     def exists(self) -> bool:
         """Whether there is a lake, of whatever format."""
         return self._read_marker() is not None
 
-    def _opened(self) -> "Lake":
+    def first_hour(self) -> str | None:
+        """The key of the first hour, as the lake keeps it; None where there is no lake."""
+        text = self._read_marker()
+        return None if text is None else _first_hour_of(json.loads(text))
+
+    def move_first_hour_back(self, to: str) -> None:
+        """Stores ``to`` (an hour's key) as the first hour, unless that is as early already: it never moves forward."""
+        change_marker(
+            self.root, lambda held: {**held, "first_hour": to} if held and to < _first_hour_of(held) else None
+        )
+
+    def _opened(self, first_hour: str | None) -> "Lake":
         text = self._read_marker()
         if text is None:
-            self._write_marker(json.dumps({"format_version": FORMAT_VERSION}) + "\n")
-            return self
+            made = {"format_version": FORMAT_VERSION, "first_hour": first_hour or DEFAULT_FIRST_HOUR}
+            change_marker(self.root, lambda held: made if held is None else None)
+            text = self._read_marker() or json.dumps(made)
         self._check(text)
+        if first_hour is not None and first_hour < _first_hour_of(json.loads(text)):
+            self.move_first_hour_back(first_hour)
         return self
 
     def check_format(self) -> None:
@@ -84,33 +101,12 @@ class Lake:
             )
 
     def _read_marker(self) -> str | None:
-        if isinstance(self.root, Path):
-            return self.marker.read_text() if self.marker.exists() else None
-        from dagster_lake.storage.azure import require_libraries, require_token
-        from dagster_lake.storage.azure_errors import reaching
-        from dagster_lake.storage.blobs import read_blob
-
-        require_libraries()
-        # The first thing that anybody asks of a lake: a wrong address is to be told at once.
-        with reaching(self.marker):
-            require_token(self.marker)
-        found = read_blob(self.marker, patient=False)
-        return None if found is None else found[0].decode()
-
-    def _write_marker(self, text: str) -> None:
-        if isinstance(self.root, Path):
-            self.marker.parent.mkdir(parents=True, exist_ok=True)
-            self.marker.write_text(text)
-            return
-        from dagster_lake.storage.blobs import BlobChanged, put_blob
-
-        with contextlib.suppress(BlobChanged):  # another process made the lake just now
-            put_blob(self.marker, text.encode(), replacing=None)
+        return read_marker(self.root)
 
     @property
     def marker(self) -> UPath:
-        """The file that carries the lake's format version."""
-        return self.root / "lake.json"
+        """The file that carries the lake's format version and its first hour."""
+        return self.root / MARKER
 
     def table(self, layer: str, name: str, *, sensitive: bool = False) -> UPath:
         """The folder of one Delta table."""
@@ -152,6 +148,10 @@ class Lake:
 
     def _zone(self, sensitive: bool) -> UPath:
         return self.root / "sensitive" if sensitive else self.root
+
+
+def _first_hour_of(marker: dict[str, Any]) -> str:
+    return str(marker.get("first_hour", DEFAULT_FIRST_HOUR))
 
 
 def is_remote(root: str) -> bool:
