@@ -14,7 +14,14 @@ from dagster_lake.contract import Contract
 from dagster_lake.health.status_table import COLUMNS, LAYER, OWNER, TABLE, status_table
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.storage.tables import bronze_table, has_newest, newest_table, quarantine_table, silver_table
+from dagster_lake.storage.tables import (
+    bronze_table,
+    deletions_table,
+    has_newest,
+    newest_table,
+    quarantine_table,
+    silver_table,
+)
 
 # Where tables lie is asked of a lake at the root of nowhere, and the real root put before it.
 _LAYOUT = Lake(UPath("/"))
@@ -147,6 +154,8 @@ def _contract_tables(config: CatalogConfig, contract: Contract) -> Iterator[Secu
     yield _table(config, contract, "silver", silver_table(_LAYOUT, contract), in_clear=False)
     if has_newest(contract):
         yield _table(config, contract, "silver", newest_table(_LAYOUT, contract), in_clear=False)
+    if contract.changing:
+        yield _table(config, contract, "silver", deletions_table(_LAYOUT, contract), in_clear=False)
 
 
 def _table(config: CatalogConfig, contract: Contract, layer: str, spec: TableSpec, *, in_clear: bool) -> Securable:

@@ -12,6 +12,8 @@ INGESTED_AT = pa.field("_ingested_at", UTC_MICROSECONDS, nullable=False)
 RESCUED = pa.field("_rescued_data", pa.string())
 REASONS = pa.field("_reasons", pa.list_(pa.string()), nullable=False)
 MISSING_SINCE = pa.field("_missing_since", pa.string())
+NEWER_IN_QUARANTINE = pa.field("_newer_in_quarantine", pa.bool_())
+DELETED_AT = pa.field("_deleted_at", UTC_MICROSECONDS)
 SOURCE_FILE = pa.field("_source_file", pa.string(), nullable=False)
 SOURCE_ROW = pa.field("_source_row", pa.int64(), nullable=False)
 SOURCE_MODIFIED = pa.field("_source_modified", UTC_MICROSECONDS, nullable=False)
@@ -25,6 +27,8 @@ DESCRIPTIONS = {
     "_lake_hour": "The lake hour the row arrived in, named by its start, UTC: 2026-01-05T12 is (12:00, 13:00].",
     "_snapshot": "The newest snapshot that holds the row, by the time of its files, UTC.",
     "_missing_since": "The first snapshot that lacked the row; null while the source still has it.",
+    "_newer_in_quarantine": "Whether a newer version of the row is in quarantine; this is the latest valid one.",
+    "_deleted_at": "When the source was found to have deleted the row, UTC; null while it has the row.",
     "_ingested_at": "When raw landed, UTC, from its manifest: the same on every re-run.",
     "_rescued_data": "Fields the contract does not know, as JSON; the whole line when it is malformed.",
     "_reasons": "Every rule the row breaks, as field:rule.",
@@ -75,10 +79,16 @@ def silver_schema(contract: Contract) -> pa.Schema:
 
 
 def newest_schema(contract: Contract) -> pa.Schema:
-    """Silver's columns for the newest row of each key; a snapshot's rows also say since when they are missing."""
-    if contract.cadence == "snapshot":
-        return silver_schema(contract).append(MISSING_SINCE)
-    return silver_schema(contract)
+    """Silver's columns for the latest valid row of each key, whether a newer one is in quarantine, and since when the
+    source has it no more: snapshots lack it, or its table's row was deleted."""
+    gone = MISSING_SINCE if contract.cadence == "snapshot" else DELETED_AT
+    return silver_schema(contract).append(gone).append(NEWER_IN_QUARANTINE)
+
+
+def deletions_schema(contract: Contract) -> pa.Schema:
+    """The key of a row that its source deleted, and when that was found."""
+    keys = [pa.field(p.name, arrow_type(p), nullable=False) for p in contract.keys]
+    return pa.schema([*keys, DELETED_AT.with_nullable(False)])
 
 
 def arrow_type(prop: Property) -> pa.DataType:

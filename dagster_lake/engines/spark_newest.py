@@ -10,6 +10,8 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
 from dagster_lake.storage.tables import newest_table, silver_table
 
+ADDED = "CAST(NULL AS TIMESTAMP) AS _deleted_at, CAST(NULL AS BOOLEAN) AS _newer_in_quarantine"
+
 
 def merge_newest(
     delta: SparkDelta, lake: Lake, contract: Contract, partitions: Sequence[str], dialect: SparkDialect
@@ -42,7 +44,9 @@ def _changes_merge(contract: Contract, dialect: SparkDialect, delta: SparkDelta,
     age = [dialect.identifier(c) for c in (contract.source.updated_at, *(f.name for f in position_fields(contract)))]
     newest_first = ", ".join(f"{column} DESC" for column in age)
     ranked = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest_first}) AS rank_of_change"
-    newest = f"SELECT * EXCEPT (rank_of_change) FROM (SELECT *, {ranked} FROM changes) WHERE rank_of_change = 1"
+    newest = (
+        f"SELECT * EXCEPT (rank_of_change), {ADDED} FROM (SELECT *, {ranked} FROM changes) WHERE rank_of_change = 1"
+    )
     matched = " AND ".join(f"t.{key} = s.{key}" for key in keys)
     news = f"SELECT 1 FROM ({newest}) s LEFT JOIN {table} t ON {matched} WHERE {_newer(age)} OR t.{keys[0]} IS NULL"
     if delta.is_empty(news):
@@ -65,7 +69,9 @@ def _snapshot_merge(
     merged = delta.text(f"SELECT greatest(max(_snapshot), max(_missing_since)) FROM {table}")
     if merged is not None and merged > snapshot:
         return None
-    news = "SELECT *, CAST(NULL AS STRING) AS _missing_since FROM snapshot"
+    news = (
+        "SELECT *, CAST(NULL AS STRING) AS _missing_since, CAST(NULL AS BOOLEAN) AS _newer_in_quarantine FROM snapshot"
+    )
     if merged == snapshot and delta.is_empty(f"SELECT * FROM ({news}) EXCEPT SELECT * FROM {table}"):
         return None
     keys = [dialect.identifier(p.name) for p in contract.keys]

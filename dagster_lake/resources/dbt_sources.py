@@ -24,6 +24,8 @@ _ADDED = {
     "_lake_hour": "The lake hour, named by its start; the partition.",
     "_snapshot": "The newest snapshot that held the row.",
     "_missing_since": "The first snapshot that lacked the row; null while it is there.",
+    "_deleted_at": "When the source was found to have deleted the row; null while it has it.",
+    "_newer_in_quarantine": "Whether a newer version of the row is in quarantine.",
 }
 
 

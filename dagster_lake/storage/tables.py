@@ -2,6 +2,7 @@
 
 from dagster_lake.compile.columns import (
     bronze_schema,
+    deletions_schema,
     newest_schema,
     partition_field,
     quarantine_schema,
@@ -46,13 +47,23 @@ def silver_table(lake: Lake, contract: Contract) -> TableSpec:
 
 
 def newest_table(lake: Lake, contract: Contract) -> TableSpec:
-    """The newest row of each key, for changing rows (by lake hour) and snapshots (unpartitioned)."""
+    """The latest valid row of each key, for changing rows (by lake hour) and snapshots (unpartitioned)."""
     return TableSpec(
         lake.table("silver", contract.name),
         newest_schema(contract),
         None if contract.cadence == "snapshot" else partition_field(contract).name,
         frozenset(p.name for p in contract.properties if p.masking),
         contract.description,
+    )
+
+
+def deletions_table(lake: Lake, contract: Contract) -> TableSpec:
+    """Keys of rows that their source deleted, one row a key. A row of ``newest_table`` counts as deleted when this
+    names its key with a ``_deleted_at`` that is not before the row's time of writing."""
+    return TableSpec(
+        lake.table("silver", f"{contract.name}_deletions"),
+        deletions_schema(contract),
+        description=f"Rows that the source deleted. {contract.description}",
     )
 
 

@@ -4,6 +4,7 @@ with items_of_order as (
 
     select order_id, sum(quantity) as items
     from {{ source('silver', 'order_items') }}
+    where _deleted_at is null
     group by order_id
 
 )
@@ -17,4 +18,5 @@ select
     {{ mean_amount('sum(orders.order_value)', 'count(*)') }} as avg_order_value
 from {{ source('silver', 'orders') }} as orders
 left join items_of_order on items_of_order.order_id = orders.order_id
+where orders._deleted_at is null
 group by cast(orders.order_date as date)

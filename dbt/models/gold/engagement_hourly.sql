@@ -26,12 +26,12 @@ stars_of_user as (
 
 ),
 
--- An order counts in the hour of its newest version.
+-- An order counts in the hour of its latest version, until its source deletes it.
 placed as (
 
     select _lake_hour, user_id, order_id, order_value
     from {{ source('silver', 'orders') }}
-    where {{ in_recomputed_hours() }}
+    where {{ in_recomputed_hours() }} and _deleted_at is null
 
 ),
 
@@ -39,7 +39,7 @@ items_of_order as (
 
     select order_id, sum(quantity) as items
     from {{ source('silver', 'order_items') }}
-    where order_id in (select order_id from placed)
+    where order_id in (select order_id from placed) and _deleted_at is null
     group by order_id
 
 ),

@@ -8,6 +8,7 @@ with sold as (
         sum(quantity) as quantity,
         sum(quantity * unit_price) as revenue
     from {{ source('silver', 'order_items') }}
+    where _deleted_at is null
     group by product_id
 
 )

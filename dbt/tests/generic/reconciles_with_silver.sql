@@ -11,10 +11,10 @@ with silver as (
     from {{ source('silver', 'stars') }} where {{ in_recomputed_hours() }}
     union all
     select 'orders', cast(count(*) as decimal(38, 2))
-    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }}
+    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }} and _deleted_at is null
     union all
     select 'orders_value', cast(coalesce(sum(order_value), 0) as decimal(38, 2))
-    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }}
+    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }} and _deleted_at is null
 
 ),
 
