@@ -1,6 +1,10 @@
-"""Asset checks that read silver back: keys, rules and references of each contract, for the run's hours or all."""
+"""Asset checks that read silver back: keys, rules and references of each contract, for the run's hours or all.
 
-from collections.abc import Iterator
+Checks that block and checks that warn are separate steps. A reference is looked up in another data set's table; in one
+step with blocking checks, that data set's failure would skip these as well, and with them everything downstream.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -12,53 +16,60 @@ from dagster_lake.resources.lake import LakeResource
 
 
 def contract_checks() -> list[dg.AssetChecksDefinition]:
-    """One definition a contract, with a check for its keys, its rules, and each of its references."""
-    return [_checks_of(contract) for contract in contracts().values()]
+    """The checks of each contract's keys and rules, and of its references where it has any."""
+    found = []
+    for contract in contracts().values():
+        found.append(_checks(contract, f"checks__{silver_key(contract).path[-1]}", _blocking(contract)))
+        if references := _references(contract):
+            found.append(_checks(contract, f"references__{silver_key(contract).path[-1]}", references))
+    return found
 
 
-def _checks_of(contract: Contract) -> dg.AssetChecksDefinition:
-    silver = silver_key(contract)
-    references = {f"{p.name}_exists": p for p in contract.properties if p.references}
-    specs = [
+def _blocking(contract: Contract) -> list[dg.AssetCheckSpec]:
+    return [
         dg.AssetCheckSpec(
             "keys_unique",
-            asset=silver,
+            asset=silver_key(contract),
             blocking=True,
             description="No key occurs twice in a partition.",
         ),
         dg.AssetCheckSpec(
             "rules_hold",
-            asset=silver,
+            asset=silver_key(contract),
             blocking=True,
             description="Required values are there, values are in range and allowed, PII is masked.",
         ),
-        *(
-            dg.AssetCheckSpec(
-                name,
-                asset=silver,
-                additional_deps=[_referenced_key(p.references[0])] if p.references else [],
-                description=f"Every {p.name} is one of {'.'.join(p.references or ())}; it may come later.",
-            )
-            for name, p in references.items()
-        ),
     ]
 
-    @dg.multi_asset_check(name=f"checks__{silver.path[-1]}", specs=specs, can_subset=True)
+
+def _references(contract: Contract) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            f"{p.name}_exists",
+            asset=silver_key(contract),
+            additional_deps=[newest_key(contracts()[p.references[0]])],
+            description=f"Every {p.name} is one of {'.'.join(p.references)}; it may come later.",
+        )
+        for p in contract.properties
+        if p.references
+    ]
+
+
+def _checks(contract: Contract, name: str, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
+    blocking = {spec.name for spec in specs if spec.blocking}
+
+    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
     def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
         run = hours_if_any(context)
         hours = tuple(run.keys) if run else None
         selected = tuple(sorted(key.name for key in context.selected_asset_check_keys))
-        for name, rows in lake.engine.check(Check(contract.name, hours, selected)).items():
+        for check, rows in lake.engine.check(Check(contract.name, hours, selected)).items():
             yield dg.AssetCheckResult(
-                asset_key=silver,
-                check_name=name,
+                asset_key=silver_key(contract),
+                check_name=check,
                 passed=rows == 0,
-                severity=dg.AssetCheckSeverity.WARN if name in references else dg.AssetCheckSeverity.ERROR,
+                severity=dg.AssetCheckSeverity.ERROR if check in blocking else dg.AssetCheckSeverity.WARN,
                 metadata={"rows": rows},
             )
 
     return checks
-
-
-def _referenced_key(data_set: str) -> dg.AssetKey:
-    return newest_key(contracts()[data_set])

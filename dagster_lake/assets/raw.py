@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
 
 
+_MOST_SKIPPED = 20
+
+
 class RawConfig(dg.Config):
     """``refresh`` lands a complete hour anew: needed when the source holds more than it did."""
 
@@ -54,6 +57,8 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         for one in landed:
             for skipped in one.skipped:
                 context.log.warning(f"raw/{contract.name}: {skipped}")
+            for note in one.notes:
+                context.log.warning(f"raw/{contract.name}: {note}")
         yield dg.MaterializeResult(metadata=_metadata(landed, time.monotonic() - started))
 
     return raw
@@ -68,6 +73,8 @@ def _metadata(landed: "list[Landed]", seconds: float) -> dict[str, dg.MetadataVa
         "complete": dg.MetadataValue.bool(all(one.complete for one in landed)),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
     }
+    if notes := [text for one in landed for text in (*one.notes, *map(str, one.skipped[:_MOST_SKIPPED]))]:
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
     if len(landed) > 1:
         metadata["rows_by_partition"] = dg.MetadataValue.md(bars({one.partition: one.rows for one in landed}))
     return metadata

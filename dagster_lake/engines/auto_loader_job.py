@@ -37,7 +37,7 @@ def land_by_auto_loader(
     """Runs the job for the data set, and gives what raw then holds of ``hours``, or the newest snapshot for None.
 
     ``attempt`` names this attempt of the Dagster step: it never starts a second run. Raises LandingError when Capture
-    has not written an hour yet, or nothing was ever dropped; JobRunError or WorkspaceError when the job does not do.
+    has not written an hour yet; JobRunError or WorkspaceError when the job does not do.
     """
     before = _held(contract, lake, hours)
     workspace = JobsWorkspace(settings.databricks)
@@ -48,9 +48,11 @@ def land_by_auto_loader(
     workspace.run_to_end(what, job, {"data_set": contract.name}, token, minutes, say)
     after = _held(contract, lake, hours)
     missing = [key for key, manifest in after.items() if manifest is None]
-    if missing or not after:
+    if hours is None and not after:
+        return [Landed.nothing((), (f"Auto Loader has found no file in {lake.landing(contract.name)}",))]
+    if missing:
         raise LandingError(
-            f"{contract.name}: nothing landed{' of ' * bool(missing)}{', '.join(missing)}: Auto Loader has found no "
+            f"{contract.name}: nothing landed of {', '.join(missing)}: Auto Loader has found no "
             "file of it. Capture writes an hour's last file up to 15 minutes after its end; run again then, or look "
             "whether files arrive in the landing volume at all"
         )

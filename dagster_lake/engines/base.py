@@ -14,7 +14,8 @@ class Step:
     """One layer of one data set for some of its partitions.
 
     ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions. ``newest`` merges the
-    named partitions of silver into the table that holds one row a key. ``accept_shrink`` lets silver take a snapshot
+    named partitions of silver into the table that holds one row a key. Without partitions (nothing of a snapshot was
+    ever delivered) a step sees to it that its tables are there. ``accept_shrink`` lets silver take a snapshot
     that is empty or lost more than a fifth of its keys.
     """
 

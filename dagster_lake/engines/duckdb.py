@@ -38,7 +38,7 @@ from dagster_lake.storage import delta
 from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
+from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table, tables_of_layer
 
 BATCH_ROWS = 100_000
 
@@ -58,12 +58,19 @@ class DuckDBEngine:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
+        if not partitions:
+            return self._nothing(contract, step.layer)
         if step.layer == "newest":
             return self._newest(contract, partitions)
         if step.layer == "bronze":
             return self._by_pieces(contract, partitions, self._landed_rows, self._bronze)
         silver = partial(self._silver, accept_shrink=step.accept_shrink)
         return self._by_pieces(contract, partitions, self._bronze_rows, silver)
+
+    def _nothing(self, contract: Contract, layer: str) -> StepResult:
+        """The layer's tables, made without rows where there are none: nothing of a snapshot was ever delivered."""
+        pinned = [delta.ensure(spec) for spec in tables_of_layer(self.lake, contract, layer)]
+        return _result(pinned[-1], {})
 
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""

@@ -39,7 +39,13 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.spark_delta import SparkDelta
 from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.storage.tables import bronze_table, newest_table, quarantine_table, silver_table
+from dagster_lake.storage.tables import (
+    bronze_table,
+    newest_table,
+    quarantine_table,
+    silver_table,
+    tables_of_layer,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -97,6 +103,8 @@ class SparkEngine:
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
         with self._a_step():
+            if not partitions:
+                return self._nothing(contract, step.layer)
             if step.layer == "bronze":
                 return self._bronze(contract, partitions)
             if step.layer == "silver":
@@ -104,6 +112,14 @@ class SparkEngine:
             version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
             newest = newest_table(self.lake, contract)
             return self._result(newest, version, self._counted(total=self._total(newest, version)), {})
+
+    def _nothing(self, contract: Contract, layer: str) -> StepResult:
+        """The layer's tables, made without rows where there are none: nothing of a snapshot was ever delivered."""
+        specs = tables_of_layer(self.lake, contract, layer)
+        for spec in specs:
+            self.delta.ensure(spec)
+        version = self.delta.existing(specs[-1])
+        return self._result(specs[-1], version, self._counted(total=self._total(specs[-1], version)), {})
 
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""

@@ -70,6 +70,8 @@ def dropped_files(folder: UPath, file_format: str) -> tuple[list[DroppedFile], l
 
 
 def _files(folder: Path) -> Iterator[tuple[DroppedFile, str | None]]:
+    if folder.exists() and not folder.is_dir():
+        raise LandingError(f"{folder} is a file, and has to be a folder to drop files into; move it away and run again")
     folders = [folder] if folder.is_dir() else []
     while folders:
         for entry in os.scandir(folders.pop()):

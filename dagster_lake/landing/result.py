@@ -38,7 +38,9 @@ class Landed:
     """One landed partition as it now stands.
 
     ``rows``, ``bytes`` and ``files`` count all its attempts; ``attempt`` is the newest one's number. ``changed`` says
-    whether this landing added anything or closed an open hour.
+    whether this landing added anything or closed an open hour. ``partition`` is empty when nothing of a snapshot was
+    ever delivered. ``notes`` are what the data set's owner should know: files that are waited for, or taken in a way
+    that one may not expect.
     """
 
     partition: str
@@ -49,9 +51,17 @@ class Landed:
     changed: bool
     complete: bool
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, manifest: Manifest, *, changed: bool, skipped: tuple[Skipped, ...] = ()) -> "Landed":
+    def nothing(cls, skipped: tuple[Skipped, ...], notes: tuple[str, ...]) -> "Landed":
+        """The result of a first landing that finds nothing to land."""
+        return cls("", 0, 0, 0, 0, changed=False, complete=False, skipped=skipped, notes=notes)
+
+    @classmethod
+    def of(
+        cls, manifest: Manifest, *, changed: bool, skipped: tuple[Skipped, ...] = (), notes: tuple[str, ...] = ()
+    ) -> "Landed":
         """The result that ``manifest`` stands for."""
         return cls(
             partition=manifest.partition,
@@ -62,4 +72,5 @@ class Landed:
             changed=changed,
             complete=manifest.complete,
             skipped=skipped,
+            notes=notes,
         )

@@ -19,7 +19,7 @@ from dagster_lake.contract import Contract, FileSource
 from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked, remove_old_blobs, until_published
 from dagster_lake.landing.dropped import ENDINGS, DroppedFile, Stamp, dropped_files, read_steadily, safe_name
 from dagster_lake.landing.line_count import LineCounter
-from dagster_lake.landing.result import Landed, LandingError
+from dagster_lake.landing.result import Landed, LandingError, Skipped
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.manifest import (
     Attempt,
@@ -64,7 +64,8 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> L
 
     The snapshot's key is the newest modification time among its files, or the present where that is not later than
     the previous snapshot's. ``refresh`` lands a new one even of the same content. Files that the format does not take
-    are reported as skipped. Raises LandingError when there is nothing to land or a file keeps changing.
+    are reported as skipped. Without any file nothing is landed, and a note says so. Raises LandingError when a file
+    keeps changing.
     """
     if not isinstance(contract.source, FileSource):
         raise LandingError(f"{contract.name}: arrives by hour from a {contract.source.kind}; land its hours instead")
@@ -76,9 +77,9 @@ def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool) -> 
     with locked(raw, f"{contract.name}, snapshot"):
         files, skipped_files = dropped_files(lake.landing(contract.name), source.format)
         skipped = tuple(skipped_files)
-        if not files:
-            raise LandingError(_nothing_to_land(contract, source, lake, len(skipped)))
         previous = _newest(raw)
+        if not files:
+            return _nothing_to_land(contract, source, lake, previous, skipped)
         if previous and not refresh and _inventory(files) == previous.source_state:
             return Landed.of(previous, changed=False, skipped=skipped)
         _remove_leftovers(raw, previous)
@@ -115,10 +116,18 @@ def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool) -> 
         return Landed.of(landed, changed=True, skipped=skipped)
 
 
-def _nothing_to_land(contract: Contract, source: FileSource, lake: Lake, skipped: int) -> str:
+def _nothing_to_land(
+    contract: Contract, source: FileSource, lake: Lake, previous: Manifest | None, skipped: tuple[Skipped, ...]
+) -> Landed:
+    """No failure: a partner who is late must not stop what others delivered. What landed before stays in force."""
     patterns = ", ".join(f"*{ending}" for ending in ENDINGS[source.format])
-    others = f" ({skipped} other files are there)" if skipped else ""
-    return f"{contract.name}, snapshot: no file to land{others}; drop {patterns} into {lake.landing(contract.name)}"
+    others = f" ({len(skipped)} other files are there)" if skipped else ""
+    found = f"no file to land{others}; drop {patterns} into {lake.landing(contract.name)}"
+    if previous is None:
+        return Landed.nothing(skipped, (f"{found}. Nothing was ever delivered, so its tables are empty",))
+    return Landed.of(
+        previous, changed=False, skipped=skipped, notes=(f"{found}. Snapshot {previous.partition} stays in force",)
+    )
 
 
 def _inventory_line(source: str, stamp: Stamp) -> bytes:

@@ -230,7 +230,7 @@ def replace_partitions(
     if column is None:
         raise ValueError(f"{spec.name} is not partitioned")
     if not partitions:
-        return _ensure(spec)
+        return ensure(spec)
     predicate = f"{_identifier(column)} IN ({', '.join(_literal(p) for p in sorted(partitions))})"
 
     def write(base: Pinned) -> None:
@@ -239,6 +239,14 @@ def replace_partitions(
         write_deltalake(base.table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
 
     return _attempt(spec, write)
+
+
+def ensure(spec: TableSpec) -> Pinned:
+    """The table as it stands, created without rows or widened to the schema of ``spec`` when need be."""
+    with reaching(spec.uri):
+        found = _ensure(spec)
+    _hold(found)
+    return found
 
 
 def append(

@@ -79,6 +79,15 @@ def has_newest(contract: Contract) -> bool:
     return silver_name(contract) != contract.name
 
 
+def tables_of_layer(lake: Lake, contract: Contract, layer: str) -> list[TableSpec]:
+    """The tables that a step of ``bronze``, ``silver`` or ``newest`` writes; the last one is the layer's own."""
+    if layer == "bronze":
+        return [bronze_table(lake, contract)]
+    if layer == "newest":
+        return [newest_table(lake, contract)]
+    return [quarantine_table(lake, contract), silver_table(lake, contract)]
+
+
 def _in_clear(contract: Contract) -> frozenset[str]:
     """Columns that may hold PII in clear before silver; a rescued line may hold any field."""
     if not contract.sensitive:

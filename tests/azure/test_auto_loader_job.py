@@ -73,9 +73,10 @@ def test_the_job_lands_and_the_asset_tells_what_it_landed_as_after_a_copy(
     assert len(partitions(fake.lake, VIPS)) == 1
 
 
-def test_nothing_to_land_is_said_with_what_to_look_at(fake: LandingJobs) -> None:
-    with pytest.raises(LandingError, match=r"vip_users: nothing landed: .*landing volume"):
-        materialised()
+def test_a_drop_folder_that_nothing_ever_came_to_is_said_and_fails_nothing(fake: LandingJobs) -> None:
+    found = materialised()
+    assert found["dagster/partition_row_count"] == 0
+    assert "Auto Loader has found no file in" in found["notes"]
 
 
 def test_a_job_that_fails_fails_the_asset(fake: LandingJobs) -> None:

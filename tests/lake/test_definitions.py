@@ -257,6 +257,7 @@ def test_the_assets_that_the_sensor_asks_for_make_the_table(lake: TestLake) -> N
 
 
 def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> None:
+    write(lake.root / "landing" / "users", "no folder")
     with dg.DagsterInstance.ephemeral() as instance:
         job = defs.resolve_job_def("snapshots")
         result = job.execute_in_process(
@@ -274,7 +275,7 @@ def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> 
     text = (lake.root / "notices" / f"{result.run_id}.md").read_text()
     assert f"# Run {result.run_id[:8]} of snapshots failed" in text
     assert "### raw__users" in text
-    assert "users, snapshot: no file to land; drop *.jsonl, *.ndjson, *.json into" in text
+    assert "landing/users is a file, and has to be a folder to drop files into" in text
     assert "whom to tell: data-alerts" in text
     assert "dagster asset materialize -m dagster_lake.definitions --select 'key:\"raw/users\"'\n" in text
     assert "Traceback" not in text

@@ -3,6 +3,7 @@
 # ruff: noqa: F811  # world is an imported fixture
 
 import os
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,12 +127,15 @@ def test_what_is_not_taken_is_reported_and_what_is_being_written_is_not_seen(
     assert copies(world) == {"users.jsonl": b"x"}
 
 
-def test_an_empty_landing_folder_is_an_error_that_says_where_to_drop_files(world: World) -> None:
-    with pytest.raises(LandingError, match=r"users, snapshot: no file to land; drop \*\.jsonl.* into .*landing/users"):
-        land_snapshot(USERS, world.lake)
+def test_an_empty_landing_folder_lands_nothing_and_says_where_to_drop_files(world: World) -> None:
+    landed = land_snapshot(USERS, world.lake)
+    assert (landed.partition, landed.changed, landed.rows) == ("", False, 0)
+    assert re.search(r"no file to land; drop \*\.jsonl.* into .*landing/users", landed.notes[0])
     world.drop(PRODUCTS, "products.csv", "x")
-    with pytest.raises(LandingError, match=r"no file to land \(1 other files are there\); drop \*\.json into"):
-        land_snapshot(PRODUCTS, world.lake)
+    assert re.search(
+        r"no file to land \(1 other files are there\); drop \*\.json", land_snapshot(PRODUCTS, world.lake).notes[0]
+    )
+    assert partitions(world.lake, USERS) == []
     with pytest.raises(LandingError, match="clicks: arrives by hour"):
         land_snapshot(CLICKS, world.lake)
 
