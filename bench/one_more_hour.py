@@ -210,15 +210,18 @@ def busy_world(lake: LakeResource, hours: HourRange, events: int) -> World:
 def generate(lake: LakeResource, hours: HourRange, from_world: World) -> None:
     """Puts the hours' rows and events into the database and the event hubs."""
     from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+    from dagster_lake.resources.sources import open_shop
     from dagster_lake.resources.world import dirt_of
     from generators.database import table_batches
     from generators.events import hub_batches
 
     dirt, hub = dirt_of(lake.settings), lake.sources.event_hub
+    shop = open_shop(lake.settings, lake.lake)
     assert isinstance(hub, EmbeddedEventHub)
+    assert shop is not None
     for hour in hours:
         tables = ("orders", "order_items")
-        lake.sources.database.upsert({table: table_batches(from_world, table, hour, dirt) for table in tables})
+        shop.upsert({table: table_batches(from_world, table, hour, dirt) for table in tables})
         for name in ("pageviews", "stars"):
             hub.append(name, f"generated {hour_key(hour)}", hub_batches(from_world, name, hour, dirt))
 

@@ -1,4 +1,4 @@
-"""`python -m generators`: write a data set of any size to a file, or send events live."""
+"""`python -m generators`: write a data set of any size to a file, send events live, or fill a database."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
+from generators.cli_database import HELP as _DATABASE_HELP
+from generators.cli_database import database
 from generators.cli_stream import HELP as _STREAM_HELP
 from generators.cli_stream import stream
 from generators.dials import Dirt
@@ -18,7 +20,7 @@ from generators.export import Format, export
 from generators.world import World
 
 _HELP = """
-Make data for the lake: rows of a data set in a file, or events sent to an event hub as they happen.
+Make data for the lake: rows of a data set in a file, events sent to an event hub as they happen, or a database's rows.
 
 **Examples**
 
@@ -33,6 +35,10 @@ A million orders as Parquet, with order_items.parquet beside it:
 A thousand pageviews a second for ten minutes (more: `python -m generators stream --help`):
 
 `python -m generators stream pageviews --rate 1000/s --for 10m`
+
+A day of orders in a database (more: `python -m generators database --help`):
+
+`python -m generators database --url sqlite:///shop.db --hours 24`
 """
 
 _EXAMPLES = """
@@ -71,6 +77,7 @@ app = typer.Typer(
     cls=_WritingByDefault, help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
 )
 app.command(help=_STREAM_HELP)(stream)
+app.command(help=_DATABASE_HELP)(database)
 
 
 class DataSetName(StrEnum):

@@ -1,4 +1,4 @@
-"""Where a live stream goes. Alone in this package it knows the lake, and only when a stream is started."""
+"""Where a live stream goes. With ``shop_target`` alone in this package it knows the lake, and only when it is used."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,14 +40,14 @@ def open_target(hub: str, hub_folder: Path | None, namespace: str | None) -> Ite
 
     if hub_folder is not None and namespace is not None:
         raise TargetError("--hub-folder and --namespace are both given; keep one of them")
-    with _telling():
+    with telling():
         settings = Settings()
         if namespace is not None:
             settings = settings.model_copy(update={"event_hubs": namespace, "event_hubs_connection": None})
         opened, place = _opened(settings, hub_folder)
 
     def send(batch: pa.RecordBatch) -> None:
-        with _telling():
+        with telling():
             opened.send(hub, [batch])
 
     try:
@@ -71,7 +71,7 @@ def _opened(settings: "Settings", hub_folder: Path | None) -> "tuple[EventHub, o
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def telling() -> Iterator[None]:
     """Turns the lake's own errors into TargetError."""
     try:
         yield

@@ -67,7 +67,6 @@ def _landing(resource: "LakeResource", wanted: "Plan", every: float | None, endi
     landing = SparkLanding(
         resource.lake,
         wanted.contracts.values(),
-        resource.sources.database,
         spark_session(resource.settings),
         read_event_hubs(resource.settings),
         every,

@@ -16,7 +16,6 @@ from dagster_lake.engines.delta_jars import SPARK
 from dagster_lake.landing.given_events import GivenEvents, land_events
 from dagster_lake.landing.result import LandingError, Sources
 from dagster_lake.live.landing import LiveLanding, Pass
-from dagster_lake.resources.database import Database
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -111,16 +110,15 @@ class SparkLanding:
         self,
         lake: Lake,
         contracts: Iterable[Contract],
-        database: Database,
         spark: "SparkSession",
         read: Reader,
         every: float | None,
     ) -> None:
-        self.lake, self.database, self.spark, self.read, self.every = lake, database, spark, read, every
+        self.lake, self.spark, self.read, self.every = lake, spark, read, every
         # What the queries have landed need not be read again: all that is left to say of a hub is how far they are.
         self._settled: dict[str, datetime] = {}
         hub = GivenEvents(EVENT_SCHEMA.empty_table(), self._settled)
-        self._live = LiveLanding(lake, contracts, Sources(hub, database))
+        self._live = LiveLanding(lake, contracts, Sources(hub))
         self._queries: dict[str, StreamingQuery] = {}
 
     @property
@@ -165,7 +163,7 @@ class SparkLanding:
 
     def _start(self, contract: Contract, **trigger: Any) -> "StreamingQuery":
         def land(batch: "DataFrame", batch_id: int) -> None:
-            land_events(contract, self.lake, batch.toArrow().cast(EVENT_SCHEMA), self.database)
+            land_events(contract, self.lake, batch.toArrow().cast(EVENT_SCHEMA))
 
         found = self.read(self.spark, contract, self.first[contract.name]).selectExpr(*_COLUMNS)
         return (

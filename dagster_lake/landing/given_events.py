@@ -12,7 +12,6 @@ from dagster_lake.contract import Contract
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.result import Landed, Sources
-from dagster_lake.resources.database import Database
 from dagster_lake.resources.event_hub import Position
 from dagster_lake.storage.paths import Lake
 
@@ -20,7 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = HOUR // timedelta(microseconds=1)
 
 
-def land_events(contract: Contract, lake: Lake, events: pa.Table, database: Database) -> list[Landed]:
+def land_events(contract: Contract, lake: Lake, events: pa.Table) -> list[Landed]:
     """Adds events (columns of ``EVENT_SCHEMA``) to the lake hours of their arrival; gives one result an hour.
 
     Each partition's events must be in sequence order and follow those that were given before. Given again, they are
@@ -33,7 +32,7 @@ def land_events(contract: Contract, lake: Lake, events: pa.Table, database: Data
     for hour in np.unique(hours).tolist():
         given = GivenEvents(events.filter(pa.array(hours == hour)))
         start = _EPOCH + hour * HOUR
-        landed += land_hours(contract, lake, HourRange(start, start), Sources(given, database), refresh=True)
+        landed += land_hours(contract, lake, HourRange(start, start), Sources(given), refresh=True)
     return landed
 
 

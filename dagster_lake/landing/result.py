@@ -1,6 +1,8 @@
 """What a landing needs and what it gives back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dagster_lake.resources.event_hub import EventHub
@@ -14,12 +16,33 @@ class LandingError(Exception):
     """Data that cannot be landed: the message names the data set, the partition and the remedy."""
 
 
-@dataclass(frozen=True)
 class Sources:
-    """The source systems that hourly data sets are landed from."""
+    """The source systems that hourly data sets are landed from. Each is only read."""
 
-    event_hub: EventHub
-    database: "Database"
+    def __init__(self, event_hub: EventHub | None = None, database: "Database | None" = None) -> None:
+        self._open_event_hub: Callable[[], EventHub | None] = lambda: event_hub
+        self._open_database: Callable[[], Database | None] = lambda: database
+
+    @classmethod
+    def when_needed(cls, open_event_hub: Callable[[], EventHub], open_database: Callable[[], "Database"]) -> "Sources":
+        """Sources that are opened when they are first asked for, so that one of them can be away."""
+        sources = cls.__new__(cls)
+        sources._open_event_hub, sources._open_database = open_event_hub, open_database
+        return sources
+
+    @cached_property
+    def event_hub(self) -> EventHub:
+        """The event hub; raises EventHubError where it cannot be opened."""
+        hub = self._open_event_hub()
+        assert hub is not None, "these sources have no event hub"
+        return hub
+
+    @cached_property
+    def database(self) -> "Database":
+        """The database; raises DatabaseError for an address that no reader knows."""
+        database = self._open_database()
+        assert database is not None, "these sources have no database"
+        return database
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from upath import UPath
 
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, FileSource
 from dagster_lake.landing.hubs import captured_hub
+from dagster_lake.resources.sources import database_url
 from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AdlsPath
 from dagster_lake.storage.paths import LAYERS, Lake, local_path
@@ -68,7 +69,7 @@ class Names:
             case EventHubSource(hub=hub):
                 return self._hub(contract, hub)
             case DatabaseSource(table=table):
-                return _database_table(self.settings.database_url, self.lake, table)
+                return _database_table(database_url(self.settings, self.lake), table)
 
     def landed_by(self, key: dg.AssetKey) -> DatasetName | None:
         """The source that the asset lands, if it is raw of a data set."""
@@ -113,10 +114,10 @@ def _hubs_namespace(settings: Settings) -> str | None:
     return endpoint.removeprefix("Endpoint=").removeprefix("sb://").strip("/") or None
 
 
-def _database_table(url: str | None, lake: Lake, table: str) -> DatasetName:
+def _database_table(url: str, table: str) -> DatasetName:
     from sqlalchemy import make_url
 
-    address = make_url(url or f"sqlite:///{lake.sources / 'shop.db'}")
+    address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return DatasetName("sqlite", f"{UPath(address.database or '').absolute()}/{table}")
     whole = table if "." in table else f"public.{table}"

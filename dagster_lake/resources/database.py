@@ -1,6 +1,7 @@
-"""The SQL source: SQLAlchemy for addresses and DDL, ADBC (Arrow in, Arrow out) for volume."""
+"""The SQL source, which is only read: SQLAlchemy knows its tables, ADBC (Arrow out) reads the volume."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -8,55 +9,23 @@ import pyarrow as pa
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from dagster_lake.commit import commit
-from dagster_lake.resources.database_dialect import Dialect, Fingerprint, Query
-from dagster_lake.resources.database_tables import METADATA
+from dagster_lake.resources.database_dialect import DatabaseError, Dialect, Fingerprint, Query
 
-
-class DatabaseError(Exception):
-    """The database cannot do what was asked; the message names the table and the remedy."""
+__all__ = ["Database", "DatabaseError", "teaching"]
 
 
 class Database:
     """One database, by SQLAlchemy URL: ``sqlite:///path`` or ``postgresql://user@host/name``.
 
-    Raises DatabaseError for any other system.
+    It is opened when something is asked of it, and then only to read: a role that may SELECT is enough. Raises
+    DatabaseError for any other system.
     """
 
     def __init__(self, url: str | URL) -> None:
         self.url = make_url(url)
         self.dialect = _dialect(self.url)
         self._found: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
-
-    def create_tables(self) -> None:
-        """Creates the shop's tables where they are absent."""
-        with self._engine() as engine, commit("database.create_tables"):
-            if engine.dialect.name == "sqlite":
-                with engine.connect() as connection:  # so that a long read does not hold up writers
-                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            with engine.begin() as connection:  # IF NOT EXISTS, since another process may be at it too
-                for table in METADATA.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-
-    def upsert(self, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
-        """Writes rows of the shop's tables by primary key, all tables in one transaction, parents first.
-
-        The same rows again change nothing: an existing row is replaced only by one with a newer or equal
-        ``updated_at``. Raises DatabaseError for an unknown table, a missing column or a broken constraint; then
-        nothing is written.
-        """
-        unknown = sorted(set(tables) - set(METADATA.tables))
-        if unknown:
-            raise DatabaseError(f"no table {', '.join(unknown)}; the shop has {', '.join(METADATA.tables)}")
-        with commit(f"database.{'+'.join(sorted(tables))}"), self.dialect.transaction() as cursor:
-            for table in METADATA.sorted_tables:
-                if table.name in tables:
-                    with _teaching(table.name):
-                        self.dialect.upsert(table, _checked(table, tables[table.name]), cursor)
 
     def read(
         self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
@@ -73,11 +42,11 @@ class Database:
     ) -> Fingerprint:
         """Count and checksum of what ``read`` would give: it changes when a row comes, goes or changes."""
         query = self._query(table, columns, updated_at, start, end)
-        with _teaching(table):
+        with teaching(table):
             return self.dialect.fingerprint(query)
 
     def _read(self, query: Query) -> Iterator[pa.RecordBatch]:
-        with _teaching(query.table):
+        with teaching(query.table):
             yield from self.dialect.read(query)
 
     def _query(self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime) -> Query:
@@ -94,7 +63,7 @@ class Database:
     def _table(self, table: str) -> tuple[frozenset[str], tuple[str, ...]]:
         """The table's columns and its primary key, asked once."""
         if table not in self._found:
-            with _teaching(table), self._engine() as engine:
+            with teaching(table), self._engine() as engine:
                 inspector = sqlalchemy.inspect(engine)
                 names = inspector.get_table_names() + inspector.get_view_names()
                 if table not in names:
@@ -110,8 +79,7 @@ class Database:
 
     @contextmanager
     def _engine(self) -> Iterator[sqlalchemy.Engine]:
-        url = self.url.set(drivername="postgresql+psycopg") if self.url.drivername == "postgresql" else self.url
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        engine = self.dialect.engine(self.url)
         try:
             yield engine
         finally:
@@ -133,23 +101,13 @@ def _dialect(url: URL) -> Dialect:
     raise DatabaseError(f"{url.get_backend_name()!r} is not supported; use a sqlite:/// or postgresql:// URL")
 
 
-def _checked(table: sqlalchemy.Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches with the table's columns, in its order."""
-    names = [column.name for column in table.columns]
-    for batch in batches:
-        missing = [name for name in names if name not in batch.schema.names]
-        if missing:
-            raise DatabaseError(f"{table.name}: the rows lack {', '.join(missing)}; give {', '.join(names)}")
-        yield batch.select(names)
-
-
 @contextmanager
-def _teaching(table: str) -> Iterator[None]:
+def teaching(table: str) -> Iterator[None]:
     """Turns a driver's or Arrow's error into one that names the table."""
     from adbc_driver_manager import Error as AdbcError
 
     try:
         yield
-    except (AdbcError, SQLAlchemyError, pa.ArrowInvalid) as error:
+    except (AdbcError, SQLAlchemyError, sqlite3.Error, pa.ArrowInvalid) as error:
         remedy = "check the database's address, the contract's types and the keys that rows refer to"
         raise DatabaseError(f"table {table}: {str(error).strip()}; {remedy}") from error

@@ -3,10 +3,15 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import sqlalchemy
+from sqlalchemy.engine import URL
+
+
+class DatabaseError(Exception):
+    """The database cannot do what was asked; the message names the table and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,10 @@ class Query:
 
 
 class Dialect(Protocol):
-    """What differs between database systems. Each call uses a connection of its own."""
+    """What differs between database systems. Each call uses a connection of its own, which can only read."""
 
-    def upsert(self, table: sqlalchemy.Table, batches: Iterator[pa.RecordBatch], cursor: Any) -> None:
-        """Writes rows by primary key; an existing row yields only to one at least as new."""
-        ...
-
-    def transaction(self) -> Any:
-        """A context manager giving an ADBC cursor; commits at its end, rolls back on an error."""
+    def engine(self, url: URL) -> sqlalchemy.Engine:
+        """SQLAlchemy's way to the same database, read-only too; it answers what tables there are."""
         ...
 
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
@@ -65,14 +66,3 @@ def quoted(identifier: str) -> str:
 def listed(identifiers: Iterable[str]) -> str:
     """``identifiers`` as a SQL list."""
     return ", ".join(quoted(name) for name in identifiers)
-
-
-def newer_wins(table: sqlalchemy.Table) -> str:
-    """The end of an INSERT: an existing row yields only to one with a newer or equal ``updated_at``."""
-    keys = [column.name for column in table.primary_key]
-    others = [column.name for column in table.columns if column.name not in keys]
-    replaced = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-    return (
-        f"ON CONFLICT ({listed(keys)}) DO UPDATE SET {replaced} "
-        f"WHERE excluded.updated_at >= {quoted(table.name)}.updated_at"
-    )

@@ -1,4 +1,4 @@
-"""PostgreSQL through ADBC: COPY in both directions."""
+"""PostgreSQL through ADBC, which streams rows by COPY."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy
 from adbc_driver_postgresql import dbapi
+from sqlalchemy.engine import URL
 
-from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, newer_wins, quoted
+from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, quoted
 
 
 class PostgresDialect:
@@ -17,36 +18,26 @@ class PostgresDialect:
     def __init__(self, address: str) -> None:
         self.address = address
 
+    def engine(self, url: URL) -> sqlalchemy.Engine:
+        """SQLAlchemy's way to the same database, for its catalogue."""
+        return sqlalchemy.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            poolclass=sqlalchemy.NullPool,
+            execution_options={"postgresql_readonly": True},
+        )
+
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """An ADBC cursor in a transaction; times are shown and parsed in UTC."""
+    def _transaction(self) -> Iterator[Any]:
+        """An ADBC cursor in a transaction that can only read; times are shown and parsed in UTC."""
         with dbapi.connect(self.address) as connection, connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
             cursor.execute("SET TIME ZONE 'UTC'")
             yield cursor
-            connection.commit()
-
-    def upsert(self, table: sqlalchemy.Table, batches: Iterator[pa.RecordBatch], cursor: Any) -> None:
-        """Writes rows by way of a temporary table; an existing row yields only to one at least as new."""
-        first = next(batches, None)
-        if first is None:
-            return
-        columns = listed(column.name for column in table.columns)
-        keys = listed(column.name for column in table.primary_key)
-        staging = f"staging_{table.name}"
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE {quoted(staging)} (LIKE {quoted(table.name)} INCLUDING DEFAULTS) ON COMMIT DROP"
-        )
-        cursor.adbc_ingest(staging, _reader(first, batches), mode="append", temporary=True)
-        # One statement may not touch a row twice, so the newest (then the last) row of each key is chosen first.
-        cursor.execute(
-            f"INSERT INTO {quoted(table.name)} ({columns}) SELECT DISTINCT ON ({keys}) {columns} "
-            f"FROM {quoted(staging)} ORDER BY {keys}, updated_at DESC, ctid DESC {newer_wins(table)}"
-        )
 
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, in batches of exactly ``query.columns``."""
         values = ", ".join(_readable(field) for field in query.columns)
-        with self.transaction() as cursor:
+        with self._transaction() as cursor:
             _set_range(cursor, query)
             cursor.execute(f"SELECT {values} FROM {quoted(query.table)} {_where(query)} ORDER BY {query.order_by}")
             for batch in cursor.fetch_record_batch():
@@ -56,7 +47,7 @@ class PostgresDialect:
     def fingerprint(self, query: Query) -> Fingerprint:
         """Count and checksum of the rows, computed by the server."""
         row = f"ROW({listed(query.columns.names)})::text"
-        with self.transaction() as cursor:
+        with self._transaction() as cursor:
             _set_range(cursor, query)
             cursor.execute(
                 f"SELECT count(*), coalesce(sum(hashtextextended({row}, 0)), 0)::text "
@@ -97,11 +88,3 @@ def _typed(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
             raise pa.ArrowInvalid(f"column {field.name} cannot be read as {field.type}: {error}") from None
 
     return pa.RecordBatch.from_arrays([typed(batch.column(i), f) for i, f in enumerate(columns)], schema=columns)
-
-
-def _reader(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from (batch.cast(first.schema) for batch in others)
-
-    return pa.RecordBatchReader.from_batches(first.schema, batches())

@@ -5,6 +5,7 @@ SQLite has no column types, so its driver guesses one from the first rows and fa
 """
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,42 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy
 from adbc_driver_sqlite import dbapi
+from sqlalchemy.engine import URL
 
-from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, newer_wins, quoted
+from dagster_lake.resources.database_dialect import DatabaseError, Fingerprint, Query, listed, quoted
 
 BATCH_ROWS = 65_536
 _NULL = "\x00"  # A first batch of only nulls would make the driver guess integers, so nulls travel as this text.
 
 
 class SqliteDialect:
-    """One SQLite file, created when absent."""
+    """One SQLite file, opened so that nothing can be written to it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """An ADBC cursor in a transaction with foreign keys enforced."""
-        with self._cursor() as cursor:
-            cursor.execute("PRAGMA foreign_keys = ON")
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
-
-    def upsert(self, table: sqlalchemy.Table, batches: Iterator[pa.RecordBatch], cursor: Any) -> None:
-        """Writes rows by primary key; an existing row yields only to one at least as new."""
-        columns = [column.name for column in table.columns]
-        sql = (
-            f"INSERT INTO {quoted(table.name)} ({listed(columns)}) VALUES ({', '.join('?' * len(columns))}) "
-            f"{newer_wins(table)}"
-        )
-        for batch in batches:
-            if len(batch):
-                cursor.executemany(sql, _storable(batch))
 
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, in batches of exactly ``query.columns``."""
@@ -67,18 +45,42 @@ class SqliteDialect:
 
     def fingerprint(self, query: Query) -> Fingerprint:
         """Count and checksum of the rows, by an aggregate that SQLite calls."""
-        with closing(sqlite3.connect(self.file, timeout=60)) as connection:
+        with closing(sqlite3.connect(read_only_uri(self.file), uri=True, timeout=60)) as connection:
             connection.create_aggregate("checksum", -1, _Checksum)  # type: ignore[arg-type]  # typed for one argument
             sql = f"SELECT count(*), checksum({listed(query.columns.names)}) FROM {quoted(query.table)} {_where(query)}"
             rows, checksum = connection.execute(sql, _range(query)).fetchone()
         return Fingerprint(rows, checksum)
 
+    def engine(self, url: URL) -> sqlalchemy.Engine:
+        """SQLAlchemy's way to the same file, for its catalogue."""
+        return sqlalchemy.create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(read_only_uri(self.file), uri=True, timeout=60),
+            poolclass=sqlalchemy.NullPool,
+        )
+
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
-        Path(self.file).parent.mkdir(parents=True, exist_ok=True)
-        with dbapi.connect(self.file, autocommit=True) as connection, connection.cursor() as cursor:
+        with dbapi.connect(read_only_uri(self.file), autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute("PRAGMA busy_timeout = 60000")
             yield cursor
+
+
+def read_only_uri(file: str) -> str:
+    """The address that opens ``file`` for reading only, in step with whoever is writing it.
+
+    A reader of a file in WAL mode shares two files beside it with the writers. Where those cannot be made, nobody can
+    be writing: the file is read as it is. Raises DatabaseError when there is no such file.
+    """
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise DatabaseError(
+            f"there is no SQLite database {file}; correct LAKE_DATABASE_URL, or fill the lake's own by materialising "
+            "sources/orders and sources/order_items"
+        )
+    beside = path.with_name(f"{path.name}-shm")
+    shared = beside.exists() or os.access(path.parent, os.W_OK)
+    return f"{path.as_uri()}?mode=ro" if shared else f"{path.as_uri()}?mode=ro&immutable=1"
 
 
 class _Checksum:
@@ -93,20 +95,6 @@ class _Checksum:
 
     def finalize(self) -> str:
         return f"{self.sum:016x}"
-
-
-def _storable(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch as SQLite takes it: times as UTC text with microseconds, decimals as text.
-
-    A NUMERIC column turns the text into the nearest double; Arrow's own cast to double is often one bit off.
-    """
-
-    def stored(array: pa.Array) -> pa.Array:
-        if pa.types.is_timestamp(array.type):
-            return array.cast(pa.timestamp("us", "UTC")).cast(pa.string())
-        return array.cast(pa.string()) if pa.types.is_decimal(array.type) else array
-
-    return pa.RecordBatch.from_arrays([stored(column) for column in batch.columns], names=batch.schema.names)
 
 
 def _as_text(field: pa.Field) -> str:

@@ -1,20 +1,30 @@
 """The source systems that the settings name; by default the embedded ones, on this machine."""
 
+from functools import partial
+
 from dagster_lake.landing.result import Sources
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import EventHub
+from dagster_lake.resources.shop_database import ShopDatabase
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
 
 def open_sources(settings: Settings, lake: Lake) -> Sources:
-    """The event hub and the database, the embedded ones created when absent."""
-    folder = lake.sources
-    folder.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database_url or f"sqlite:///{folder / 'shop.db'}")
-    database.create_tables()
-    return Sources(open_event_hub(settings, lake), database)
+    """The event hub and the database, each opened when it is first needed: one that is away stops the other's data
+    sets not."""
+    return Sources.when_needed(partial(open_event_hub, settings, lake), lambda: Database(database_url(settings, lake)))
+
+
+def open_shop(settings: Settings, lake: Lake) -> ShopDatabase | None:
+    """The embedded database, for the generators to fill; None where the settings name somebody else's database."""
+    return None if settings.database_url else ShopDatabase(database_url(settings, lake))
+
+
+def database_url(settings: Settings, lake: Lake) -> str:
+    """The SQL source's address; by default the embedded one's."""
+    return settings.database_url or f"sqlite:///{lake.sources / 'shop.db'}"
 
 
 def open_event_hub(settings: Settings, lake: Lake) -> EventHub:

@@ -21,6 +21,7 @@ from dagster_lake.landing.result import Sources
 from dagster_lake.landing.snapshot import land_snapshot
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.shop_database import ShopDatabase
 from dagster_lake.storage import blobs
 from dagster_lake.storage.azure_errors import StorageError
 from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, etag_of, list_blobs, put_blob, upload_blob
@@ -46,7 +47,7 @@ def world(azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A lake in a container of its own, with sources on this machine."""
     settings = adls_settings(azurite, azurite.new_container(), sources=tmp_path)
     database = Database(f"sqlite:///{tmp_path}/shop.sqlite")
-    database.create_tables()
+    ShopDatabase(database.url).create_tables()
     world = World(Lake.of(settings), Sources(EmbeddedEventHub(tmp_path / "event_hub"), database))
     monkeypatch.setattr(clock, "utc_now", lambda: world.now)
     return world

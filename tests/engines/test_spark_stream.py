@@ -75,7 +75,7 @@ class SparkWorld:
     def landing(self, every: float | None = None) -> SparkLanding:
         """A process that lands."""
         world = self.world
-        return SparkLanding(world.lake, EVENTS.values(), world.sources.database, self.spark, self._read, every)
+        return SparkLanding(world.lake, EVENTS.values(), self.spark, self._read, every)
 
     def raw(self, name: str) -> list[dict[str, Any]]:
         """Every event in raw of a data set, in order."""

@@ -15,6 +15,7 @@ from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import Landed, Sources, land_hours, manifests
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.shop_database import ShopDatabase
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 
@@ -80,7 +81,7 @@ class World:
             "order_value": pa.array([Decimal(value) for _, _, value in rows], pa.decimal128(12, 2)),
             "updated_at": pa.array([at(seconds) for _, seconds, _ in rows], stamp),
         }
-        self.sources.database.upsert({"orders": [pa.RecordBatch.from_pydict(columns)]})
+        ShopDatabase(self.sources.database.url).upsert({"orders": [pa.RecordBatch.from_pydict(columns)]})
 
     def land(self, contract: Contract, hour: str = "2026-01-05T12", *, refresh: bool = False) -> Landed:
         (landed,) = land_hours(contract, self.lake, HourRange.of(hour), self.sources, refresh=refresh)
@@ -121,7 +122,7 @@ def new_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     lake = Lake.at(str(folder))
     database = Database(f"sqlite:///{folder}/sources/shop.sqlite")
     (folder / "sources").mkdir()
-    database.create_tables()
+    ShopDatabase(database.url).create_tables()
     world = World(lake, Sources(EmbeddedEventHub(folder / "sources" / "event_hub"), database))
     monkeypatch.setattr(clock, "utc_now", lambda: world.now)
     return world

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.resources.database import Database, DatabaseError
+from dagster_lake.resources.shop_database import ShopDatabase
 
 from .crashing import dying_at, points_of
 from .postgres import postgres_server, postgres_url  # noqa: F401  # fixtures
@@ -73,13 +74,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Database:
-    database = Database(url)
-    database.create_tables()
-    return database
+def shop(url: str) -> ShopDatabase:
+    shop = ShopDatabase(url)
+    shop.create_tables()
+    return shop
 
 
-def test_rows_come_back_exactly_and_in_order_of_update(database: Database) -> None:
+@pytest.fixture
+def database(shop: ShopDatabase) -> Database:
+    return Database(shop.url)
+
+
+def test_rows_come_back_exactly_and_in_order_of_update(database: Database, shop: ShopDatabase) -> None:
     rows = [
         order(10, 0.000001),
         order(9007199254740993, 3, "9999999999.99"),
@@ -87,7 +93,7 @@ def test_rows_come_back_exactly_and_in_order_of_update(database: Database) -> No
         order(3, 0.000001, "0.00"),
         order(1, 2, "35.35"),
     ]
-    database.upsert({"orders": [batch(rows)]})
+    shop.upsert({"orders": [batch(rows)]})
     found = database.read("orders", ORDERS, "updated_at", NOON - HOUR, NOON + HOUR)
     assert found.schema == ORDERS
     assert found.read_all().to_pylist() == sorted(rows, key=lambda r: (r["updated_at"], r["order_id"]))
@@ -96,59 +102,59 @@ def test_rows_come_back_exactly_and_in_order_of_update(database: Database) -> No
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.decimals(Decimal("-9999999999.99"), Decimal("9999999999.99"), places=2), max_size=200))
 def test_every_price_comes_back_to_the_cent(tmp_path_factory: pytest.TempPathFactory, values: list[Decimal]) -> None:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'shop.sqlite'}")
-    database.create_tables()
-    database.upsert({"orders": [batch(order(i, 1, str(value)) for i, value in enumerate(values))]})
+    url = f"sqlite:///{tmp_path_factory.mktemp('shop') / 'shop.sqlite'}"
+    database, shop = Database(url), ShopDatabase(url)
+    shop.upsert({"orders": [batch(order(i, 1, str(value)) for i, value in enumerate(values))]})
     assert [row["order_value"] for row in read(database)] == values
 
 
-def test_the_end_of_a_range_belongs_to_it_and_the_start_does_not(database: Database) -> None:
-    database.upsert({"orders": [batch(order(i, seconds) for i, seconds in enumerate((0, 1, 3600, 3600.000001)))]})
+def test_the_end_of_a_range_belongs_to_it_and_the_start_does_not(database: Database, shop: ShopDatabase) -> None:
+    shop.upsert({"orders": [batch(order(i, seconds) for i, seconds in enumerate((0, 1, 3600, 3600.000001)))]})
     assert [row["order_id"] for row in read(database, NOON, NOON + HOUR)] == [1, 2]
 
 
-def test_the_same_rows_again_change_nothing(database: Database) -> None:
+def test_the_same_rows_again_change_nothing(database: Database, shop: ShopDatabase) -> None:
     rows = {"orders": [batch([order(1, 1), order(2, 2)])], "order_items": [batch([item(1, 1), item(1, 2)], ITEMS)]}
-    database.upsert(rows)
+    shop.upsert(rows)
     before = read(database)
-    database.upsert(rows)
+    shop.upsert(rows)
     assert read(database) == before
 
 
-def test_a_row_yields_to_a_newer_one_and_not_to_an_older_one(database: Database) -> None:
-    database.upsert({"orders": [batch([order(1, 5, "5.00")])]})
-    database.upsert({"orders": [batch([order(1, 4, "4.00")])]})
+def test_a_row_yields_to_a_newer_one_and_not_to_an_older_one(database: Database, shop: ShopDatabase) -> None:
+    shop.upsert({"orders": [batch([order(1, 5, "5.00")])]})
+    shop.upsert({"orders": [batch([order(1, 4, "4.00")])]})
     assert read(database) == [order(1, 5, "5.00")]
-    database.upsert({"orders": [batch([order(1, 5, "5.50")])]})
-    database.upsert({"orders": [batch([order(1, 6, "6.00"), order(1, 7, "7.00")])]})
+    shop.upsert({"orders": [batch([order(1, 5, "5.50")])]})
+    shop.upsert({"orders": [batch([order(1, 6, "6.00"), order(1, 7, "7.00")])]})
     assert read(database) == [order(1, 7, "7.00")]
 
 
-def test_items_are_written_after_their_orders_whatever_the_order_given(database: Database) -> None:
-    database.upsert({"order_items": [batch([item(1, 1)], ITEMS)], "orders": [batch([order(1, 1)])]})
+def test_items_are_written_after_their_orders_whatever_the_order_given(database: Database, shop: ShopDatabase) -> None:
+    shop.upsert({"order_items": [batch([item(1, 1)], ITEMS)], "orders": [batch([order(1, 1)])]})
     assert len(read(database)) == 1
 
 
-def test_an_item_without_its_order_is_refused_and_nothing_is_written(database: Database) -> None:
+def test_an_item_without_its_order_is_refused_and_nothing_is_written(database: Database, shop: ShopDatabase) -> None:
     with pytest.raises(DatabaseError, match=r"order_items: .*(?i:foreign key)"):
-        database.upsert({"orders": [batch([order(1, 1)])], "order_items": [batch([item(2, 1)], ITEMS)]})
+        shop.upsert({"orders": [batch([order(1, 1)])], "order_items": [batch([item(2, 1)], ITEMS)]})
     assert read(database) == []
 
 
-def test_a_row_without_a_value_is_refused(database: Database) -> None:
+def test_a_row_without_a_value_is_refused(database: Database, shop: ShopDatabase) -> None:
     with pytest.raises(DatabaseError, match=r"orders: .*(?i:not.null)"):
-        database.upsert({"orders": [batch([{**order(1, 1), "user_id": None}])]})
+        shop.upsert({"orders": [batch([{**order(1, 1), "user_id": None}])]})
 
 
-def test_unknown_tables_and_columns_are_named_with_what_there_is(database: Database) -> None:
+def test_unknown_tables_and_columns_are_named_with_what_there_is(database: Database, shop: ShopDatabase) -> None:
     with pytest.raises(DatabaseError, match=r"no table 'orderz' in .*; it has order_items, orders"):
         database.read("orderz", ORDERS, "updated_at", NOON, NOON + HOUR)
     with pytest.raises(DatabaseError, match=r"table orders has no column vip, changed; it has order_date, .*Correct"):
         database.read("orders", ORDERS.append(pa.field("vip", pa.int64())), "changed", NOON, NOON + HOUR)
     with pytest.raises(DatabaseError, match="no table cats; the shop has"):
-        database.upsert({"cats": []})
+        shop.upsert({"cats": []})
     with pytest.raises(DatabaseError, match="orders: the rows lack updated_at"):
-        database.upsert({"orders": [batch([order(1, 1)]).drop_columns(["updated_at"])]})
+        shop.upsert({"orders": [batch([order(1, 1)]).drop_columns(["updated_at"])]})
 
 
 def test_an_unsupported_address_is_refused() -> None:
@@ -158,10 +164,10 @@ def test_an_unsupported_address_is_refused() -> None:
         Database("sqlite://")
 
 
-def test_a_fingerprint_changes_with_any_row_and_only_then(database: Database) -> None:
+def test_a_fingerprint_changes_with_any_row_and_only_then(database: Database, shop: ShopDatabase) -> None:
     seen = [fingerprint(database)]
     for rows in ([order(1, 1)], [order(2, 2)], [order(2, 2, "1.01")], [order(1, 9999)]):
-        database.upsert({"orders": [batch(rows)]})
+        shop.upsert({"orders": [batch(rows)]})
         seen.append(fingerprint(database))
         assert fingerprint(database) == seen[-1]
     assert len(set(seen)) == len(seen)
@@ -198,29 +204,29 @@ def test_any_table_is_read_with_its_nulls_and_odd_names(database: Database, url:
     assert found.column("f").to_pylist() == [None, True, False]
 
 
-def test_a_value_that_does_not_fit_its_type_is_an_error_that_names_the_column(database: Database) -> None:
-    database.upsert({"orders": [batch([order(1, 1, "1.23")])]})
+def test_a_value_that_does_not_fit_its_type_is_an_error_that_names_the_column(
+    database: Database, shop: ShopDatabase
+) -> None:
+    shop.upsert({"orders": [batch([order(1, 1, "1.23")])]})
     narrow = pa.schema([("order_value", pa.decimal128(12, 1))])
     with pytest.raises(DatabaseError, match="table orders: column order_value cannot be read as decimal"):
         database.read("orders", narrow, "updated_at", NOON, NOON + HOUR).read_all()
 
 
-def test_a_death_at_any_commit_then_the_same_rows_gives_the_same_table(database: Database) -> None:
+def test_a_death_at_any_commit_then_the_same_rows_gives_the_same_table(database: Database, shop: ShopDatabase) -> None:
     rows = {"orders": [batch([order(1, 1)])], "order_items": [batch([item(1, 1)], ITEMS)]}
-    points = points_of(lambda: database.upsert({"orders": [batch([order(9, 1)])], "order_items": []}))
+    points = points_of(lambda: shop.upsert({"orders": [batch([order(9, 1)])], "order_items": []}))
     assert points == ["database.order_items+orders:before", "database.order_items+orders:after"]
     for point in points:
         with dying_at(point):
-            database.upsert(rows)
-        database.upsert(rows)
+            shop.upsert(rows)
+        shop.upsert(rows)
         assert [row["order_id"] for row in read(database)] == [1, 9]
 
 
 def test_a_person_with_sqlite3_sees_readable_values(tmp_path: Path) -> None:
     file = tmp_path / "shop.sqlite"
-    database = Database(f"sqlite:///{file}")
-    database.create_tables()
-    database.upsert({"orders": [batch([order(1, 1.5, "35.35")])]})
+    ShopDatabase(f"sqlite:///{file}").upsert({"orders": [batch([order(1, 1.5, "35.35")])]})
     connection = sqlite3.connect(file)
     (row,) = connection.execute("SELECT *, datetime(updated_at), order_value + 1 FROM orders")
     connection.close()
@@ -230,10 +236,10 @@ def test_a_person_with_sqlite3_sees_readable_values(tmp_path: Path) -> None:
 
 
 def test_writers_do_not_wait_for_a_reader(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'shop.sqlite'}")
-    database.create_tables()
-    database.upsert({"orders": [batch(order(i, 1) for i in range(100_000))]})
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    database, shop = Database(url), ShopDatabase(url)
+    shop.upsert({"orders": [batch(order(i, 1) for i in range(100_000))]})
     reader = database.read("orders", ORDERS, "updated_at", NOON, NOON + HOUR)
     reader.read_next_batch()
-    database.upsert({"orders": [batch([order(1, 2, "2.00")])]})
+    shop.upsert({"orders": [batch([order(1, 2, "2.00")])]})
     assert sum(len(found) for found in reader) == 100_000 - 65_536

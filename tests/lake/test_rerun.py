@@ -14,6 +14,7 @@ import pytest
 from dagster_lake import commit
 from dagster_lake.contract import contracts
 from dagster_lake.engines.scan import scan_sql
+from dagster_lake.resources.sources import open_shop
 from dagster_lake.storage import delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import newest_table, silver_table
@@ -261,7 +262,9 @@ def change_orders(lake: TestLake) -> None:
         for id, moment in zip(ids, moments, strict=True)
     ]
     with lake.here():
-        lake.resource.sources.database.upsert({"orders": pa.Table.from_pylist(rows, ORDERS).to_batches()})
+        shop = open_shop(lake.resource.settings, lake.resource.lake)
+        assert shop is not None
+        shop.upsert({"orders": pa.Table.from_pylist(rows, ORDERS).to_batches()})
 
 
 def test_late_commits_and_updates_reach_silver_exactly(tmp_path: Path) -> None:
