@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -17,7 +18,7 @@ from dagster_lake.assets.metadata import (
 from dagster_lake.assets.pending import partitions_to_run
 from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
 from dagster_lake.contract import Contract, EventHubSource
-from dagster_lake.engines.base import Step
+from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest, silver_name, silver_table
@@ -82,6 +83,8 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         partitions = partitions_to_run(context, lake.lake, contract, "silver")
         step = Step(contract.name, "silver", tuple(partitions), accept_shrink=config.accept_shrink)
         result = lake.engine.run(step)
+        for further in further_materializations(contract, result):
+            context.log_event(further)
         counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
         quarantined = sum(c.quarantined for c in counts.values())
         lost = {p: c for p, c in counts.items() if not c.balanced}
@@ -90,7 +93,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             dg.MaterializeResult(
                 asset_key=silver,
                 metadata={
-                    **step_metadata(result, time.monotonic() - started, lake.engine.name),
+                    **step_metadata(asked_for(result), time.monotonic() - started, lake.engine.name),
                     "balance": dg.MetadataValue.md(balance_table(counts)),
                     **_newest_event(lake.lake, contract, partitions),
                 },
@@ -107,7 +110,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             dg.MaterializeResult(
                 asset_key=quarantine,
                 metadata={
-                    "dagster/partition_row_count": quarantined,
+                    "dagster/partition_row_count": sum(c.quarantined for c in asked_for(result).counts.values()),
                     "reasons": dg.MetadataValue.md(bars(result.reasons)),
                 },
                 check_results=_selected(
@@ -125,6 +128,24 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         yield from (made for made in results if made.asset_key in context.selected_asset_keys)
 
     return silver_step
+
+
+def asked_for(result: StepResult) -> StepResult:
+    """``result`` without the partitions that the step made again of itself."""
+    return replace(result, counts={p: c for p, c in result.counts.items() if p not in result.rewritten})
+
+
+def further_materializations(contract: Contract, result: StepResult) -> list[dg.AssetMaterialization]:
+    """What Dagster is told of the partitions that a silver step made again beyond those it was asked for."""
+    told = []
+    for partition in result.rewritten:
+        count = result.counts[partition]
+        balance = dg.MetadataValue.md(balance_table({partition: count}))
+        why = "Made again: an hour before it changed, and copies of its events win or lose by that."
+        for key, rows in ((silver_key(contract), count.rows_out), (quarantine_key(contract), count.quarantined)):
+            metadata = {"dagster/partition_row_count": dg.MetadataValue.int(rows), "balance": balance}
+            told.append(dg.AssetMaterialization(key, description=why, partition=partition, metadata=metadata))
+    return told
 
 
 def newest_asset(contract: Contract) -> dg.AssetsDefinition:

@@ -13,7 +13,8 @@ from dagster_lake.contract import Contract
 class Step:
     """One layer of one data set for some of its partitions.
 
-    ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions. ``newest`` merges the
+    ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions, but that silver of events
+    makes later hours again, too, in which copies of their events win or lose by them now. ``newest`` merges the
     named partitions of silver into the table that holds one row a key. Without partitions (nothing of a snapshot was
     ever delivered) a step sees to it that its tables are there. ``accept_shrink`` lets silver take a snapshot
     that is empty or lost more than a fifth of its keys.
@@ -57,8 +58,9 @@ class Counts:
 class StepResult:
     """What a step did: the table's version and size after it, and the rows by partition.
 
-    ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both. ``extra`` is what only this
-    engine has to say of the step, such as where it ran and what that cost.
+    ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both. ``rewritten`` are the
+    partitions that the step made again beyond those it was asked for; ``counts`` has them too. ``extra`` is what only
+    this engine has to say of the step, such as where it ran and what that cost.
     """
 
     table: str
@@ -67,6 +69,7 @@ class StepResult:
     table_bytes: int
     counts: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    rewritten: tuple[str, ...] = ()
     extra: Mapping[str, str | float] = field(default_factory=dict)
 
 
@@ -74,7 +77,7 @@ def in_all(results: Sequence[StepResult]) -> StepResult:
     """The result of a step that was done in pieces, one after the other: the table is as the last one left it."""
     reasons = sum((Counter(result.reasons) for result in results), Counter[str]())
     counts = {partition: count for result in results for partition, count in result.counts.items()}
-    return replace(results[-1], counts=counts, reasons=dict(sorted(reasons.items())))
+    return replace(results[-1], counts=dict(sorted(counts.items())), reasons=dict(sorted(reasons.items())))
 
 
 class Engine(Protocol):

@@ -1,6 +1,7 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import duckdb
@@ -10,6 +11,7 @@ from upath import UPath
 from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
+from dagster_lake.compile.later_hours import look_ahead
 from dagster_lake.compile.silver import (
     keys_before_select,
     keys_select,
@@ -26,6 +28,7 @@ from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, in_all, noted
 from dagster_lake.engines.duckdb_checks import broken_rows
 from dagster_lake.engines.duckdb_connection import connection
+from dagster_lake.engines.later_hours import stale_hours
 from dagster_lake.engines.newest import merge_newest
 from dagster_lake.engines.pieces import pieces
 from dagster_lake.engines.raw_lines import offer_lines
@@ -64,8 +67,10 @@ class DuckDBEngine:
             return self._newest(contract, partitions)
         if step.layer == "bronze":
             return self._by_pieces(contract, partitions, self._landed_rows, self._bronze)
+        further = self._stale_later_hours(contract, partitions)
         silver = partial(self._silver, accept_shrink=step.accept_shrink)
-        return self._by_pieces(contract, partitions, self._bronze_rows, silver)
+        made = self._by_pieces(contract, sorted([*partitions, *further]), self._bronze_rows, silver, latest_first=True)
+        return replace(made, rewritten=tuple(further))
 
     def _nothing(self, contract: Contract, layer: str) -> StepResult:
         """The layer's tables, made without rows where there are none: nothing of a snapshot was ever delivered."""
@@ -82,11 +87,27 @@ class DuckDBEngine:
         partitions: list[str],
         rows: Callable[[Contract, str], int],
         compute: Callable[[Contract, list[str]], StepResult],
+        *,
+        latest_first: bool = False,
     ) -> StepResult:
-        """Hours in pieces of so many ``rows``; snapshots at once, for what becomes of one depends on those before."""
+        """Hours in pieces of so many ``rows``; snapshots at once, for what becomes of one depends on those before.
+
+        With ``latest_first``, an hour is written when the later ones that follow from it are: whoever is killed in
+        between and runs again finds in the table what that hour held, and thus what it changes.
+        """
         if contract.cadence == "snapshot":
             return compute(contract, partitions)
-        return in_all([compute(contract, piece) for piece in pieces(partitions, partial(rows, contract))])
+        found = pieces(partitions, partial(rows, contract))
+        return in_all([compute(contract, piece) for piece in (reversed(found) if latest_first else found)])
+
+    def _stale_later_hours(self, contract: Contract, partitions: list[str]) -> list[str]:
+        spec, bronze = silver_table(self.lake, contract), _existing(bronze_table(self.lake, contract))
+        later = sorted({*look_ahead(contract, partitions)} & {*bronze.partitions()})
+        if not later:
+            return []
+        with connection(self.settings) as con:
+            silver = spec.schema, delta.pin(spec.uri)
+            return stale_hours(con, contract, bronze, silver, partitions, later, self.dialect)
 
     def _landed_rows(self, contract: Contract, partition: str) -> int:
         return manifests(self.lake, contract, [partition])[0].rows
@@ -121,6 +142,8 @@ class DuckDBEngine:
     def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
         bronze_uri = _existing(bronze_table(self.lake, contract)).uri
         reads = {"contract": noted(contract)}
+        read = [*look_back(contract, partitions), *partitions]
+        seen: set[str] = set()
         rows_in: dict[str, int] = {}
         duplicates: dict[str, int] = {}
         with connection(self.settings) as con:
@@ -132,8 +155,14 @@ class DuckDBEngine:
                 bronze = delta.pin(bronze_uri)
                 assert bronze is not None
                 reads["bronze_version"] = str(bronze.version)
+                seen.clear()
+                seen.update(bronze.files(read))
                 con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, partitions)}")
                 return bronze
+
+            # Another run's write of an hour that was looked back on conflicts with none of ours.
+            def up_to_date() -> bool:
+                return {*_existing(bronze_table(self.lake, contract)).files(read)} == seen
 
             def compute_quarantine() -> pa.RecordBatchReader:
                 read_bronze()
@@ -147,13 +176,14 @@ class DuckDBEngine:
                 return con.sql(select, params=self._key(contract)).to_arrow_reader(BATCH_ROWS)
 
             quarantine = delta.replace_partitions(
-                quarantine_table(self.lake, contract), partitions, compute_quarantine, reads
+                quarantine_table(self.lake, contract), partitions, compute_quarantine, reads, up_to_date=up_to_date
             )
             silver = delta.replace_partitions(
                 silver_table(self.lake, contract),
                 partitions,
                 compute_silver,
                 reads,
+                up_to_date=up_to_date,
                 remember=contract.cadence == "snapshot",
             )
             reasons = con.execute(

@@ -7,6 +7,7 @@ back to this process, and only what Spark Connect offers is used (see ``storage.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
 from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.engines.spark_checks import broken_rows
+from dagster_lake.engines.spark_later_hours import VIEWS as LATER_HOURS
+from dagster_lake.engines.spark_later_hours import stale_later_hours
 from dagster_lake.engines.spark_lines import offer_lines
 from dagster_lake.engines.spark_newest import merge_newest
 from dagster_lake.engines.spark_session import spark_session
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 
 VIEWS = (
     *("lines", "written", "bronze", "look_back", "keys_here", "keys_before", "suspects", "reach", "losers"),
+    *LATER_HOURS,
     *("masking_key", "offered", "held", "silver", "quarantined", "changes", "snapshot", "referenced"),
 )
 """The temporary views that steps and checks make."""
@@ -108,7 +112,9 @@ class SparkEngine:
             if step.layer == "bronze":
                 return self._bronze(contract, partitions)
             if step.layer == "silver":
-                return self._silver(contract, partitions, accept_shrink=step.accept_shrink)
+                further = stale_later_hours(self.delta, self.lake, contract, partitions, self.dialect)
+                made = self._silver(contract, sorted([*partitions, *further]), accept_shrink=step.accept_shrink)
+                return replace(made, rewritten=tuple(further))
             version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
             newest = newest_table(self.lake, contract)
             return self._result(newest, version, self._counted(total=self._total(newest, version)), {})

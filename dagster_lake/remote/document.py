@@ -68,7 +68,8 @@ def read_result(document: dict[str, Any]) -> StepResult | dict[str, int]:
     result = document["result"]
     if document["kind"] == "check":
         return dict(result)
-    return StepResult(**{**result, "counts": {key: Counts(**counts) for key, counts in result["counts"].items()}})
+    counts = {key: Counts(**counts) for key, counts in result["counts"].items()}
+    return StepResult(**{**result, "counts": counts, "rewritten": tuple(result["rewritten"])})
 
 
 def _step(fields: dict[str, Any]) -> Step:

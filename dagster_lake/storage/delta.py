@@ -219,11 +219,14 @@ def replace_partitions(
     compute: Callable[[], pa.RecordBatchReader],
     metadata: Mapping[str, str],
     *,
+    up_to_date: Callable[[], bool] = lambda: True,
     remember: bool = False,
 ) -> Pinned:
     """Replaces exactly the named partitions by the rows of ``compute()``; no rows empties them.
 
     A row of another partition fails the write before anything is committed. ``metadata`` goes into the commit.
+    ``up_to_date`` tells after a commit whether what ``compute`` read is still the newest; if not, it is computed and
+    written again. A conflict tells so only where the other writer writes the same partitions of the same table.
     ``remember`` notes the partitions in the log, so that an empty one can be told from one never written.
     """
     column = spec.partition_by
@@ -238,7 +241,7 @@ def replace_partitions(
         properties = _properties(metadata, partitions if remember else [])
         write_deltalake(base.table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
 
-    return _attempt(spec, write)
+    return _attempt(spec, write, up_to_date)
 
 
 def ensure(spec: TableSpec) -> Pinned:
@@ -338,7 +341,7 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
         return table.vacuum(retention_hours=keep_hours, dry_run=False, full=True)
 
 
-def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
+def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Callable[[], bool] = lambda: True) -> Pinned:
     for _ in range(ATTEMPTS):
         try:
             with reaching(spec.uri):
@@ -349,7 +352,8 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None]) -> Pinned:
             continue
         written = Pinned(base.uri, base.table)  # the write took the table along
         _hold(written)
-        return written
+        if up_to_date():
+            return written
     raise DeltaWriteError(
         f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
     )

@@ -140,6 +140,7 @@ class TestLake:
                 arguments[name] = SimpleNamespace(
                     partition_key_range=span,
                     log=logging.getLogger("lake"),
+                    log_event=lambda event: None,
                     selected_asset_keys=asset.keys,
                     selected_asset_check_keys=asset.check_keys,
                 )

@@ -1,0 +1,50 @@
+"""Finds the later hours that a change of some hours of events makes stale, with Spark; see ``compile.later_hours``."""
+
+from collections.abc import Collection
+
+from dagster_lake.compile.columns import partition_field
+from dagster_lake.compile.dialect import Dialect
+from dagster_lake.compile.later_hours import (
+    look_ahead,
+    reaching,
+    shared_keys_select,
+    shared_partitions_select,
+    stale_partitions_select,
+)
+from dagster_lake.compile.silver import look_back
+from dagster_lake.contract import Contract
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.spark_delta import SparkDelta
+from dagster_lake.storage.tables import bronze_table, silver_table
+
+VIEWS = ("bronze", "held", "later", "made", "around", "suspects", "reach")
+"""The temporary views that this makes."""
+
+
+def stale_later_hours(
+    delta: SparkDelta, lake: Lake, contract: Contract, partitions: Collection[str], dialect: Dialect
+) -> list[str]:
+    """The landed hours after ``partitions`` whose silver is to be made again with theirs."""
+    ahead, column = look_ahead(contract, partitions), partition_field(contract).name
+    if not ahead:
+        return []
+    bronze, silver = bronze_table(lake, contract), silver_table(lake, contract)
+    rows = delta.read(bronze.uri, delta.existing(bronze))
+    landed = rows.where(delta.is_one_of(column, ahead)).select(column).distinct()
+    later = sorted(row[0] for row in landed.collect())
+    if not later:
+        return []
+    own, version = reaching(contract, partitions, later), delta.version(silver.uri)
+    found = delta.empty(silver.schema) if version is None else delta.read(silver.uri, version)
+    rows.where(delta.is_one_of(column, own)).createOrReplaceTempView("bronze")
+    found.where(delta.is_one_of(column, own)).createOrReplaceTempView("held")
+    rows.where(delta.is_one_of(column, later)).createOrReplaceTempView("later")
+    found.where(delta.is_one_of(column, later)).createOrReplaceTempView("made")
+    around = [*look_back(contract, later), *later]
+    rows.where(delta.is_one_of(column, around)).createOrReplaceTempView("around")
+    delta.spark.sql(shared_keys_select(contract, dialect)).createOrReplaceTempView("suspects")
+    hours = [row[0] for row in delta.spark.sql(shared_partitions_select(contract, dialect)).collect()]
+    if not hours:
+        return []
+    rows.where(delta.is_one_of(column, hours)).createOrReplaceTempView("reach")
+    return [row[0] for row in delta.spark.sql(stale_partitions_select(contract, dialect, later)).collect()]

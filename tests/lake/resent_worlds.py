@@ -1,0 +1,88 @@
+"""Ratings that were sent more than once, hours apart, and a lake in which each hour can be made by itself."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from dagster_lake.contract import contracts
+from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.lake_hour import HOUR, HourRange
+from dagster_lake.landing.land import land_hours
+from dagster_lake.landing.result import Sources
+from dagster_lake.resources.database import Database
+from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import silver_table
+from tests.lake.lakes import content_of
+
+FIRST = datetime(2026, 1, 5, 12, tzinfo=UTC)
+STARS = contracts()["stars"]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One rating, on its way ``minutes`` after the start of the world's hour number ``hours``."""
+
+    id: str
+    hours: int
+    stars: int = 5
+    minutes: int = 30
+
+    @property
+    def arrives(self) -> datetime:
+        return FIRST + self.hours * HOUR + timedelta(minutes=self.minutes)
+
+    @property
+    def body(self) -> bytes:
+        time = FIRST.isoformat().replace("+00:00", "Z")
+        return json.dumps({"event_id": self.id, "user_id": 1, "stars": self.stars, "event_time": time}).encode()
+
+
+class World:
+    """A lake and its hub in ``folder``, far after the events: every hour is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(root=str(folder / "lake"), pii_key="k" * 48, pii_key_id="test-1", threads=1)
+        self.lake = Lake.of(self.settings)
+        self.engine = DuckDBEngine(self.lake, contracts(), self.settings)
+        self._hub = EmbeddedEventHub(self.lake.sources / "event_hub")
+        self._sources = Sources(self._hub, Database(f"sqlite:///{folder / 'shop.db'}"))
+        self._batches = 0
+
+    def send(self, *events: Sent) -> None:
+        """Enqueues events, each at its own instant."""
+        self._batches += 1
+        ordered = sorted(events, key=lambda event: event.arrives)
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.array([event.arrives for event in ordered], pa.timestamp("us", "UTC")),
+                pa.array(["1" for _ in ordered], pa.string()),
+                pa.array([event.body for event in ordered], pa.binary()),
+            ],
+            ["enqueued_time", "partition_key", "body"],
+        )
+        self._hub.append("stars", str(self._batches), [batch])
+
+    def land(self, *hours: str) -> None:
+        """Raw of these hours."""
+        for hour in hours:
+            land_hours(STARS, self.lake, HourRange.of(hour), self._sources)
+
+    def make(self, *hours: str) -> StepResult:
+        """Raw, bronze and silver of these hours, as one run makes them; what the silver step did."""
+        self.land(*hours)
+        self.engine.run(Step("stars", "bronze", hours))
+        return self.engine.run(Step("stars", "silver", hours))
+
+    def silver(self) -> dict[str, list[str]]:
+        """The ids that silver holds, by hour."""
+        found = defaultdict(list)
+        for row in content_of(Path(str(silver_table(self.lake, STARS).uri))):
+            found[row["_lake_hour"]].append(row["event_id"])
+        return {hour: sorted(ids) for hour, ids in sorted(found.items())}
