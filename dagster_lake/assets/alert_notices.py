@@ -9,6 +9,8 @@ import dagster as dg
 from dagster_lake.assets.follow import streams_follow
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.compile.silver import LOOK_BACK_HOURS
+from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.resources.lake import LakeResource
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         from dagster_lake.alerts.written import written_hours
 
         started = time.monotonic()
-        streams = written_hours(lake.lake, kinds, hours_of(context))
+        # The run's hours may have changed the streams of later ones, too: see compile/later_hours.py.
+        run = hours_of(context)
+        streams = written_hours(lake.lake, kinds, HourRange(run.first, run.last + LOOK_BACK_HOURS * HOUR))
         name = f"{context.run_id} {context.retry_number}"
         outcome = notify(lake.lake, lake.settings, streams, name, context.log.warning)
         yield dg.MaterializeResult(

@@ -108,6 +108,8 @@ def _multi_asset(
         for result in results:
             context.log.info(f"{result.name}: {result.status} {result.message} ({result.seconds:.2f} s)")
             if result.unique_id in wanted and result.ok:
+                for further in _further(wanted[result.unique_id], result):
+                    context.log_event(further)
                 yield _materialized(wanted[result.unique_id], result, lake.settings.engine)
             elif result.unique_id in tests and result.status != "skipped":
                 yield _checked(tests[result.unique_id], result)
@@ -173,6 +175,12 @@ def _materialized(key: dg.AssetKey, result: NodeResult, engine: str) -> dg.Mater
             "preview": dg.MetadataValue.md(preview(table)),
         },
     )
+
+
+def _further(key: dg.AssetKey, result: NodeResult) -> list[dg.AssetMaterialization]:
+    """What Dagster is told of the hours that were computed beyond those of the run."""
+    why = "Computed by a run of another hour: silver of this hour was written since this table last read it."
+    return [dg.AssetMaterialization(key, description=why, partition=hour) for hour in result.further]
 
 
 def _listed(partitions: tuple[str, ...]) -> str:

@@ -37,7 +37,7 @@ def last_reads(pinned: Pinned) -> dict[str, int]:
     for entry in pinned.table.history(10):
         reads: Mapping[str, Any] = {k.removeprefix(READ): v for k, v in entry.items() if k.startswith(READ)}
         if reads:
-            return {table: int(version) for table, version in reads.items() if table.startswith("gold.")}
+            return _of_gold(reads)
         if entry.get("operation") not in _HOUSEKEEPING:
             return _noted(pinned, entry["version"])
     return {}
@@ -46,7 +46,11 @@ def last_reads(pinned: Pinned) -> dict[str, int]:
 def _noted(pinned: Pinned, write: int) -> dict[str, int]:
     text = pinned.table.metadata().configuration.get(NOTE)
     note = json.loads(text) if text else {}
-    return note["reads"] if note.get("at") == write else {}
+    return _of_gold(note["reads"]) if note.get("at") == write else {}
+
+
+def _of_gold(reads: Mapping[str, Any]) -> dict[str, int]:
+    return {table: int(version) for table, version in reads.items() if table.startswith("gold.")}
 
 
 def older(pinned: Pinned, version: int) -> Pinned | None:

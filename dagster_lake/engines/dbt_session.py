@@ -47,7 +47,8 @@ class DbtSession:
     """The tables of one dbt run.
 
     When ``recomputed`` is set, the hourly tables of silver show what those hours need, and nothing else: listing every
-    file of a long history costs more than reading an hour.
+    file of a long history costs more than reading an hour. ``notes`` are the versions of silver that a model's write
+    may claim to have caught up with, by model; see ``engines.silver_reads``.
     """
 
     lake: Lake
@@ -56,6 +57,7 @@ class DbtSession:
     workspace: Mapping[str, str] = field(default_factory=dict)
     pinned: dict[str, Pinned] = field(default_factory=dict)
     recomputed: Recomputation | None = None
+    notes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -120,7 +122,7 @@ class DbtSession:
         spec = TableSpec(self.lake.table(layer, name), store.schema, store.partition_by, description=store.description)
         before = _version_of(self.pinned.get(store.table))
         # What `unread` was computed from; a later attempt may read newer rows, and must not claim to have caught up.
-        reads = {READ + table: str(self.pinned[table].version) for table in store.inputs if table in self.pinned}
+        reads = {READ + table: str(version) for table, version in self._caught_up_with(store).items()}
         with self.cursor() as cursor:
 
             def rows() -> pa.RecordBatchReader:
@@ -148,6 +150,18 @@ class DbtSession:
                 self._show(cursor, store.table)
                 self._show_unread(cursor)
 
+    def _caught_up_with(self, store: Store) -> dict[str, int]:
+        read = {table: self.pinned[table].version for table in store.inputs if table in self.pinned}
+        if store.table not in self.notes:
+            return read
+        by_hour = {table for table in read if self._is_hourly_silver(table)}
+        return {table: version for table, version in read.items() if table not in by_hour} | {
+            table: version for table, version in self.notes[store.table].items() if table in by_hour
+        }
+
+    def _is_hourly_silver(self, table: str) -> bool:
+        return table.startswith("silver.") and self.pinned[table].partition_column == "_lake_hour"
+
     def _note(self, pinned: Mapping[str, Pinned]) -> None:
         self.pinned.update(pinned)
         self._seen.update({(table, version.version): version for table, version in pinned.items()})
@@ -168,7 +182,7 @@ class DbtSession:
 
     def _files(self, table: str) -> list[str]:
         pinned = self.pinned[table]
-        if self.recomputed is None or not table.startswith("silver.") or pinned.partition_column != "_lake_hour":
+        if self.recomputed is None or not self._is_hourly_silver(table):
             return pinned.files()
         if table == "silver.order_items":  # an order's items may be of other hours than the order
             orders = self.recomputed.orders

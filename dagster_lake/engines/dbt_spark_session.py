@@ -32,6 +32,7 @@ class SparkDbtSession:
     settings: Settings
     workspace: Mapping[str, str] = field(default_factory=dict)
     recomputed: Recomputation | None = None
+    notes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pinned: dict[str, Pinned] = pin_lake(self.lake)
@@ -44,6 +45,7 @@ class SparkDbtSession:
         return {
             "lake_root": str(self.lake.root),
             "lake_versions": {table: pinned.version for table, pinned in self.pinned.items()},
+            "lake_notes": self.notes,
             "lake_reads": {
                 table: self._reads(pinned) for table, pinned in self.pinned.items() if table.startswith("gold.")
             },

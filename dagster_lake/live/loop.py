@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from dagster_lake import clock
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import Rows
 from dagster_lake.alerts.notify import deliver, tell
-from dagster_lake.lake_hour import HourRange, parse_hour
+from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
@@ -58,7 +58,6 @@ class Live:
         self._lock = threading.Lock()
         self._stale: dict[str, set[str]] = {}  # hours whose tables are to be made, by data set
         self._complete: dict[str, set[str]] = {}  # those among them that will not change any more
-        self._newest: dict[str, str] = {}  # the last hour that has landed, by data set
         self.status = Status(clock.utc_now())
 
     def run(self, stop: threading.Event, every: float, seconds: float | None, show: Callable[[Status], None]) -> None:
@@ -100,8 +99,6 @@ class Live:
             _add(self._stale, found.changed)
             _add(self._complete, found.complete)
             self.status.behind = self.status.behind or bool(found.changed)
-            for name, hours in found.changed.items():
-                self._newest[name] = max(*hours, self._newest.get(name, ""))
         self.status.hours = sorted({hour for hours in found.hours.values() for hour in hours})
         self.status.count(clock.utc_now(), found.rows)
         for name in self._plan.contracts:
@@ -173,7 +170,7 @@ class Live:
 
     def _made(self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]]) -> bool:
         """Makes the tables of ``stale``; whether they gave alerts that were not told before."""
-        made = self._tables.make({name: self._from_the_first(name, hours) for name, hours in stale.items()})
+        made = self._tables.make(stale)
         self.status.tables_at, self.status.tables_seconds = clock.utc_now(), made.seconds
         if complete:
             self._finished({name: sorted(hours) for name, hours in complete.items()})
@@ -182,10 +179,6 @@ class Live:
             self.status.behind = bool(self._stale)
         self._tell_of_failure(TABLES, None)
         return made.alerts > 0
-
-    def _from_the_first(self, name: str, hours: Collection[str]) -> HourRange:
-        """The hours from the first of these on: what is new in one may be the first copy of an event of a later one."""
-        return HourRange.of(min(hours), self._newest[name])
 
     # ---- failures ----
 

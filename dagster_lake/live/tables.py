@@ -1,7 +1,7 @@
 """Making the tables of the hours that changed: bronze, silver and quarantine of each data set, then the streams."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from dagster_lake.alerts.kinds import AlertKind
@@ -43,8 +43,8 @@ class LiveTables:
     stopping: Callable[[], bool]
     say: Callable[[str], None]
 
-    def make(self, hours: Mapping[str, HourRange]) -> Made:
-        """Makes the tables of these hours, by data set, and notes their alerts.
+    def make(self, hours: Mapping[str, Collection[str]]) -> Made:
+        """Makes the tables of these hours, by data set, and of the later ones that they change, and notes their alerts.
 
         Raises Stopped when it was asked to stop in between; what engines and dbt raise passes through.
         """
@@ -52,11 +52,13 @@ class LiveTables:
         for layer in ("bronze", "silver"):
             for name, of_data_set in hours.items():
                 self._go_on()
-                self.engine.run(Step(name, layer, tuple(of_data_set.keys)))
+                self.engine.run(Step(name, layer, tuple(sorted(of_data_set))))
         self._go_on()
-        every = HourRange(min(h.first for h in hours.values()), max(h.last for h in hours.values()))
-        for _ in build(stream_models(), every, self.lake, self.settings):
-            pass  # build raises when a model fails
+        changed = {hour for of_data_set in hours.values() for hour in of_data_set}
+        further: set[str] = set()
+        for result in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
+            further.update(result.further)  # build raises when a model fails
+        every = HourRange.of(min(changed | further), max(changed | further))
         noted = tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
         return Made(time.monotonic() - started, sum(noted.states.values()))
 

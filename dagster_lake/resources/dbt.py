@@ -57,7 +57,8 @@ class DbtRunError(Exception):
 class NodeResult:
     """What became of one model or test.
 
-    ``status`` is dbt's: success, pass, warn, fail, error or skipped. ``written`` is set for a stored model.
+    ``status`` is dbt's: success, pass, warn, fail, error or skipped. ``written`` is set for a stored model. ``further``
+    are the hours of silver that were carried on beyond those that the run was for.
     """
 
     unique_id: str
@@ -67,6 +68,7 @@ class NodeResult:
     failures: int | None = None
     sql_file: Path | None = None
     written: "Written | None" = None
+    further: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,34 +87,65 @@ def build(
     """Builds the models and tests with the unique ids ``select``, and yields each node's result as it finishes.
 
     ``hours`` are the lake hours that this run is for, and all models must be hourly ones; None recomputes everything.
-    After the last result, raises DbtRunError when a node failed or when a selected node has no result.
+    Hours of silver that were written since one of the models last read them are computed as well, and are in each
+    result's ``further``. After the last result, raises DbtRunError when a node failed or when a selected node has no
+    result.
     """
     if hours is not None:
         _refuse_models_that_read_everything(select)
 
-    def once(nodes: Sequence[str], piece: HourRange | None) -> Iterator[NodeResult]:
+    def once(nodes: Sequence[str], piece: _Piece) -> Iterator[NodeResult]:
         yield from _run(nodes, piece, lake, settings, full_refresh)
 
     with _one_dbt:
-        found = _pieces(select, None if full_refresh else hours, lake, settings)
-        yield from _checked(select, _one_by_one([_settled(select, partial(once, piece=piece)) for piece in found]))
+        found, further = _pieces(select, None if full_refresh or hours is None else hours.keys, lake, settings)
+        runs = [_settled(select, partial(once, piece=piece)) for piece in found]
+        yield from (replace(result, further=further) for result in _checked(select, _one_by_one(runs)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is run at once: the hours of silver to carry on, None for all, and what each model's write may then note as
+    read of silver."""
+
+    hours: list[str] | None
+    notes: Mapping[str, Mapping[str, int]]
 
 
 def _pieces(
-    select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings
-) -> Sequence[HourRange | None]:
-    """What is run at once: streams in this process read millions of events, so a long range of them is cut."""
+    select: Sequence[str], hours: list[str] | None, lake: Lake, settings: Settings
+) -> tuple[list[_Piece], tuple[str, ...]]:
+    """The pieces, and the hours among theirs that are not of ``hours``.
+
+    Streams in this process read millions of events, so a long range of them is cut.
+    """
     from dagster_lake.engines.dbt_tables import pin_tables
     from dagster_lake.engines.pieces import pieces
+    from dagster_lake.engines.silver_reads import catching_up
 
     nodes = manifest()["nodes"]
-    sources = {source for id in select if _is_stream(nodes[id]) for source in nodes[id]["depends_on"]["nodes"]}
-    if hours is None or settings.engine != "duckdb" or not sources:
-        return [hours]
-    names = {source.removeprefix("source.dagster_lake.") for source in sources if source.startswith("source.")}
-    events = [table for table in pin_tables(lake, names).values() if table.partition_column == "_lake_hour"]
-    cut = pieces(hours.keys, lambda hour: sum(table.rows([hour]) for table in events))
-    return [HourRange.of(piece[0], piece[-1]) for piece in cut]
+    models = {_table(nodes[id]): _sources(nodes[id]) for id in select if nodes[id]["resource_type"] == "model"}
+    pinned = pin_tables(lake, {*models, *(source for sources in models.values() for source in sources)})
+    behind = catching_up(models, pinned, everything=hours is None)
+    if hours is None:
+        return [_Piece(None, behind.notes(done=True))], ()
+    every = sorted({*hours, *behind.hours})
+    cut = [every]
+    if settings.engine == "duckdb" and any(_is_stream(nodes[id]) for id in select):
+        events = [pinned[source] for source in behind.now]
+        cut = pieces(every, lambda hour: sum(table.rows([hour]) for table in events))
+    found = [_Piece(piece, behind.notes(done=piece is cut[-1])) for piece in cut]
+    return found, tuple(sorted(behind.hours - {*hours}))
+
+
+def _table(node: Mapping[str, Any]) -> str:
+    return f"{node['schema']}.{node['alias']}"
+
+
+def _sources(node: Mapping[str, Any]) -> list[str]:
+    """The tables of silver that a model reads itself."""
+    read = (id for id in node["depends_on"]["nodes"] if id.startswith("source."))
+    return [f"{source['schema']}.{source['identifier']}" for source in (manifest()["sources"][id] for id in read)]
 
 
 def _is_stream(node: Mapping[str, Any]) -> bool:
@@ -149,14 +182,15 @@ def _joined(before: NodeResult | None, result: NodeResult) -> NodeResult:
 
 
 def _run(
-    select: Sequence[str], hours: HourRange | None, lake: Lake, settings: Settings, full_refresh: bool
+    select: Sequence[str], piece: _Piece, lake: Lake, settings: Settings, full_refresh: bool
 ) -> Iterator[NodeResult]:
     """One call of dbt, on one view of the lake."""
     name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     target = DBT_TARGET / "runs" / name
     _forget_old_runs(target.parent)
     with _session(name, lake, settings) as session:
-        variables = {**session.variables, **_hours(select, hours, session)}
+        session.notes = piece.notes
+        variables = {**session.variables, **_hours(select, piece.hours, session)}
         all_well = True
         for result in _invoke(select, variables, target, full_refresh, session, settings):
             all_well = all_well and result.ok
@@ -165,7 +199,7 @@ def _run(
         shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
 
 
-def _hours(select: Sequence[str], hours: HourRange | None, session: "Session") -> dict[str, Any]:
+def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -> dict[str, Any]:
     """What the macros are told of the hours to compute; ``session`` is told what of silver that takes."""
     from dagster_lake.engines.recompute import recomputation, stream_recomputation
 
@@ -175,11 +209,11 @@ def _hours(select: Sequence[str], hours: HourRange | None, session: "Session") -
     streams = [node for node in built if node["schema"] == STREAMS]
     if streams:
         look_backs = {node["config"]["meta"]["look_back_hours"] for node in streams}
-        variables, session.recomputed = stream_recomputation(silver, hours.keys if hours else None, look_backs)
+        variables, session.recomputed = stream_recomputation(silver, hours, look_backs)
         return variables
     if hours is None:
         return {}
-    session.recomputed = recomputation(silver, hours.keys)
+    session.recomputed = recomputation(silver, hours)
     return {"recomputed_hours": session.recomputed.hours}
 
 

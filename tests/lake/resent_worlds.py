@@ -55,6 +55,13 @@ class World:
         self._sources = Sources(self._hub, Database(f"sqlite:///{folder / 'shop.db'}"))
         self._batches = 0
 
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Makes this process use this lake."""
+        own = {"LAKE_ROOT": str(self.settings.root), "LAKE_PII_KEY": "k" * 48, "LAKE_PII_KEY_ID": "test-1"}
+        with patch.dict(os.environ, {**own, "LAKE_THREADS": "1"}):
+            yield
+
     def send(self, *events: Sent) -> None:
         """Enqueues events, each at its own instant."""
         self._batches += 1

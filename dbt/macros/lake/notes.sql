@@ -1,7 +1,7 @@
 {# What a gold table was computed from, on engines that cannot say so in the commit itself.
 
    After a write, the table gets two properties:
-     lake.note     {"at": version written, "reads": {"gold.<table>": version, ...}}
+     lake.note     {"at": version written, "reads": {"gold.<table>": version, "silver.<table>": version, ...}}
      lake.written  {"at": the same, "run": dbt's invocation, "comparable": whether rows can be compared with those before,
                     "replaced": the partitions in which rows may differ from those before; null when any may}
    The note counts only as long as no other write follows version `at`: see engines/dbt_reads.py, which reads it. A run
@@ -25,6 +25,8 @@
         {% do reads.update({graph.nodes[id].schema ~ '.' ~ graph.nodes[id].alias: version}) %}
       {% endif %}
     {% endfor %}
+    {# Of silver, what the caller of dbt says that this run catches up with: see engines/silver_reads.py. #}
+    {% do reads.update(var('lake_notes', {}).get(this.schema ~ '.' ~ this.identifier, {})) %}
     {% set note = {'at': written[0], 'reads': reads} %}
     {# A backfill's list would make every later version of the log longer. #}
     {% set replaced = partitions if partitions is not none and partitions | length <= 100 else none %}
