@@ -1,10 +1,14 @@
 """Ratings that were sent more than once, hours apart, and a lake in which each hour can be made by itself."""
 
 import json
+import os
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 
