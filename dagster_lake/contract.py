@@ -137,6 +137,8 @@ class Contract:
 
     ``cadence`` is ``hourly`` (partitioned by lake hour) or ``snapshot`` (the whole set each time). ``changing`` marks
     an hourly set whose rows are updated in place at the source, so that silver keeps every change and the newest.
+    ``max_bad_share`` is how much of a load (an hour, a snapshot) of 20 rows and more may break a rule, from 0 to 1; of
+    a load with more, and of one with nothing valid, silver takes nothing.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Contract:
     tags: tuple[str, ...] = ()
     freshness_minutes: int | None = None
     retention_days: int | None = None
+    max_bad_share: float = 0.2
     file: str = ""
     notify: tuple[str, ...] = field(default=())
 
@@ -299,6 +302,7 @@ class _Reader:
             tags=tuple(document.tags or ()),
             freshness_minutes=self.sla_minutes("latency"),
             retention_days=self.sla_days("retention"),
+            max_bad_share=self.max_bad_share(),
             notify=tuple(s.url or s.channel or "" for s in document.support or []),
             file=self.file,
         )
@@ -326,6 +330,20 @@ class _Reader:
             "no property: source",
             "add - property: source, value: {kind: files, format: json_lines}",
         )
+
+    def max_bad_share(self) -> float:
+        """The property of that name, a fifth without one."""
+        for custom in self.document.customProperties or []:
+            if custom.property == "max_bad_share":
+                value: Any = custom.value
+                if isinstance(value, bool) or not _is_finite(value) or not 0 <= value <= 1:
+                    raise self.fail(
+                        "customProperties.max_bad_share",
+                        f"is {value!r}",
+                        "give the share of a load's rows that may be bad, from 0 to 1, such as 0.2 for a fifth",
+                    )
+                return float(value)
+        return 0.2
 
     def source_of(self, value: Any) -> Source:
         kinds: dict[str, type[FileSource] | type[EventHubSource] | type[DatabaseSource]] = {

@@ -4,6 +4,7 @@ import dagster as dg
 
 from dagster_lake.alert_checks import alert_checks
 from dagster_lake.alerts.kinds import alert_kinds
+from dagster_lake.assets.acceptance import accepted_checks
 from dagster_lake.assets.alert_notices import alert_notices_assets
 from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
@@ -39,7 +40,7 @@ defs = dg.Definitions(
         lake_status_asset(),
         *databricks_job_assets(),
     ],
-    asset_checks=[*contract_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
+    asset_checks=[*contract_checks(), *accepted_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
     jobs=[*jobs, near_real_time_job, old_runs_job],
     schedules=[*schedules, forget_old_runs],
     sensors=[*sensors, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],

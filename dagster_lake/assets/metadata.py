@@ -67,8 +67,11 @@ def step_metadata(result: StepResult, seconds: float, engine: str) -> dict[str, 
     }
     if counts:
         metadata["dagster/partition_row_count"] = dg.MetadataValue.int(sum(c.rows_out for c in counts.values()))
-        for name in ("rows_in", "duplicates", "quarantined", "rescued"):
+        for name in ("rows_in", "duplicates", "quarantined", "rescued", "withheld"):
             metadata[name] = dg.MetadataValue.int(sum(getattr(c, name) for c in counts.values()))
+    if result.withheld:
+        told = (f"- {partition}: {why}" for partition, why in list(result.withheld.items())[-_MOST_BARS:])
+        metadata["withheld_loads"] = dg.MetadataValue.md("\n".join(told))
     if len(counts) > 1:
         metadata["rows_by_partition"] = dg.MetadataValue.md(bars({k: c.rows_out for k, c in counts.items()}))
     return {**metadata, **{name: _shown(value) for name, value in result.extra.items()}}
@@ -96,7 +99,8 @@ def bars(values: Mapping[str, int]) -> str:
 
 def balance_table(counts: Mapping[str, Counts]) -> str:
     """What became of every row, by partition, as a Markdown table; of many partitions, the last ones."""
-    lines = ["| partition | in | out | duplicates | quarantined |", "|---|--:|--:|--:|--:|"]
+    lines = ["| partition | in | out | duplicates | quarantined | withheld |", "|---|--:|--:|--:|--:|--:|"]
     for partition, c in list(counts.items())[-_MOST_BARS:]:
-        lines.append(f"| {partition} | {c.rows_in:,} | {c.rows_out:,} | {c.duplicates:,} | {c.quarantined:,} |")
+        numbers = (c.rows_in, c.rows_out, c.duplicates, c.quarantined, c.withheld)
+        lines.append(f"| {partition} | {' | '.join(f'{number:,}' for number in numbers)} |")
     return "\n".join(lines)

@@ -26,12 +26,19 @@ def pending_snapshots(lake: Lake, contract: Contract, layer: str) -> list[str]:
 
     landed, bronze, silver = partitions(lake, contract), bronze_table(lake, contract), silver_table(lake, contract)
     if layer == "newest":
-        return _written(silver, landed)
+        return finished_snapshots(lake, contract)
     upstream, done = landed, bronze
     if layer == "silver":
         upstream, done = _written(bronze, landed), silver
     finished = _written(done, upstream)
     return [snapshot for snapshot in upstream if snapshot not in finished or snapshot == upstream[-1]]
+
+
+def finished_snapshots(lake: Lake, contract: Contract) -> list[str]:
+    """The snapshots that silver has taken, empty ones included, oldest first; not those that it withheld."""
+    from dagster_lake.landing.land import partitions
+
+    return _written(silver_table(lake, contract), partitions(lake, contract))
 
 
 def _written(spec: TableSpec, landed: list[str]) -> list[str]:

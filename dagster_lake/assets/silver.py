@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from dagster_lake.assets.acceptance import run_silver
 from dagster_lake.assets.keys import bronze_key, common, newest_key, partitioning, quarantine_key, silver_key
 from dagster_lake.assets.metadata import (
     balance_table,
@@ -25,9 +26,12 @@ from dagster_lake.storage.tables import has_newest, silver_name, silver_table
 
 
 class SilverConfig(dg.Config):
-    """``accept_shrink`` takes a snapshot that is empty or lost more than a fifth of its keys."""
+    """``accept_shrink`` takes a snapshot that is empty or lost more than a fifth of its keys. ``accept`` takes the
+    run's hours, or the newest snapshot, whatever is bad of them; that is noted, and holds while raw and the rules
+    stay."""
 
     accept_shrink: bool = False
+    accept: bool = False
 
 
 def silver_asset(contract: Contract) -> dg.AssetsDefinition:
@@ -65,12 +69,13 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                 "row_balance",
                 asset=silver,
                 blocking=True,
-                description="Rows in = rows out + duplicates + quarantined, counted each on its own.",
+                description="Rows in = rows out + duplicates + quarantined + withheld, counted each on its own.",
             ),
             dg.AssetCheckSpec(
                 "little_quarantined",
                 asset=quarantine,
-                description="At most a fifth of the rows are quarantined; more means that the source has changed.",
+                description=f"At most {contract.max_bad_share:.0%} of the rows are quarantined; more means that the "
+                "source has changed.",
             ),
         ],
         can_subset=True,
@@ -81,8 +86,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "silver")
-        step = Step(contract.name, "silver", tuple(partitions), accept_shrink=config.accept_shrink)
-        result = lake.engine.run(step)
+        result = run_silver(context, lake, contract, partitions, config.accept_shrink, config.accept)
         for further in further_materializations(contract, result):
             context.log_event(further)
         counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
@@ -118,7 +122,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                     dg.AssetCheckResult(
                         asset_key=quarantine,
                         check_name="little_quarantined",
-                        passed=quarantined * 5 <= rows_in,
+                        passed=quarantined <= contract.max_bad_share * rows_in,
                         severity=dg.AssetCheckSeverity.WARN,
                         metadata={"quarantined": quarantined, "rows_in": rows_in},
                     ),

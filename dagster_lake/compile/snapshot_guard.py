@@ -10,10 +10,6 @@ from dagster_lake.contract import Contract
 MOST_LOST = 0.2
 
 
-class SnapshotRefused(Exception):
-    """A snapshot that silver does not take unless told so."""
-
-
 def lost_keys_select(contract: Contract, dialect: Dialect) -> str:
     """How many keys of ``held``, a snapshot in silver, ``offered`` lacks, a snapshot in bronze; and how many there
     are."""
@@ -24,30 +20,18 @@ def lost_keys_select(contract: Contract, dialect: Dialect) -> str:
     )
 
 
-def refuse_when_shrunken(contract: Contract, snapshot: str, earlier: str, *, lost: int, held: int) -> None:
-    """Raises SnapshotRefused when ``snapshot`` lost more than a fifth of the keys that ``earlier`` held."""
+def why_shrunken(earlier: str, *, lost: int, held: int) -> str | None:
+    """Why a snapshot is not taken that lost more than a fifth of the keys that ``earlier`` held; None when it is."""
     if held and lost > MOST_LOST * held:
-        raise SnapshotRefused(
-            f"{contract.name}: snapshot {snapshot} lacks {lost:,} of the {held:,} keys of {earlier}. If the source "
-            f"did shrink, materialise silver/{contract.name}_snapshots with the config accept_shrink: true; if the "
-            f"export is broken, put a whole one into the landing folder and materialise again"
-        )
+        return f"lacks {lost:,} of the {held:,} keys of {earlier}"
+    return None
 
 
-def without_refused(
-    snapshots: Sequence[str], took: Callable[[str], bool], refuse: Callable[[str], None], *, accept_newest: bool
-) -> list[str]:
-    """The snapshots to take. What silver ``took`` once is not asked about again. One for which ``refuse`` raises
-    SnapshotRefused is passed over when a newer one follows; the newest one raises, unless it is to be accepted."""
-    taken = []
-    for snapshot in snapshots:
-        newest = snapshot == snapshots[-1]
-        try:
-            if not (newest and accept_newest) and not took(snapshot):
-                refuse(snapshot)
-        except SnapshotRefused:
-            if newest:
-                raise
-        else:
-            taken.append(snapshot)
-    return taken
+def shrunken(
+    snapshots: Sequence[str], took: Callable[[str], bool], why: Callable[[str], str | None], *, accept_newest: bool
+) -> dict[str, str]:
+    """The snapshots that are not taken, and ``why``. What silver ``took`` once is not asked about again, nor is the
+    newest one when it is to be accepted."""
+    asked = snapshots[:-1] if accept_newest else snapshots
+    found = {snapshot: why(snapshot) for snapshot in asked if not took(snapshot)}
+    return {snapshot: reason for snapshot, reason in found.items() if reason is not None}

@@ -16,14 +16,15 @@ class Step:
     ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions, but that silver of events
     makes later hours again, too, in which copies of their events win or lose by them now. ``newest`` merges the
     named partitions of silver into the table that holds one row a key. Without partitions (nothing of a snapshot was
-    ever delivered) a step sees to it that its tables are there. ``accept_shrink`` lets silver take a snapshot
-    that is empty or lost more than a fifth of its keys.
+    ever delivered) a step sees to it that its tables are there. ``accept_shrink`` lets silver take a snapshot that is
+    empty or lost more than a fifth of its keys; ``accepted`` partitions are taken however bad they look.
     """
 
     data_set: str
     layer: Literal["bronze", "silver", "newest"]
     partitions: tuple[str, ...]
     accept_shrink: bool = False
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of one partition: what came in, and what became of it."""
+    """Rows of one partition: what came in, and what became of it.
+
+    ``withheld`` rows break no rule, but their load was refused: bronze holds them, silver and quarantine do not.
+    """
 
     rows_in: int
     rows_out: int
     duplicates: int = 0
     quarantined: int = 0
     rescued: int = 0
+    withheld: int = 0
 
     @property
     def balanced(self) -> bool:
         """Whether every row that came in is accounted for."""
-        return self.rows_in == self.rows_out + self.duplicates + self.quarantined
+        return self.rows_in == self.rows_out + self.duplicates + self.quarantined + self.withheld
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,9 @@ class StepResult:
     """What a step did: the table's version and size after it, and the rows by partition.
 
     ``reasons`` counts quarantined rows by reason; a row with two reasons counts in both. ``rewritten`` are the
-    partitions that the step made again beyond those it was asked for; ``counts`` has them too. ``extra`` is what only
-    this engine has to say of the step, such as where it ran and what that cost.
+    partitions that the step made again beyond those it was asked for; ``counts`` has them too. ``withheld`` says, for
+    people, why a partition was refused: it is empty in silver, whatever it held. ``extra`` is what only this engine has
+    to say of the step, such as where it ran and what that cost.
     """
 
     table: str
@@ -70,6 +76,7 @@ class StepResult:
     counts: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     rewritten: tuple[str, ...] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, str | float] = field(default_factory=dict)
 
 
@@ -77,7 +84,13 @@ def in_all(results: Sequence[StepResult]) -> StepResult:
     """The result of a step that was done in pieces, one after the other: the table is as the last one left it."""
     reasons = sum((Counter(result.reasons) for result in results), Counter[str]())
     counts = {partition: count for result in results for partition, count in result.counts.items()}
-    return replace(results[-1], counts=dict(sorted(counts.items())), reasons=dict(sorted(reasons.items())))
+    withheld = {partition: why for result in results for partition, why in result.withheld.items()}
+    return replace(
+        results[-1],
+        counts=dict(sorted(counts.items())),
+        reasons=dict(sorted(reasons.items())),
+        withheld=dict(sorted(withheld.items())),
+    )
 
 
 class Engine(Protocol):

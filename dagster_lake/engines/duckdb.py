@@ -1,5 +1,6 @@
 """The embedded engine: DuckDB computes, delta-rs writes; no JVM, no server."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ import duckdb
 import pyarrow as pa
 from upath import UPath
 
+from dagster_lake.compile.acceptance import Load, bad_rows_select, why_withheld, withheld_select
 from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
@@ -23,7 +25,7 @@ from dagster_lake.compile.silver import (
     suspects_select,
     uses_masking_key,
 )
-from dagster_lake.compile.snapshot_guard import without_refused
+from dagster_lake.compile.snapshot_guard import shrunken
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, in_all, noted
 from dagster_lake.engines.duckdb_checks import broken_rows
@@ -33,7 +35,7 @@ from dagster_lake.engines.newest import merge_newest
 from dagster_lake.engines.pieces import pieces
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
-from dagster_lake.engines.snapshot_guard import refuse_shrunken
+from dagster_lake.engines.snapshot_guard import why_refused
 from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
 from dagster_lake.settings import Settings
@@ -68,7 +70,7 @@ class DuckDBEngine:
         if step.layer == "bronze":
             return self._by_pieces(contract, partitions, self._landed_rows, self._bronze)
         further = self._stale_later_hours(contract, partitions)
-        silver = partial(self._silver, accept_shrink=step.accept_shrink)
+        silver = partial(self._silver, step=step)
         made = self._by_pieces(contract, sorted([*partitions, *further]), self._bronze_rows, silver, latest_first=True)
         return replace(made, rewritten=tuple(further))
 
@@ -130,7 +132,7 @@ class DuckDBEngine:
                 partitions,
                 compute,
                 {"contract": noted(contract)},
-                remember=contract.cadence == "snapshot",
+                remember=partitions if contract.cadence == "snapshot" else (),
             )
             rescued = self._rescued(con, contract, written, partitions)
         counts = {
@@ -139,7 +141,7 @@ class DuckDBEngine:
         }
         return _result(written, counts)
 
-    def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
+    def _silver(self, contract: Contract, partitions: list[str], *, step: Step) -> StepResult:
         bronze_uri = _existing(bronze_table(self.lake, contract)).uri
         reads = {"contract": noted(contract)}
         read = [*look_back(contract, partitions), *partitions]
@@ -147,17 +149,17 @@ class DuckDBEngine:
         rows_in: dict[str, int] = {}
         duplicates: dict[str, int] = {}
         with connection(self.settings) as con:
-            if contract.cadence == "snapshot":
-                partitions = self._without_refused(con, contract, bronze_uri, partitions, accept_shrink)
+            withheld = self._shrunken(con, contract, bronze_uri, partitions, step)
 
             # Like bronze: what is read is pinned after what is written.
-            def read_bronze() -> delta.Pinned:
+            def read_bronze(wanted: list[str]) -> delta.Pinned:
                 bronze = delta.pin(bronze_uri)
                 assert bronze is not None
                 reads["bronze_version"] = str(bronze.version)
                 seen.clear()
                 seen.update(bronze.files(read))
-                con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, partitions)}")
+                con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, wanted)}")
+                rows_in.update({p: bronze.rows([p]) for p in partitions})
                 return bronze
 
             # Another run's write of an hour that was looked back on conflicts with none of ours.
@@ -165,57 +167,91 @@ class DuckDBEngine:
                 return {*_existing(bronze_table(self.lake, contract)).files(read)} == seen
 
             def compute_quarantine() -> pa.RecordBatchReader:
-                read_bronze()
+                read_bronze(partitions)
                 return con.sql(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
 
             def compute_silver() -> pa.RecordBatchReader:
-                bronze = read_bronze()
-                duplicates.update(self._find_losers(con, contract, bronze, partitions))
-                rows_in.update({p: bronze.rows([p]) for p in partitions})
+                bronze = read_bronze(taken)
+                duplicates.update(self._find_losers(con, contract, bronze, taken))
                 select = silver_select(contract, self.dialect)
                 return con.sql(select, params=self._key(contract)).to_arrow_reader(BATCH_ROWS)
 
             quarantine = delta.replace_partitions(
                 quarantine_table(self.lake, contract), partitions, compute_quarantine, reads, up_to_date=up_to_date
             )
+            loads = self._loads(con, contract, quarantine, rows_in)
+            bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
+            for p, why in bad.items():
+                if why is not None:
+                    withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
+            taken = [p for p in partitions if p not in withheld]
             silver = delta.replace_partitions(
                 silver_table(self.lake, contract),
                 partitions,
                 compute_silver,
                 reads,
                 up_to_date=up_to_date,
-                remember=contract.cadence == "snapshot",
+                # Only what stays empty: a partition that is withheld later must not look like one taken empty.
+                remember=[p for p in taken if rows_in[p] == quarantine.rows([p])]
+                if contract.cadence == "snapshot"
+                else (),
             )
-            reasons = con.execute(
-                f"SELECT unnest(_reasons) AS reason, count(*) FROM ({scan_sql(quarantine, partitions)}) GROUP BY 1"
-            ).fetchall()
+            left = self._withheld_rows(con, contract, quarantine, sorted(withheld))
+        reasons = sum((Counter(load.reasons) for load in loads.values()), Counter[str]())
         counts = {
             p: Counts(
                 rows_in=rows_in[p],
                 rows_out=silver.rows([p]),
                 duplicates=duplicates.get(p, 0),
                 quarantined=quarantine.rows([p]),
+                withheld=left.get(p, 0),
             )
             for p in partitions
         }
-        return _result(silver, counts, dict(sorted(reasons)))
+        return replace(_result(silver, counts, dict(sorted(reasons.items()))), withheld=withheld)
 
-    def _without_refused(
+    def _loads(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, quarantine: delta.Pinned, rows_in: dict[str, int]
+    ) -> dict[str, Load]:
+        """What is bad of each partition, from its quarantine."""
+        partition = partition_field(contract).name
+        kept_out = f"({scan_sql(quarantine, list(rows_in))})"
+        bad = dict(con.execute(bad_rows_select(contract, kept_out)).fetchall())
+        reasons: dict[str, dict[str, int]] = {}
+        each = f"SELECT {partition}, unnest(_reasons) AS reason FROM {kept_out}"
+        for p, reason, rows in con.execute(f"SELECT *, count(*) FROM ({each}) GROUP BY ALL").fetchall():
+            reasons.setdefault(p, {})[reason] = rows
+        return {p: Load(rows, bad.get(p, 0), reasons.get(p, {})) for p, rows in rows_in.items()}
+
+    def _withheld_rows(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, quarantine: delta.Pinned, withheld: list[str]
+    ) -> dict[str, int]:
+        """The rows of withheld partitions that bronze has and quarantine has not."""
+        bronze = delta.pin(bronze_table(self.lake, contract).uri)
+        if not withheld or bronze is None:
+            return {}
+        con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, withheld)}")
+        con.execute(f"CREATE OR REPLACE VIEW quarantined AS {scan_sql(quarantine, withheld)}")
+        return dict(con.execute(withheld_select(contract)).fetchall())
+
+    def _shrunken(
         self,
         con: duckdb.DuckDBPyConnection,
         contract: Contract,
         bronze_uri: UPath,
         partitions: list[str],
-        accept_newest: bool,
-    ) -> list[str]:
-        """The snapshots to take; see ``compile.snapshot_guard``."""
+        step: Step,
+    ) -> dict[str, str]:
+        """The snapshots that lost too many keys, and why; see ``compile.snapshot_guard``."""
+        if contract.cadence != "snapshot":
+            return {}
         bronze, silver = delta.pin(bronze_uri), delta.pin(silver_table(self.lake, contract).uri)
         assert bronze is not None
-        return without_refused(
+        return shrunken(
             partitions,
-            lambda snapshot: silver is not None and silver.written(snapshot),
-            lambda snapshot: refuse_shrunken(con, contract, bronze, silver, snapshot, self.dialect),
-            accept_newest=accept_newest,
+            lambda snapshot: snapshot in step.accepted or (silver is not None and silver.written(snapshot)),
+            lambda snapshot: why_refused(con, contract, bronze, silver, snapshot, self.dialect),
+            accept_newest=step.accept_shrink,
         )
 
     def _find_losers(

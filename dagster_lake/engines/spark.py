@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from dagster_lake.compile.acceptance import Load, bad_rows_select, why_withheld, withheld_select
 from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import SNAPSHOT, partition_field
 from dagster_lake.compile.silver import (
@@ -26,7 +27,7 @@ from dagster_lake.compile.silver import (
     suspects_select,
     uses_masking_key,
 )
-from dagster_lake.compile.snapshot_guard import lost_keys_select, refuse_when_shrunken, without_refused
+from dagster_lake.compile.snapshot_guard import lost_keys_select, shrunken, why_shrunken
 from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
@@ -113,7 +114,7 @@ class SparkEngine:
                 return self._bronze(contract, partitions)
             if step.layer == "silver":
                 further = stale_later_hours(self.delta, self.lake, contract, partitions, self.dialect)
-                made = self._silver(contract, sorted([*partitions, *further]), accept_shrink=step.accept_shrink)
+                made = self._silver(contract, sorted([*partitions, *further]), step)
                 return replace(made, rewritten=tuple(further))
             version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
             newest = newest_table(self.lake, contract)
@@ -171,29 +172,28 @@ class SparkEngine:
         version = self._remember(contract, spec, version, counts)
         return self._result(spec, version, found, counts)
 
-    def _silver(self, contract: Contract, partitions: list[str], *, accept_shrink: bool) -> StepResult:
+    def _silver(self, contract: Contract, partitions: list[str], step: Step) -> StepResult:
         bronze = bronze_table(self.lake, contract)
         silver, quarantine = silver_table(self.lake, contract), quarantine_table(self.lake, contract)
         column = partition_field(contract).name
         before = look_back(contract, partitions)
-        if contract.cadence == "snapshot":
-            partitions = self._without_refused(contract, partitions, accept_shrink)
+        withheld = self._shrunken(contract, partitions, step)
         read = 0
 
-        def read_bronze() -> None:
+        def read_bronze(wanted: list[str]) -> None:
             nonlocal read
             read = self.delta.existing(bronze)
             rows = self.delta.read(bronze.uri, read)
-            rows.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("bronze")
+            rows.where(self.delta.is_one_of(column, wanted)).createOrReplaceTempView("bronze")
             rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
 
         def compute_quarantine() -> "DataFrame":
-            read_bronze()
+            read_bronze(partitions)
             return self.spark.sql(quarantine_select(contract, self.dialect))
 
         def compute_silver() -> "DataFrame":
-            read_bronze()
-            self._offer_losers(contract, read, partitions)
+            read_bronze(taken)
+            self._offer_losers(contract, read, taken)
             self._offer_key(contract)
             return self.spark.sql(silver_select(contract, self.dialect))
 
@@ -206,22 +206,46 @@ class SparkEngine:
         quarantined_version = self.delta.replace_partitions(
             quarantine, partitions, compute_quarantine, up_to_date, metadata
         )
+        self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
+        loads = self._loads(contract, partitions)
+        bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
+        for p, why in bad.items():
+            if why is not None:
+                withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
+        taken = [p for p in partitions if p not in withheld]
         version = self.delta.replace_partitions(silver, partitions, compute_silver, up_to_date, metadata)
         self._rows_of(silver, version, partitions).createOrReplaceTempView("silver")
-        self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
+        self._rows_of(bronze, read, partitions).createOrReplaceTempView("bronze")
         # Each is counted on its own, from what is there; in one query, since a query's start costs more than a count.
         found = self._counted(
             rows_in=_rows_by(column, "bronze"),
             rows_out=_rows_by(column, "silver"),
             duplicates=_rows_by(column, "losers"),
             quarantined=_rows_by(column, "quarantined"),
+            left=withheld_select(contract),
             reasons=_rows_by("reason", "(SELECT explode(_reasons) AS reason FROM quarantined)"),
             total=self._total(silver, version),
         )
         kinds = ("rows_in", "rows_out", "duplicates", "quarantined")
         counts = {p: Counts(**{kind: found[kind].get(p, 0) for kind in kinds}) for p in partitions}
-        version = self._remember(contract, silver, version, counts)
-        return self._result(silver, version, found, counts)
+        version = self._remember(contract, silver, version, {p: counts[p] for p in taken})
+        counts |= {p: replace(counts[p], withheld=found["left"].get(p, 0)) for p in withheld}
+        return replace(self._result(silver, version, found, counts), withheld=withheld)
+
+    def _loads(self, contract: Contract, partitions: list[str]) -> dict[str, Load]:
+        """What came in of each partition, and what is bad of it, from ``bronze`` and ``quarantined``."""
+        column = partition_field(contract).name
+        found = self._counted(
+            rows=_rows_by(column, "bronze"),
+            bad=bad_rows_select(contract, "quarantined"),
+            reasons=f"SELECT concat({column}, ' ', reason), count(*) FROM "
+            f"(SELECT {column}, explode(_reasons) AS reason FROM quarantined) GROUP BY 1",
+        )
+        reasons: dict[str, dict[str, int]] = {}
+        for key, rows in found["reasons"].items():
+            p, _, reason = key.partition(" ")
+            reasons.setdefault(p, {})[reason] = rows
+        return {p: Load(found["rows"].get(p, 0), found["bad"].get(p, 0), reasons.get(p, {})) for p in partitions}
 
     def _offer_losers(self, contract: Contract, bronze_version: int, partitions: list[str]) -> None:
         """Creates ``losers``, the duplicates among the rows of ``partitions``.
@@ -247,30 +271,33 @@ class SparkEngine:
         row = pa.table({"key_id": [key.id], "inner_pad": [key.inner_pad], "outer_pad": [key.outer_pad]})
         self.spark.createDataFrame(row).createOrReplaceTempView("masking_key")
 
-    def _without_refused(self, contract: Contract, partitions: list[str], accept_newest: bool) -> list[str]:
-        """The snapshots to take; see ``compile.snapshot_guard``."""
+    def _shrunken(self, contract: Contract, partitions: list[str], step: Step) -> dict[str, str]:
+        """The snapshots that lost too many keys, and why; see ``compile.snapshot_guard``."""
         silver = silver_table(self.lake, contract)
-        version = self.delta.version(silver.uri)
+        version = self.delta.version(silver.uri) if contract.cadence == "snapshot" else None
         if version is None:
-            return partitions
-        took = partial(self._took, silver, version)
-        refuse = partial(self._refuse_shrunken, contract, silver, version)
-        return without_refused(partitions, took, refuse, accept_newest=accept_newest)
+            return {}
+        return shrunken(
+            partitions,
+            lambda snapshot: snapshot in step.accepted or self._took(silver, version, snapshot),
+            partial(self._why_shrunken, contract, silver, version),
+            accept_newest=step.accept_shrink,
+        )
 
     def _took(self, silver: TableSpec, version: int, snapshot: str) -> bool:
         held = self.delta.rows(silver.uri, version, SNAPSHOT.name, [snapshot])[snapshot]
         return held > 0 or self.delta.remembers(silver, snapshot)
 
-    def _refuse_shrunken(self, contract: Contract, silver: TableSpec, version: int, snapshot: str) -> None:
+    def _why_shrunken(self, contract: Contract, silver: TableSpec, version: int, snapshot: str) -> str | None:
         earlier = self.delta.newest_partition(silver, version, before=snapshot)
         if earlier is None:
-            return
+            return None
         bronze = bronze_table(self.lake, contract)
         self._rows_of(bronze, self.delta.existing(bronze), [snapshot]).createOrReplaceTempView("offered")
         self._rows_of(silver, version, [earlier]).createOrReplaceTempView("held")
         row = self.spark.sql(lost_keys_select(contract, self.dialect)).first()
         assert row is not None
-        refuse_when_shrunken(contract, snapshot, earlier, lost=row[0], held=row[1])
+        return why_shrunken(earlier, lost=row[0], held=row[1])
 
     def _remember(self, contract: Contract, spec: TableSpec, version: int, counts: dict[str, Counts]) -> int:
         """Notes the snapshots that hold nothing, so that they count as taken; the table's version after it."""

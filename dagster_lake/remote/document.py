@@ -73,7 +73,7 @@ def read_result(document: dict[str, Any]) -> StepResult | dict[str, int]:
 
 
 def _step(fields: dict[str, Any]) -> Step:
-    return Step(**{**fields, "partitions": tuple(fields["partitions"])})
+    return Step(**{**fields, "partitions": tuple(fields["partitions"]), "accepted": tuple(fields["accepted"])})
 
 
 def _check(fields: dict[str, Any]) -> Check:

@@ -220,14 +220,14 @@ def replace_partitions(
     metadata: Mapping[str, str],
     *,
     up_to_date: Callable[[], bool] = lambda: True,
-    remember: bool = False,
+    remember: Collection[str] = (),
 ) -> Pinned:
     """Replaces exactly the named partitions by the rows of ``compute()``; no rows empties them.
 
     A row of another partition fails the write before anything is committed. ``metadata`` goes into the commit.
     ``up_to_date`` tells after a commit whether what ``compute`` read is still the newest; if not, it is computed and
     written again. A conflict tells so only where the other writer writes the same partitions of the same table.
-    ``remember`` notes the partitions in the log, so that an empty one can be told from one never written.
+    Those in ``remember`` are noted in the log, so that an empty one can be told from one never written.
     """
     column = spec.partition_by
     if column is None:
@@ -238,7 +238,7 @@ def replace_partitions(
 
     def write(base: Pinned) -> None:
         rows = _conforming(compute(), base.schema)
-        properties = _properties(metadata, partitions if remember else [])
+        properties = _properties(metadata, remember)
         write_deltalake(base.table, rows, mode="overwrite", predicate=predicate, commit_properties=properties)
 
     return _attempt(spec, write, up_to_date)

@@ -141,6 +141,7 @@ class TestLake:
                     partition_key_range=span,
                     log=logging.getLogger("lake"),
                     log_event=lambda event: None,
+                    run_id="by hand",
                     selected_asset_keys=asset.keys,
                     selected_asset_check_keys=asset.check_keys,
                 )
@@ -222,11 +223,12 @@ def _size(rows: list[Row] | None) -> object:
 
 @cache
 def _definitions() -> list[Any]:
+    from dagster_lake.assets.acceptance import accepted_checks
     from dagster_lake.assets.contracts import contract_assets
     from dagster_lake.assets.sources import source_assets
     from dagster_lake.checks import contract_checks
 
-    return [*source_assets(), *contract_assets(), *contract_checks()]
+    return [*source_assets(), *contract_assets(), *contract_checks(), *accepted_checks()]
 
 
 @cache

@@ -238,7 +238,7 @@ def test_a_snapshot_that_shrank_too_much_is_refused_until_it_is_accepted(
     before = lake.content()
     drop_users(lake, second, day=1)
     said = refusal(materialize_users(lake, ok=False))
-    assert f"snapshot 2026-01-06T060000Z {lost} of 2026-01-05T060000Z" in said
+    assert f"2026-01-06T060000Z withheld: {lost} of 2026-01-05T060000Z" in said
     assert "accept_shrink: true" in said
     after = lake.content()
     assert [after[t] for t in ("silver/users", "silver/users_snapshots")] == [

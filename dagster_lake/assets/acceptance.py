@@ -1,0 +1,180 @@
+"""Loads that silver withholds: told, noted, and not computed again while raw and the rules are the same.
+
+The silver step goes on without a withheld load, and so does everything after it. That the run fails is left to the
+check ``accepted``, a step of its own that nothing waits for.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+
+import dagster as dg
+
+from dagster_lake.assets.keys import silver_key
+from dagster_lake.assets.partitions import hours_if_any
+from dagster_lake.assets.pending import finished_snapshots
+from dagster_lake.compile.bronze import bronze_select
+from dagster_lake.compile.duckdb_dialect import DuckDBDialect
+from dagster_lake.compile.silver import quarantine_select
+from dagster_lake.contract import Contract, contracts
+from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage import delta
+from dagster_lake.storage.manifest import Manifest, read_manifest
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.refusals import Note, notes, remove_note, write_note
+from dagster_lake.storage.tables import bronze_table
+
+CHECK = "accepted"
+
+
+def run_silver(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    contract: Contract,
+    partitions: list[str],
+    accept_shrink: bool,
+    accept: bool,
+) -> StepResult:
+    """Runs the silver step of those partitions whose refusal does not stand, and notes what it withheld.
+
+    ``accept`` is for the hours, or the newest snapshot: it was looked at, and is to be taken as it is.
+    """
+    noted, rules = notes(lake.lake, contract.name), rules_of(contract)
+    asked_again = _asked_again(contract, partitions, accept_shrink, accept)
+    held = {p: note for p, note in noted.items() if note.rules == rules and note.raw == raw_of(lake.lake, contract, p)}
+    standing = {p: n.why for p, n in held.items() if n.why is not None and p in partitions and p not in asked_again}
+    accepted = {p for p, note in held.items() if not note.refused} | (asked_again if accept else set())
+    for p, why in standing.items():
+        context.log.warning(f"{told(contract, p, why)} (as in run {noted[p].run[:8]}; not computed again)")
+    tried = [p for p in partitions if p not in standing]
+    step = Step(
+        contract.name,
+        "silver",
+        tuple(tried),
+        accept_shrink=accept_shrink or accept,
+        accepted=tuple(sorted(accepted & set(partitions))),
+    )
+    result = lake.engine.run(step)
+    for p in result.counts:
+        note = noted.get(p)
+        if p in result.withheld:
+            why = result.withheld[p]
+            context.log.error(told(contract, p, why))
+            if not (p in held and note and note.refused):
+                write_note(lake.lake, contract.name, p, Note(_raw_read(lake, contract, p), rules, context.run_id, why))
+        elif accept and p in asked_again:
+            write_note(lake.lake, contract.name, p, Note(_raw_read(lake, contract, p), rules, context.run_id, None))
+        elif note and note.refused:
+            remove_note(lake.lake, contract.name, p)
+    return replace(result, withheld={**result.withheld, **standing})
+
+
+def accepted_checks() -> list[dg.AssetChecksDefinition]:
+    """One check a contract, which fails the run that withheld a load first, and warns while it is withheld."""
+    return [_check_of(contract) for contract in contracts().values()]
+
+
+def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
+    silver = silver_key(contract)
+
+    @dg.multi_asset_check(
+        name=f"{CHECK}__{silver.path[-1]}",
+        specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=silver,
+                description="No load is withheld: each hour or snapshot has valid rows, and not more bad ones than the "
+                f"contract allows ({contract.max_bad_share:.0%}). Nothing waits for this check; it fails the run.",
+            )
+        ],
+    )
+    def accepted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
+        run = hours_if_any(context)
+        noted = {p: n for p, n in notes(lake.lake, contract.name).items() if n.refused}
+        if contract.cadence == "snapshot":
+            newest = max(finished_snapshots(lake.lake, contract), default="")
+            concerned = {p: n for p, n in noted.items() if p > newest or n.run == context.run.run_id}
+        else:
+            concerned = {p: n for p, n in noted.items() if run is None or p in run.keys or n.run == context.run.run_id}
+        new = {p: n.why or "" for p, n in concerned.items() if n.run == context.run.run_id}
+        lines = [told(contract, p, n.why or "") for p, n in concerned.items()]
+        yield dg.AssetCheckResult(
+            asset_key=silver,
+            check_name=CHECK,
+            passed=not concerned,
+            severity=dg.AssetCheckSeverity.ERROR if new else dg.AssetCheckSeverity.WARN,
+            description="\n".join(lines) or None,
+            metadata={"withheld": len(concerned), "of this run": len(new)},
+        )
+        if new:
+            # What the check has said stands; only a step that fails makes the run fail.
+            raise dg.Failure(_failure(contract, new), allow_retries=False)
+
+    return accepted
+
+
+def told(contract: Contract, partition: str, why: str) -> str:
+    """A withheld load in a line."""
+    return f"{silver_key(contract).to_user_string()}: {partition} withheld: {why}"
+
+
+def _failure(contract: Contract, withheld: Mapping[str, str]) -> str:
+    name = silver_key(contract).to_user_string()
+    again = "a corrected file is dropped" if contract.cadence == "snapshot" else "its hours are landed anew"
+    take = "accept_shrink: true or accept: true" if contract.cadence == "snapshot" else "accept: true"
+    tell = ", ".join([contract.owner, *contract.notify])
+    return "\n".join(
+        [
+            *(told(contract, p, why) for p, why in withheld.items()),
+            f"{name} holds nothing of that, and all else went on. The rows are in quarantine and bronze. It is tried "
+            f"again when {again}, or {contract.file} or dagster_lake changes. To take it as it is, materialise {name} "
+            f"with the config {take}. Whom to tell: {tell}.",
+        ]
+    )
+
+
+def rules_of(contract: Contract) -> str:
+    """A fingerprint of all that decides on a load but its rows: the contract as compiled, and our own version."""
+    dialect = DuckDBDialect()
+    parts = (bronze_select(contract, dialect), quarantine_select(contract, dialect), str(contract.max_bad_share))
+    return hashlib.sha256("\0".join((*parts, version("dagster-lake"))).encode()).hexdigest()[:16]
+
+
+def raw_of(lake: Lake, contract: Contract, partition: str) -> str | None:
+    """A fingerprint of what raw holds of a load; None when it was never landed."""
+    manifest = _manifest(lake, contract, partition)
+    return None if manifest is None else _fingerprint(manifest)
+
+
+def _raw_read(lake: LakeResource, contract: Contract, partition: str) -> str | None:
+    """``raw_of``, provided that bronze was made of it; None where raw has moved on since."""
+    manifest, bronze = _manifest(lake.lake, contract, partition), delta.pin(bronze_table(lake.lake, contract).uri)
+    if manifest is None or bronze is None or bronze.rows([partition]) != manifest.rows:
+        return None
+    landed = max((a.landed_at for a in manifest.attempts if sum(f.rows for f in a.files)), default=None)
+    bounds = bronze.bounds("_ingested_at", [partition])
+    same = bounds is None or landed is None or _milliseconds(bounds[1]) == _milliseconds(landed)
+    return _fingerprint(manifest) if same else None
+
+
+def _milliseconds(moment: object) -> int:
+    return int(moment.timestamp() * 1000)  # type: ignore[attr-defined]
+
+
+def _manifest(lake: Lake, contract: Contract, partition: str) -> Manifest | None:
+    return read_manifest(lake.raw_partition(contract.name, partition, sensitive=contract.sensitive))
+
+
+def _fingerprint(manifest: Manifest) -> str:
+    files = [(attempt.number, file.sha256, file.rows) for attempt in manifest.attempts for file in attempt.files]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
+
+
+def _asked_again(contract: Contract, partitions: list[str], accept_shrink: bool, accept: bool) -> set[str]:
+    """The partitions that a person asks for by the config, whatever was noted of them."""
+    if not (accept_shrink or accept):
+        return set()
+    return set(partitions if contract.cadence == "hourly" else partitions[-1:])
