@@ -21,10 +21,8 @@ def merge_newest(
     Raises DeltaWriteError when silver does not exist yet.
     """
     source = delta.pin(silver_table(lake, contract).uri)
-    if source is None:
+    if source is None or not partitions:
         raise delta.DeltaWriteError(f"silver of {contract.name} does not exist yet; materialise it first")
-    if not partitions:  # every snapshot was withheld; whoever reads the table finds one
-        return delta.merge(newest_table(lake, contract), lambda target: None, {})
     if contract.cadence == "hourly":
         return _merge_changes(con, lake, contract, source, partitions, dialect)
     for snapshot in sorted(partitions):
