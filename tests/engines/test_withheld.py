@@ -3,13 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from dagster_lake.assets.pending import pending_snapshots
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step, StepResult
-from tests.lake.lakes import TestLake, write
-from tests.lake.test_hand_made_input import MONDAY, drop_users, person
+from tests.lake.lakes import TestLake
+from tests.lake.test_hand_made_input import drop_users, person
 
 GOOD = [person(i) for i in range(40)]
 SNAPSHOTS = (
