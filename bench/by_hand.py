@@ -36,7 +36,7 @@ USERS = [
 PRODUCTS = ["id", "name", "description", "category", "price", "pages"]
 PAGEVIEWS = ["event_id", "user_id", "http_method", "uri", "client_ip", "user_agent", "latency", "event_time"]
 STARS = ["event_id", "user_id", "stars", "event_time"]
-SENSITIVE = {"users", "pageviews"}
+SENSITIVE = {"users", "vip_users", "products", "pageviews", "stars"}
 POSITION_OF_FILE = "_source_modified, _source_file, _source_row"
 POSITION_OF_EVENT = "_enqueued_time, _partition, _sequence_number"
 

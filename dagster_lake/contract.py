@@ -28,6 +28,7 @@ CONTRACTS_FOLDER: Traversable = resources.files("dagster_lake") / "contracts"  #
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp", "array"]
 Masking = Literal["hmac", "redact", "partial"]
+Zone = Literal["sensitive", "open"]
 DERIVATIONS = ("sex_of_birth_number", "age_band_of_birth_number")
 _TYPES = ("string", "integer", "number", "boolean", "date", "timestamp", "array")
 _MASKINGS = ("hmac", "redact", "partial")
@@ -139,6 +140,7 @@ class Contract:
     an hourly set whose rows are updated in place at the source, so that silver keeps every change and the newest.
     ``max_bad_share`` is how much of a load (an hour, a snapshot) of 20 rows and more may break a rule, from 0 to 1; of
     a load with more, and of one with nothing valid, silver takes nothing.
+    ``zone`` is where raw, bronze and quarantine lie when the contract says it; see ``sensitive``.
     """
 
     name: str
@@ -155,11 +157,21 @@ class Contract:
     max_bad_share: float = 0.2
     file: str = ""
     notify: tuple[str, ...] = field(default=())
+    zone: Zone | None = None
+
+    @property
+    def personal(self) -> bool:
+        """Whether a field is known to hold personal data, which silver masks."""
+        return any(p.masking or p.classification in _SENSITIVE for p in self.properties)
 
     @property
     def sensitive(self) -> bool:
-        """Whether raw, bronze and quarantine hold PII in clear, and so live in the sensitive zone."""
-        return any(p.masking or p.classification in _SENSITIVE for p in self.properties)
+        """Whether raw, bronze and quarantine live in the sensitive zone: they hold personal data, or may.
+
+        What arrives as text may hold anything: a field that the contract does not know, a line that is malformed. Such
+        a data set is in the sensitive zone unless its contract says that it may be read by all.
+        """
+        return self.personal or (self.zone == "sensitive" if self.zone else not self.typed_source)
 
     @property
     def changing(self) -> bool:
@@ -305,6 +317,7 @@ class _Reader:
             max_bad_share=self.max_bad_share(),
             notify=tuple(s.url or s.channel or "" for s in document.support or []),
             file=self.file,
+            zone=self.zone(properties),
         )
 
     def in_key_order(self, properties: tuple[Property, ...], raw: list[SchemaProperty]) -> tuple[Property, ...]:
@@ -320,6 +333,22 @@ class _Reader:
             if member.role == "owner" and member.username:
                 return member.username
         raise self.fail("team", "no member has role: owner", "add team.members: - username: team:shop, role: owner")
+
+    def zone(self, properties: tuple[Property, ...]) -> Zone | None:
+        where = "customProperties.zone"
+        for custom in self.document.customProperties or []:
+            if custom.property != "zone":
+                continue
+            if custom.value not in ("sensitive", "open"):
+                raise self.fail(where, f"{custom.value!r} is unknown", "use sensitive or open")
+            if custom.value == "open" and (masked := [p.name for p in properties if p.masking]):
+                raise self.fail(
+                    where,
+                    f"is open, but {masked[0]} holds personal data, in clear until silver masks it",
+                    "remove the zone, or the masking and classification of every field",
+                )
+            return custom.value
+        return None
 
     def source(self) -> Source:
         for custom in self.document.customProperties or []:

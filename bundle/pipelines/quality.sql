@@ -10,13 +10,13 @@ WITH refused AS (
   UNION ALL
   SELECT 'pageviews' AS data_set, _lake_hour AS partition, _reasons FROM sensitive.quarantine_pageviews
   UNION ALL
-  SELECT 'products' AS data_set, _snapshot AS partition, _reasons FROM quarantine.products
+  SELECT 'products' AS data_set, _snapshot AS partition, _reasons FROM sensitive.quarantine_products
   UNION ALL
-  SELECT 'stars' AS data_set, _lake_hour AS partition, _reasons FROM quarantine.stars
+  SELECT 'stars' AS data_set, _lake_hour AS partition, _reasons FROM sensitive.quarantine_stars
   UNION ALL
   SELECT 'users' AS data_set, _snapshot AS partition, _reasons FROM sensitive.quarantine_users
   UNION ALL
-  SELECT 'vip_users' AS data_set, _snapshot AS partition, _reasons FROM quarantine.vip_users
+  SELECT 'vip_users' AS data_set, _snapshot AS partition, _reasons FROM sensitive.quarantine_vip_users
 )
 SELECT data_set, partition, reason, count(*) AS rows
 FROM refused LATERAL VIEW explode(_reasons) reasons AS reason

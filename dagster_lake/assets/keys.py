@@ -50,6 +50,6 @@ def common(contract: Contract) -> dict[str, Any]:
         freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=contract.freshness_minutes))
     return {
         "owners": [contract.owner],
-        "tags": {"domain": contract.domain, "pii": str(contract.sensitive).lower()},
+        "tags": {"domain": contract.domain, "pii": str(contract.personal).lower()},
         "freshness_policy": freshness,
     }

@@ -28,8 +28,8 @@ _LAYOUT = Lake(UPath("/"))
 
 _ZONES = {
     "landing": "Files as they arrive, before they land in raw; may hold personal data.",
-    "raw": "Bytes as they landed, of data sets without personal data.",
-    "sensitive": "Raw, bronze and quarantine of data sets with personal data, in clear.",
+    "raw": "Bytes as they landed, of data sets that hold no personal data for certain.",
+    "sensitive": "Raw, bronze and quarantine of data sets that hold personal data in clear, or may.",
     "bronze": "Delta tables: what arrived, as text.",
     "silver": "Delta tables: valid rows, typed and masked.",
     "quarantine": "Delta tables: rows kept out of silver.",
@@ -39,14 +39,14 @@ _SCHEMAS = {
     "bronze": "What arrived, as text, with what was rescued.",
     "silver": "Valid rows, typed, trimmed, masked and without duplicates.",
     "quarantine": "Rows kept out of silver, with their reasons.",
-    "sensitive": "Bronze and quarantine of data sets with personal data, in clear.",
+    "sensitive": "Bronze and quarantine of data sets that hold personal data in clear, or may.",
     "operations": "Files that running the lake needs; no data of its own.",
     "masks": "The functions that hide personal data in clear.",
 }
 _VOLUMES = {
-    "bronze.raw": ("raw", "What landed, of data sets without personal data."),
+    "bronze.raw": ("raw", "What landed, of data sets that hold no personal data for certain."),
     "sensitive.landing": ("landing", "Where files are dropped."),
-    "sensitive.raw": ("sensitive/raw", "What landed, of data sets with personal data, in clear."),
+    "sensitive.raw": ("sensitive/raw", "What landed, of data sets that hold personal data in clear, or may."),
     "operations.steps": ("", "Steps that Dagster hands to Databricks, and what they report."),
     "operations.checkpoints": ("", "How far Auto Loader and streams have come."),
 }
@@ -160,7 +160,9 @@ def _contract_tables(config: CatalogConfig, contract: Contract) -> Iterator[Secu
 
 def _table(config: CatalogConfig, contract: Contract, layer: str, spec: TableSpec, *, in_clear: bool) -> Securable:
     schema, name = ("sensitive", f"{layer}_{spec.uri.name}") if in_clear else (layer, spec.uri.name)
-    pii = "clear" if in_clear else "masked" if contract.sensitive else "none"
+    pii = "masked" if contract.personal else "none"
+    if in_clear:
+        pii = "clear" if contract.personal else "possible"
     return Securable(
         "table",
         f"{config.catalog}.{schema}.{name}",

@@ -44,7 +44,7 @@ def preview(
     assert pinned is not None
     partitions = None if hour is None else [_partition(pinned, wanted.name, hour)]
     size = f"{pinned.rows(partitions):,} rows" + (f" in {hour}" if hour else "")
-    note = ", holds personal data in clear" if wanted.sensitive else ""
+    note = ", may hold personal data in clear" if wanted.sensitive else ""
     console.print(f"[bold]{wanted.name}[/], {size}, version {pinned.version}{note}", soft_wrap=True)
     if description := pinned.table.metadata().description:
         console.print(description, markup=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dagster_lake.contract import Contract, DatabaseSource
 from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import Landed, LandingError
+from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.resources.databricks_jobs import JobsWorkspace
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import Manifest, read_manifest
@@ -39,6 +40,7 @@ def land_by_auto_loader(
     ``attempt`` names this attempt of the Dagster step: it never starts a second run. Raises LandingError when Capture
     has not written an hour yet; JobRunError or WorkspaceError when the job does not do.
     """
+    require_one_zone(contract, lake)
     before = _held(contract, lake, hours)
     workspace = JobsWorkspace(settings.databricks)
     what = f"Auto Loader's landing of {contract.name}"

@@ -16,6 +16,7 @@ from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.fold import fold
 from dagster_lake.landing.hubs import captured_hub, hub_of
 from dagster_lake.landing.result import Landed, LandingError, Sources
+from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
@@ -34,6 +35,7 @@ def land_hours(
     open is landed with ``complete=False`` and must be landed again. Raises LandingError for an hour that has not
     begun, and for one of which the hub may have forgotten events before they were landed; ``refresh`` accepts that.
     """
+    require_one_zone(contract, lake)
     return [until_published(partial(_land_hour, contract, lake, hour, sources, refresh)) for hour in hours]
 
 

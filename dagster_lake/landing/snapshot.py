@@ -20,6 +20,7 @@ from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked, rem
 from dagster_lake.landing.dropped import ENDINGS, DroppedFile, Stamp, dropped_files, read_steadily, safe_name
 from dagster_lake.landing.line_count import LineCounter
 from dagster_lake.landing.result import Landed, LandingError, Skipped
+from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.manifest import (
     Attempt,
@@ -69,6 +70,7 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> L
     """
     if not isinstance(contract.source, FileSource):
         raise LandingError(f"{contract.name}: arrives by hour from a {contract.source.kind}; land its hours instead")
+    require_one_zone(contract, lake)
     return until_published(partial(_land, contract, contract.source, lake, refresh))
 
 

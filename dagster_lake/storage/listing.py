@@ -11,7 +11,7 @@ from dagster_lake.storage.paths import LAYERS, Lake
 
 @dataclass(frozen=True)
 class LakeTable:
-    """One Delta table. ``sensitive`` tables hold PII in clear."""
+    """One Delta table. ``sensitive`` tables hold PII in clear, or may."""
 
     layer: str
     plain_name: str
@@ -34,21 +34,21 @@ class RawDataSet:
 
 
 def tables(lake: Lake) -> list[LakeTable]:
-    """Every Delta table of the lake, by layer and name."""
+    """Every Delta table of the lake that may be read, by layer and name."""
     return [table for layer in LAYERS for table in sorted(_layer(lake, layer), key=lambda t: t.plain_name)]
 
 
 def raw_data_sets(lake: Lake) -> list[RawDataSet]:
     """What has landed in raw, by data set; a partition without its manifest has not landed."""
     found = []
-    for zone in (lake.root, lake.root / "sensitive"):
+    for zone, _ in lake.zones:
         for folder in _folders(zone / "raw"):
             found.append(RawDataSet(folder.name, folder, tuple(landed_partitions(folder))))
     return sorted(found, key=lambda data_set: data_set.name)
 
 
 def _layer(lake: Lake, layer: str) -> Iterator[LakeTable]:
-    for zone, sensitive in ((lake.root, False), (lake.root / "sensitive", True)):
+    for zone, sensitive in lake.zones:
         for folder in _folders(zone / layer):
             if (folder / "_delta_log").exists():
                 yield LakeTable(layer, folder.name, folder, sensitive)

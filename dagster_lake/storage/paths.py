@@ -1,6 +1,8 @@
 """Where everything in the lake lives: one class knows the layout, local or remote."""
 
+import errno
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,10 @@ from upath import UPath
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.marker import MARKER, change_marker, read_marker
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: raw, bronze and quarantine of whatever arrives as text lie below ``sensitive/``."""
+
+_CHANGES = {1: "Since 2, raw, bronze and quarantine of all that arrives as text lie below sensitive/. "}
 DEFAULT_FIRST_HOUR = "2026-01-01T00"
 """The first hour where no setting says another, and that of a lake whose marker says none."""
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
@@ -27,9 +32,10 @@ class LakeFormatError(Exception):
 class Lake:
     """The layout of one lake below ``root``.
 
-    ``sensitive`` data (raw, bronze and quarantine of a data set with PII) lives below ``sensitive/``; every other
-    zone holds masked values only. Names are checked, so that no path can leave the lake. ``own_sources`` is where the
-    embedded source systems live when not below ``root``.
+    ``sensitive`` data (raw, bronze and quarantine of a data set that holds PII, or free text from outside, which may)
+    lives below ``sensitive/``, a folder that on this machine only its owner enters; every other zone holds masked
+    values only. Names are checked, so that no path can leave the lake. ``own_sources`` is where the embedded source
+    systems live when not below ``root``.
     """
 
     root: UPath
@@ -84,6 +90,8 @@ class Lake:
         self._check(text)
         if first_hour is not None and first_hour < _first_hour_of(json.loads(text)):
             self.move_first_hour_back(first_hour)
+        if isinstance(self.root, Path):
+            _shut(Path(self._zone(True)))
         return self
 
     def check_format(self) -> None:
@@ -97,6 +105,7 @@ class Lake:
         if found != FORMAT_VERSION:
             raise LakeFormatError(
                 f"{self.marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "
+                f"{_CHANGES.get(found, '')}"
                 "Move the folder away and build it anew (`lake reset`, `lake demo`), or install the version it names."
             )
 
@@ -142,6 +151,12 @@ class Lake:
         return self.root / address[len(root) :]
 
     @property
+    def zones(self) -> tuple[tuple[UPath, bool], ...]:
+        """The folders of the zones that may be read here, and whether each is the sensitive one."""
+        shut = isinstance(self.root, Path) and _is_shut(Path(self._zone(True)))
+        return ((self.root, False),) if shut else ((self.root, False), (self._zone(True), True))
+
+    @property
     def reports(self) -> UPath:
         """Where rendered reports are kept."""
         return self.root / "reports"
@@ -152,6 +167,28 @@ class Lake:
 
 def _first_hour_of(marker: dict[str, Any]) -> str:
     return str(marker.get("first_hour", DEFAULT_FIRST_HOUR))
+
+
+def _shut(folder: Path) -> None:
+    """Makes ``folder`` one that only its owner enters, so that whatever any engine writes below is out of reach."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        # Somebody who only reads the other zones, or a disk that nobody writes to.
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EROFS):
+            raise
+
+
+def _is_shut(folder: Path) -> bool:
+    try:
+        with os.scandir(folder):
+            return False
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True
 
 
 def is_remote(root: str) -> bool:

@@ -89,8 +89,6 @@ def tables_of_layer(lake: Lake, contract: Contract, layer: str) -> list[TableSpe
 
 
 def _in_clear(contract: Contract) -> frozenset[str]:
-    """Columns that may hold PII in clear before silver; a rescued line may hold any field."""
-    if not contract.sensitive:
-        return frozenset()
+    """Columns that may hold PII in clear before silver; a rescued line may hold any field, whatever the contract."""
     own = {p.name for p in contract.source_properties if p.masking}
     return frozenset(own | {"_rescued_data"})

@@ -59,11 +59,12 @@ def drop(world: World, data_set: str, name: str, content: str) -> None:
 
 def names(world: World) -> list[str]:
     """Every blob of raw, by its name below the lake."""
-    return [str(blob.path).removeprefix(f"{world.lake.root}/") for blob in list_blobs(world.lake.root / "raw")]
+    raw = world.lake.root / "sensitive" / "raw"
+    return [str(blob.path).removeprefix(f"{world.lake.root}/") for blob in list_blobs(raw)]
 
 
 def test_a_manifest_replaces_only_the_one_it_was_made_from(world: World) -> None:
-    folder = world.lake.raw_partition("users", HOUR)
+    folder = world.lake.raw_partition("users", HOUR, sensitive=True)
     write_manifest(folder, MANIFEST, replacing=None)
     assert read_manifest(folder) == MANIFEST
     with pytest.raises(ManifestReplaced, match="replaced by another landing"):
@@ -126,7 +127,7 @@ def test_two_landings_of_one_hour_at_once_land_each_event_once(world: World, mon
     assert manifest.rows == 2
     # The loser took its files away.
     assert len(names(world)) == 1 + len(manifest.files)
-    assert verify(world.lake.raw_partition("clicks", HOUR), manifest) == []
+    assert verify(world.lake.raw_partition("clicks", HOUR, sensitive=True), manifest) == []
 
 
 def test_of_two_landings_that_fold_an_open_hour_at_once_one_does_and_no_event_is_lost(world: World) -> None:
@@ -140,7 +141,7 @@ def test_of_two_landings_that_fold_an_open_hour_at_once_one_does_and_no_event_is
     with ThreadPoolExecutor(2) as threads:
         assert sorted(one.changed for one in threads.map(lambda _: world.land(CLICKS), range(2))) == [False, True]
     (after,) = manifests(world.lake, CLICKS, [HOUR])
-    folder = world.lake.raw_partition("clicks", HOUR)
+    folder = world.lake.raw_partition("clicks", HOUR, sensitive=True)
     assert (len(before.attempts), [file.rows for file in after.files]) == (FOLD_AT, [FOLD_AT, 1])
     assert verify(folder, after) == []
     assert len(list(landed_files(folder, before))) == FOLD_AT, "for whoever has the old manifest"
@@ -160,7 +161,7 @@ def test_the_files_of_a_partition_are_looked_up_by_one_listing(world: World, mon
     world.send("a", (1, "one"))
     world.land(CLICKS)
     (manifest,) = manifests(world.lake, CLICKS, [HOUR])
-    folder = world.lake.raw_partition("clicks", HOUR)
+    folder = world.lake.raw_partition("clicks", HOUR, sensitive=True)
     many = replace(manifest, attempts=manifest.attempts * 5)
     listings: list[UPath] = []
 
@@ -178,7 +179,7 @@ def test_a_file_that_is_missing_is_named(world: World) -> None:
     world.send("a", (1, "one"))
     world.land(CLICKS)
     (manifest,) = manifests(world.lake, CLICKS, [HOUR])
-    folder = world.lake.raw_partition("clicks", HOUR)
+    folder = world.lake.raw_partition("clicks", HOUR, sensitive=True)
     (folder / manifest.files[0].path).unlink()
     with pytest.raises(ManifestError, match=r"events-0000\.parquet is missing, but its manifest says"):
         list(landed_files(folder, manifest))
@@ -217,7 +218,7 @@ def test_what_a_crashed_landing_left_goes_when_it_is_old_and_not_before(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.send("a", (1, "one"))
-    folder = world.lake.raw_partition("clicks", HOUR)
+    folder = world.lake.raw_partition("clicks", HOUR, sensitive=True)
     left = folder / "attempt-0001-deadbeef" / "events-0000.parquet"
     upload_blob(left, b"half", {})
     world.land(CLICKS)
@@ -259,8 +260,8 @@ def test_a_signature_that_expires_in_mid_run_is_told_by_table_and_raw_alike(azur
     lake = Lake.placed(expired)
     for attempt_it in (
         lambda: delta.pin(lake.table("silver", "users")),
-        lambda: read_manifest(lake.raw_partition("users", HOUR)),
-        lambda: list_blobs(lake.raw("users")),
+        lambda: read_manifest(lake.raw_partition("users", HOUR, sensitive=True)),
+        lambda: list_blobs(lake.raw("users", sensitive=True)),
         lambda: land_hours(CLICKS, lake, HourRange.of(HOUR), None),  # type: ignore[arg-type]
     ):
         with pytest.raises(StorageError, match="LAKE_AZURE_SAS: it expired at") as error:

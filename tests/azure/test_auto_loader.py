@@ -70,7 +70,7 @@ def bronze(lake: Lake, data_set: str) -> list[dict[str, Any]]:
     contract = contracts()[data_set]
     engine = DuckDBEngine(lake, contracts(), Settings(root=str(lake.root)))
     engine.run(Step(data_set, "bronze", tuple(partitions(lake, contract))))
-    rows = DeltaTable(str(lake.table("bronze", data_set))).to_pyarrow_table().to_pylist()
+    rows = DeltaTable(str(lake.table("bronze", data_set, sensitive=True))).to_pyarrow_table().to_pylist()
     return sorted(rows, key=repr)
 
 
@@ -190,7 +190,7 @@ def test_captured_events_become_the_bronze_that_reading_the_hub_gives(spark: "Sp
     capture(auto, EVENTS)
     loaded(spark, auto, "stars")
     assert bronze(auto, "stars") == copied(copy)
-    manifests = [read_manifest(auto.raw_partition("stars", hour)) for hour in HOURS.keys]
+    manifests = [read_manifest(auto.raw_partition("stars", hour, sensitive=True)) for hour in HOURS.keys]
     assert [(m.rows, m.complete) for m in manifests if m] == [(2, True), (1, True), (0, True), (2, True)]
 
 
@@ -228,7 +228,7 @@ def test_events_of_a_checkpoint_that_somebody_removed_land_again_rather_than_bei
     shutil.rmtree(str(auto.landing("stars")))
     capture(auto, EVENTS[1:2])
     loaded(spark, auto, "stars")
-    manifest = read_manifest(auto.raw_partition("stars", hour_key(HOURS.first)))
+    manifest = read_manifest(auto.raw_partition("stars", hour_key(HOURS.first), sensitive=True))
     assert manifest is not None
     assert manifest.rows == 2
 

@@ -204,7 +204,7 @@ def captured_stars(folder: str = "captured") -> Contract:
 
 def landed_bodies(lake: Lake) -> list[bytes]:
     (manifest,) = manifests(lake, STARS, NOON_HOUR.keys)
-    folder = lake.raw_partition("stars", NOON_HOUR.keys[0])
+    folder = lake.raw_partition("stars", NOON_HOUR.keys[0], sensitive=True)
     files = landed_files(folder, manifest)
     return [row["body"] for _, _, file in files for row in pq.read_table(str(file)).to_pylist()]
 

@@ -18,7 +18,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What main kept: the manifest, and a lake that has no tables yet, which dbt reads as empty ones."""
     folder = tmp_path_factory.mktemp("base")
     (folder / "lake").mkdir()
-    (folder / "lake" / "lake.json").write_text('{"format_version": 1}\n')
+    (folder / "lake" / "lake.json").write_text('{"format_version": 2}\n')
     parse = ["dbt", "--quiet", "parse", "--project-dir", "dbt", "--profiles-dir", "dbt", "--target-path"]
     done = _run(ROOT, [str(BIN / "dbt"), *parse[1:], str(folder / "target")], folder / "lake")
     assert done.returncode == 0, done.stdout

@@ -90,7 +90,7 @@ class World:
     def raw(self, contract: Contract, partition: str = "2026-01-05T12") -> list[dict]:
         """The rows of a partition's Parquet files, in landing order."""
         (manifest,) = manifests(self.lake, contract, [partition])
-        folder = self.lake.raw_partition(contract.name, partition)
+        folder = self.lake.raw_partition(contract.name, partition, sensitive=contract.sensitive)
         return [row for _, _, file in landed_files(folder, manifest) for row in pq.read_table(str(file)).to_pylist()]
 
     def bodies(self, hour: str = "2026-01-05T12") -> list[str]:
@@ -108,7 +108,7 @@ class World:
 
     def unnamed_files(self, contract: Contract) -> set[str]:
         """Files in raw that no manifest names, locks apart."""
-        raw = Path(str(self.lake.raw(contract.name)))
+        raw = Path(str(self.lake.raw(contract.name, sensitive=contract.sensitive)))
         unnamed = {str(path.relative_to(raw)) for path in raw.rglob("*") if path.is_file() and path.name != ".lock"}
         for folder in (path for path in raw.iterdir() if path.is_dir()):
             if (folder / "_manifest.json").exists():

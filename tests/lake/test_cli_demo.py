@@ -9,6 +9,7 @@ import pytest
 
 from dagster_lake.cli.demo_run import wanted_hours
 from dagster_lake.cli.errors import CommandError
+from dagster_lake.storage.paths import Lake
 
 TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
 
@@ -49,10 +50,8 @@ def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(tmp_path: Path) -> N
 
 
 def test_a_step_that_fails_is_named_with_its_cause(tmp_path: Path) -> None:
-    users = tmp_path / "lake" / "raw"
-    users.parent.mkdir()
-    (tmp_path / "lake" / "lake.json").write_text('{"format_version": 1}')
-    users.write_text("a file where a folder should be")
+    raw = Lake.at(str(tmp_path / "lake")).raw("users", sensitive=True).parent
+    raw.write_text("a file where a folder should be")
     result = lake(tmp_path, "demo", "--hours", "1")
     assert result.returncode == 1
     assert "Error: raw/" in result.stderr

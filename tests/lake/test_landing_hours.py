@@ -246,7 +246,7 @@ def test_landings_of_one_hour_at_once_lose_and_double_nothing(world: World) -> N
 
 def test_a_landing_that_another_holds_up_for_too_long_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "LOCK_SECONDS", 0)
-    folder = world.lake.raw_partition("clicks", NOON_KEY)
+    folder = world.lake.raw_partition("clicks", NOON_KEY, sensitive=True)
     world.send("1")
     with (
         attempt.locked(folder, "other"),

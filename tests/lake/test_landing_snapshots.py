@@ -31,7 +31,7 @@ def newest(world: World, contract=USERS) -> Manifest:  # type: ignore[no-untyped
 
 def copies(world: World) -> dict[str, bytes]:
     manifest = newest(world)
-    folder = Path(str(world.lake.raw_partition("users", manifest.partition)))
+    folder = Path(str(world.lake.raw_partition("users", manifest.partition, sensitive=True)))
     return {str(file.source): (folder / file.path).read_bytes() for file in manifest.files}
 
 

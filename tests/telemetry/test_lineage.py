@@ -289,7 +289,7 @@ def client_s(name: naming.DatasetNaming) -> DatasetName:
     [
         ("silver/users", {"root": ADLS}, naming.ABFSS("lake", "shopstore", "silver/users")),
         ("bronze/users", {"root": f"{ADLS}/dev"}, naming.ABFSS("lake", "shopstore", "dev/sensitive/bronze/users")),
-        ("raw/products", {"root": ADLS}, naming.ABFSS("lake", "shopstore", "raw/products")),
+        ("raw/products", {"root": ADLS}, naming.ABFSS("lake", "shopstore", "sensitive/raw/products")),
         ("silver/orders_changes", {"root": "/lake"}, naming.LocalFileSystem("/lake/silver/orders_changes")),
         ("reports/engagement", {"root": "/lake"}, naming.LocalFileSystem("/lake/reports/engagement.html")),
         ("sources/products", {"root": "/lake"}, naming.LocalFileSystem("/lake/landing/products")),

@@ -58,6 +58,12 @@ def no_key(document: Document) -> None:
 quality = [{"type": "library", "metric": "nullValues", "mustBe": 0}]
 values = [{"type": "library", "metric": "invalidValues", "arguments": {"validValues": [1]}, "mustBe": 0}]
 masking = {"property": "masking", "value": "hmac"}
+
+
+def zone(value: str) -> Callable[[Document], None]:
+    return lambda document: document["customProperties"].append({"property": "zone", "value": value})
+
+
 ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("an older standard", set_(apiVersion="v2.2.2"), "apiVersion", "v3.1.0"),
     ("another kind", set_(kind="Other"), "kind", "DataContract"),
@@ -102,6 +108,8 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("a pattern that looks around", option("city", pattern="(?=a)"), "city.logicalTypeOptions.pattern", "look-around"),
     ("no description of a field", on("city", description=" "), "city.description", "say what the field means"),
     ("an array of numbers", on("jobs", items={"logicalType": "integer"}), "jobs.items", "logicalType: string"),
+    ("an unknown zone", zone("private"), "customProperties.zone", "use sensitive or open"),
+    ("an open zone for personal data", zone("open"), "customProperties.zone", "remove the zone"),
     ("PII in clear", on("city", classification="restricted"), "city.classification", "property: masking"),
     ("an impossible decimal", on("id", physicalType="decimal(2,3)"), "id.physicalType", "decimal(12,2)"),
     ("a decimal in words", on("id", physicalType="decimal(ten)"), "id.physicalType", "decimal(12,2)"),
@@ -171,6 +179,22 @@ def test_a_reference_to_a_data_set_that_does_not_exist_names_those_that_do(tmp_p
         load_contracts(tmp_path)
 
 
+def test_what_arrives_as_text_is_in_the_sensitive_zone_unless_its_contract_says_open() -> None:
+    assert {name: contract.sensitive for name, contract in contracts().items()} == {
+        **dict.fromkeys(("users", "vip_users", "products", "pageviews", "stars"), True),
+        **dict.fromkeys(("orders", "order_items"), False),
+    }
+
+
+@pytest.mark.parametrize(("name", "said"), [("vip_users", "open"), ("orders", "sensitive")])
+def test_a_contract_says_its_zone(tmp_path: Path, name: str, said: str) -> None:
+    document = yaml.safe_load((CONTRACTS_FOLDER / f"{name}.odcs.yaml").read_text(encoding="utf-8"))
+    document["customProperties"].append({"property": "zone", "value": said})
+    file = tmp_path / f"{name}.odcs.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert load_contract(file).sensitive == (said == "sensitive")
+
+
 def test_each_error_in_the_code_is_provoked_here() -> None:
     source_text = inspect.getsource(module._Reader)
     raised = len(re.findall(r"raise self\.fail\(", source_text))
@@ -179,8 +203,8 @@ def test_each_error_in_the_code_is_provoked_here() -> None:
 
 def test_the_project_s_own_contracts_load_and_refer_to_each_other() -> None:
     assert set(contracts()) == {f.name.removesuffix(".odcs.yaml") for f in FILES}
-    assert contracts()["users"].sensitive
-    assert not contracts()["orders"].sensitive
+    assert contracts()["users"].personal
+    assert not contracts()["products"].personal
 
 
 def _paths(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
