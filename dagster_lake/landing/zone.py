@@ -2,13 +2,14 @@
 
 from dagster_lake.contract import Contract
 from dagster_lake.landing.result import LandingError
+from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.paths import Lake
 
 
 def require_one_zone(contract: Contract, lake: Lake) -> None:
     """Raises LandingError when raw of the data set lies where its contract no longer has it."""
     left = lake.raw(contract.name, sensitive=not contract.sensitive)
-    if left.exists():
+    if landed_partitions(left):
         place = lake.raw(contract.name, sensitive=contract.sensitive)
         raise LandingError(
             f"{contract.name}: {left} holds what landed, and by {contract.file} it belongs to {place}, because the "

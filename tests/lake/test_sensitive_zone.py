@@ -95,7 +95,8 @@ def test_a_data_set_whose_zone_changes_is_refused_until_its_folders_are_moved(ma
     moved.parent.mkdir()
     (made.root / "sensitive" / "raw" / "vip_users").rename(moved)
     with made.here():
-        with pytest.raises(LandingError, match=r"vip_users: .*raw/vip_users.* move .*sensitive/raw/vip_users"):
+        says = r"lake/raw/vip_users holds .* to .*lake/sensitive/raw/vip_users.* move that folder"
+        with pytest.raises(LandingError, match=says):
             land_snapshot(contracts()["vip_users"], made.resource.lake)
         moved.rename(made.root / "sensitive" / "raw" / "vip_users")
         land_snapshot(contracts()["vip_users"], made.resource.lake)
