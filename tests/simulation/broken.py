@@ -1,0 +1,38 @@
+"""The product broken on purpose, in one place each: a simulation that does not notice these proves nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from dagster_lake.compile import silver
+from dagster_lake.engines import recompute
+
+Break = Callable[[], Any]
+
+
+def look_back_of_23_hours() -> Any:
+    """An event that comes again 24 hours later counts twice."""
+    return patch.object(silver, "LOOK_BACK_HOURS", 23)
+
+
+def orders_that_move_stay_counted() -> Any:
+    """Gold does not compute the hours again that an order was counted in before."""
+
+    def recomputation(tables: Any, hours: list[str]) -> recompute.Recomputation:
+        return recompute.Recomputation(hours, None)
+
+    return patch.object(recompute, "recomputation", recomputation)
+
+
+BROKEN: dict[str, Break] = {each.__name__: each for each in (look_back_of_23_hours, orders_that_move_stay_counted)}
+
+
+@contextmanager
+def broken(name: str | None) -> Iterator[None]:
+    """Breaks the product in the named way, if any, until the block ends."""
+    if name is None:
+        yield
+        return
+    with BROKEN[name]():
+        yield

@@ -1,0 +1,242 @@
+"""The product as a simulation uses it: in this process, asset by asset, by a clock of its own."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from unittest.mock import patch
+
+import dagster as dg
+
+from dagster_lake import clock
+from dagster_lake.compile.snapshot_guard import SnapshotRefused
+from dagster_lake.contract import contracts
+from dagster_lake.engines.base import Step
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
+from dagster_lake.landing.land import land_hours, land_snapshot
+from dagster_lake.resources.dbt import build, manifest
+from dagster_lake.resources.lake import LakeResource
+from tests.lake.lakes import TestLake
+from tests.simulation.delivered import Delivered
+from tests.simulation.outside import TABLES, Outside, lines_of
+
+EXPORTS = {"users": False, "vip_users": False, "products": True}
+"""The data sets that come as files, and whether a file is one whole document."""
+HOURLY = (*TABLES, "pageviews", "stars")
+LAYERS = ("raw", "bronze", "silver", "newest")
+
+
+@dataclass
+class Product(TestLake):
+    """A lake and what was done to it.
+
+    ``hourly`` are the data sets that are landed by the hour, and ``streams`` says whether streams are made.
+    ``behind`` are the hours that a layer has to make again because the one before it was made; ``pending`` those that
+    streams and gold have to: silver's hours are carried on by automation, layers by whoever made the one before alone.
+    """
+
+    __test__ = False
+
+    outside: Outside = field(kw_only=True)
+    now: datetime = field(kw_only=True)
+    hourly: tuple[str, ...] = HOURLY
+    streams: bool = False
+    delivered: Delivered = field(default_factory=Delivered)
+    behind: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    made: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Makes this process use this lake, by the simulation's clock."""
+        with patch.dict(os.environ, self.environment), patch.object(clock, "utc_now", lambda: self.now):
+            yield
+
+    # ---- hours
+
+    def run_hours(self, hours: Iterable[str], *, refresh: bool = False, gold: bool = True) -> None:
+        """Everything for these hours, as the hourly job makes it; without ``gold``, all up to silver."""
+        keys = list(hours)
+        for data_set in self.hourly:
+            for layer in LAYERS:
+                self.make(data_set, layer, keys, refresh=refresh)
+        if gold:
+            self.gold(keys)
+
+    def make(self, data_set: str, layer: str, hours: Iterable[str], *, refresh: bool = False) -> None:
+        """One layer of one hourly data set, for those of ``hours`` of which there is the layer before."""
+        keys = sorted(hours if layer == "raw" else {*hours} & self._made(data_set, _before(layer)))
+        if layer == "newest" and data_set not in TABLES:
+            return
+        for range_ in ranges_of(keys):
+            if layer == "raw":
+                self._land(data_set, range_, refresh)
+            else:
+                self.step(data_set, layer, range_.keys[0], range_.keys[-1])
+        if after := _after(layer, data_set):
+            self._behind(data_set, after).update(keys)
+        if layer in ("silver", "newest"):
+            self.pending |= {*keys}
+        self._behind(data_set, layer).difference_update(keys)
+        self._made(data_set, layer).update(keys)
+
+    def _land(self, data_set: str, hours: HourRange, refresh: bool) -> None:
+        contract = contracts()[data_set]
+        if data_set in TABLES:
+            for hour in hours:
+                self.delivered.rows(data_set, self.outside.rows_of_hour(data_set, hour))
+        with self.here():
+            land_hours(contract, self.resource.lake, hours, self.resource.sources, refresh=refresh)
+
+    def catch_up(self) -> None:
+        """Makes what somebody left behind: a layer whose hour was made without the layers after it."""
+        for layer in LAYERS[1:]:
+            for data_set in self.hourly:
+                if hours := {*self._behind(data_set, layer)}:
+                    self.make(data_set, layer, hours)
+
+    def asked(self) -> list[str]:
+        """The hours that the schedule asks for at this time, in the order in which it does."""
+        from dagster_lake.automation import close_the_hour
+        from dagster_lake.definitions import defs
+
+        with (
+            self.here(),
+            dg.build_schedule_context(
+                scheduled_execution_time=self.now,
+                resources={"lake": LakeResource()},
+                repository_def=defs.get_repository_def(),
+            ) as context,
+        ):
+            requests = close_the_hour.evaluate_tick(context).run_requests
+        return [request.partition_key for request in requests or []]  # type: ignore[misc]
+
+    def never_landed(self, first: datetime) -> list[str]:
+        """The closed hours from ``first`` that some data set lacks."""
+        closed = HourRange(first, hour_of(self.now) - HOUR).keys
+        return [key for key in closed if any(key not in self._made(name, "raw") for name in self.hourly)]
+
+    def changed_since(self, first: datetime) -> list[str]:
+        """The closed hours whose database rows are not all landed, however old they are."""
+        closed = HourRange(first, hour_of(self.now) - HOUR)
+        return [
+            hour_key(hour)
+            for hour in closed
+            if any(
+                row not in self.delivered.versions[table]
+                for table in {*TABLES} & {*self.hourly}
+                for row in self.outside.rows_of_hour(table, hour)
+            )
+        ]
+
+    # ---- exports
+
+    def run_exports(self, *, again: bool) -> None:
+        """Raw to newest of what comes as files; ``again`` where nothing has come as well."""
+        for data_set in EXPORTS:
+            if again or self.delivered.is_new(data_set, self.outside.files(data_set)):
+                self.land_export(data_set)
+                self.silver_of_export(data_set)
+
+    def land_export(self, data_set: str) -> None:
+        """Raw of one folder."""
+        files = self.outside.files(data_set)
+        with self.here():
+            landed = land_snapshot(contracts()[data_set], self.resource.lake)
+        assert landed.changed == self.delivered.is_new(data_set, files), f"{data_set}: changed is {landed.changed}"
+        if landed.changed:
+            lines = lines_of(files, whole=EXPORTS[data_set])
+            assert landed.rows == len(lines), f"{data_set}: landed {landed.rows} rows of {len(lines)}"
+            before = [snapshot.key for snapshot in self.delivered.snapshots.get(data_set, [])]
+            latest = self.now + timedelta(seconds=60)
+            assert before[-1:] < [landed.partition] <= [f"{latest:%Y-%m-%dT%H%M%SZ}"], landed.partition
+            self.delivered.export(data_set, landed.partition, files, lines)
+
+    def silver_of_export(self, data_set: str, *, accept: bool = False) -> None:
+        """Bronze to newest of one folder's snapshots; ``accept`` takes the newest whatever it lost."""
+        from dagster_lake.assets.pending import pending_snapshots
+
+        contract = contracts()[data_set]
+        with self.here():
+            for layer in LAYERS[1:]:
+                keys = tuple(pending_snapshots(self.resource.lake, contract, layer))
+                if accept and keys:
+                    self.delivered.snapshots[data_set][-1].accepted = True
+                with self._refusals(data_set):
+                    self.resource.engine.run(Step(data_set, layer, keys, accept_shrink=accept))  # type: ignore[arg-type]
+
+    @contextmanager
+    def _refusals(self, data_set: str) -> Iterator[None]:
+        try:
+            yield
+        except SnapshotRefused:
+            self.refused.append(data_set)
+
+    # ---- gold
+
+    def gold(self, hours: Iterable[str]) -> None:
+        """Streams and gold of these hours."""
+        for range_ in ranges_of(sorted(hours)):
+            for models in [_models("streams")] * self.streams + [_models("hourly")]:
+                self._build(models, range_)
+            self.pending -= {*range_.keys}
+
+    def whole_gold(self) -> None:
+        """The tables of gold that are made whole."""
+        self._build(_models("whole"), None)
+
+    def rebuild_streams(self) -> None:
+        """The streams of all hours at once."""
+        self._build(_models("streams"), None)
+
+    def _build(self, models: list[str], hours: HourRange | None) -> None:
+        with self.here():
+            for _ in build(models, hours, self.resource.lake, self.resource.settings):
+                pass
+
+    # ---- bookkeeping
+
+    def _behind(self, data_set: str, layer: str) -> set[str]:
+        return self.behind.setdefault((data_set, layer), set())
+
+    def _made(self, data_set: str, layer: str) -> set[str]:
+        return self.made.setdefault((data_set, layer), set())
+
+    def table(self, name: str) -> list[dict[str, object]] | None:
+        """A table's rows; None when there is none."""
+        with suppress(StopIteration):
+            return self.rows(name)
+        return None
+
+
+def _before(layer: str) -> str:
+    return LAYERS[LAYERS.index(layer) - 1]
+
+
+def _after(layer: str, data_set: str) -> str | None:
+    rest = LAYERS[LAYERS.index(layer) + 1 :]
+    return next((name for name in rest if name != "newest" or data_set in TABLES), None)
+
+
+def ranges_of(keys: list[str]) -> list[HourRange]:
+    """The fewest ranges that hold exactly these hours."""
+    ranges: list[HourRange] = []
+    for key in keys:
+        hour = parse_hour(key)
+        if ranges and ranges[-1].end == hour:
+            ranges[-1] = HourRange(ranges[-1].first, hour)
+        else:
+            ranges.append(HourRange(hour, hour))
+    return ranges
+
+
+@cache
+def _models(kind: str) -> list[str]:
+    nodes = {id: node for id, node in manifest()["nodes"].items() if node["resource_type"] == "model"}
+    streams = [id for id, node in nodes.items() if node["schema"] == "streams"]
+    hourly = [id for id, node in nodes.items() if "hourly" in node["tags"] and id not in streams]
+    kinds = {"streams": streams, "hourly": hourly, "whole": [id for id in nodes if id not in {*streams, *hourly}]}
+    return sorted(kinds[kind])
