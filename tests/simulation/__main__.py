@@ -8,9 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
 
-from tests.simulation.broken import BROKEN, broken
-from tests.simulation.run import Outcome, run, shorter
-from tests.simulation.story import story
+from tests.simulation.broken import BROKEN
+from tests.simulation.run import Outcome, outcome
 
 
 def main() -> int:
@@ -18,14 +17,14 @@ def main() -> int:
     options = _options()
     seeds = range(options.seed, options.seed + options.worlds)
     started, wrong, steps = time.monotonic(), [], 0
-    for number, outcome in enumerate(_outcomes(seeds, options), 1):
-        steps += len(outcome.story.steps)
-        if outcome.wrong:
-            wrong.append(outcome.story.seed)
-            print(f"\nworld {outcome.story.seed} differs after {len(outcome.story.steps)} steps:", flush=True)
-            print("\n".join(outcome.wrong))
+    for number, done in enumerate(_outcomes(seeds, options), 1):
+        steps += len(done.story.steps)
+        if done.wrong:
+            wrong.append(done.story.seed)
+            print(f"\nworld {done.story.seed} differs after {len(done.story.steps)} steps:", flush=True)
+            print("\n".join(done.wrong))
             if options.steps:
-                print(outcome.story)
+                print(done.story)
         if number % 10 == 0 or number == options.worlds:
             print(f"{number} worlds, {len(wrong)} differ, {time.monotonic() - started:.0f} s", flush=True)
     print(
@@ -48,21 +47,13 @@ def _options() -> argparse.Namespace:
 
 
 def _outcomes(seeds: range, options: argparse.Namespace) -> Iterator[Outcome]:
-    of_seed = partial(_outcome, engine=options.engine, variant=options.broken, seconds=options.shorten)
+    of_seed = partial(outcome, engine=options.engine, variant=options.broken, seconds=options.shorten)
     if options.jobs == 1:
         yield from map(of_seed, seeds)
         return
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as processes:
         for done in as_completed([processes.submit(of_seed, seed) for seed in seeds]):
             yield done.result()
-
-
-def _outcome(seed: int, engine: str, variant: str | None, seconds: float) -> Outcome:
-    with broken(variant):
-        outcome = run(story(seed), engine)
-        if not outcome.wrong or not seconds:
-            return outcome
-        return run(shorter(outcome.story, lambda fewer: bool(run(fewer, engine).wrong), seconds), engine)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def _like(row: Row, wanted: list[Row]) -> Row:
     if not wanted:
         return row
     row = {**row, "_is_deleted": row.get("_deleted_at") is not None}
-    row.setdefault("_newer_in_quarantine", False)
+    row["_newer_in_quarantine"] = bool(row.get("_newer_in_quarantine"))
     return {name: row.get(name) for name in wanted[0]}
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.simulation.broken import broken
 from tests.simulation.compare import differences
 from tests.simulation.expected import expected
+from tests.simulation.story import story
 from tests.simulation.world import Story, World
 
 
@@ -34,6 +36,16 @@ def run(story: Story, engine: str = "duckdb") -> Outcome:
     finally:
         shutil.rmtree(folder)
     return Outcome(story, wrong, time.process_time() - started)
+
+
+def outcome(seed: int, engine: str = "duckdb", variant: str | None = None, seconds: float = 0) -> Outcome:
+    """Runs the story of a seed with the product broken in the way ``variant``, if any. Where tables differ, a shorter
+    story is looked for, for so many ``seconds``."""
+    with broken(variant):
+        found = run(story(seed), engine)
+        if not found.wrong or not seconds:
+            return found
+        return run(shorter(found.story, lambda fewer: bool(run(fewer, engine).wrong), seconds), engine)
 
 
 def _wrong(world: World) -> list[str]:
