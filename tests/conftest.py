@@ -18,6 +18,7 @@ NEEDS_JAVA = (
     "tests/azure/test_auto_loader.py",
     "tests/azure/test_catalog_spark.py",
     "tests/azure/test_databricks.py",
+    "tests/simulation/test_on_spark.py",
 )
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 
 import dagster as dg
@@ -18,7 +19,7 @@ from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hou
 from dagster_lake.landing.land import land_hours, land_snapshot
 from dagster_lake.resources.dbt import build, manifest
 from dagster_lake.resources.lake import LakeResource
-from tests.lake.lakes import TestLake
+from tests.lake.lakes import TestLake, content_of
 from tests.simulation.delivered import Delivered
 from tests.simulation.outside import TABLES, Outside, lines_of
 
@@ -192,6 +193,11 @@ class Product(TestLake):
         """The streams of all hours at once."""
         self._build(_models("streams"), None)
 
+    def streams_content(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of every stream."""
+        folder = self.root / "streams"
+        return {f"streams/{table.name}": content_of(table) for table in sorted(folder.iterdir())}
+
     def _build(self, models: list[str], hours: HourRange | None) -> None:
         with self.here():
             for _ in build(models, hours, self.resource.lake, self.resource.settings):
@@ -205,7 +211,7 @@ class Product(TestLake):
     def _made(self, data_set: str, layer: str) -> set[str]:
         return self.made.setdefault((data_set, layer), set())
 
-    def table(self, name: str) -> list[dict[str, object]] | None:
+    def table(self, name: str) -> list[dict[str, Any]] | None:
         """A table's rows; None when there is none."""
         with suppress(StopIteration):
             return self.rows(name)

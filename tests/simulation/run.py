@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.simulation.broken import broken
 from tests.simulation.compare import differences
 from tests.simulation.expected import expected
+from tests.simulation.product import Product
 from tests.simulation.story import story
 from tests.simulation.world import Story, World
 
@@ -53,7 +54,16 @@ def _wrong(world: World) -> list[str]:
     for step in world.story.steps:
         world.take(step)
     world.settle(lambda hours: rng.sample(hours, len(hours)))
-    return differences(world.product.table, expected(world.outside, world.product.delivered))
+    wrong = differences(world.product.table, expected(world.outside, world.product.delivered))
+    return wrong + (_wrong_streams(world.product) if world.story.streams else [])
+
+
+def _wrong_streams(product: Product) -> list[str]:
+    """What the streams, made hour by hour, hold that they do not hold when all hours are computed at once."""
+    before = product.streams_content()
+    product.rebuild_streams()
+    after = product.streams_content()
+    return differences(before.get, after)
 
 
 def shorter(story: Story, is_wrong: Callable[[Story], bool], seconds: float = 120) -> Story:

@@ -225,9 +225,9 @@ class World:
             if hour < self.now:
                 self.product.make(data_set, layer, [hour_key(hour)])
 
-    def do_exports(self) -> None:
+    def do_exports(self, again: bool) -> None:
         """The sensor's turn: what lies in the landing folders, and the gold that follows from it."""
-        self.product.run_exports(again=True)
+        self.product.run_exports(again=again)
         self.product.whole_gold()
 
     def do_follow(self) -> None:
@@ -237,7 +237,7 @@ class World:
     def settle(self, order: Order) -> None:
         """Does all that the product asks for when the story is over, hours in ``order``."""
         self.product.now = self.story.end + timedelta(minutes=5)
-        self.product.run_exports(again=True)
+        self.product.run_exports(again=False)
         self._in_slices([*self.product.asked(), *self.product.never_landed(self.story.first)], order)
         self._in_slices(self.product.changed_since(self.story.first), order, longest=4)
         self._in_slices(map(hour_key, self.quiet), order, refresh=True)
