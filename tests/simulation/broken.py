@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from dagster_lake.compile import silver
 from dagster_lake.engines import recompute
+from dagster_lake.engines.duckdb import DuckDBEngine
 
 Break = Callable[[], Any]
 
@@ -25,7 +26,13 @@ def orders_that_move_stay_counted() -> Any:
     return patch.object(recompute, "recomputation", recomputation)
 
 
-BROKEN: dict[str, Break] = {each.__name__: each for each in (look_back_of_23_hours, orders_that_move_stay_counted)}
+def later_hours_stay_as_they_are() -> Any:
+    """Silver does not make later hours again when an hour before them changes."""
+    return patch.object(DuckDBEngine, "_stale_later_hours", lambda *_: [])
+
+
+_BREAKS = (look_back_of_23_hours, orders_that_move_stay_counted, later_hours_stay_as_they_are)
+BROKEN: dict[str, Break] = {each.__name__: each for each in _BREAKS}
 
 
 @contextmanager

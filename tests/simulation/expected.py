@@ -16,6 +16,7 @@ from tests.simulation.rules import Judged, judge_row, judge_text
 
 LOOK_BACK = timedelta(hours=24)
 CONFLICTS_ARE_COUNTED = False
+MOST_BAD = Decimal("0.2")
 MOST_LOST = Decimal("0.2")
 HISTORY = (
     *("name", "city", "street_address", "phone_number", "birth_number", "user_name", "administrative_unit"),
@@ -109,7 +110,9 @@ def _snapshots(data_set: str, snapshots: list[Snapshot]) -> Tables:
         named = {*valid, *(values["id"] for values, _ in judged if values.get("id") is not None)}
         held = taken[-1][1] if taken else {}
         lost = len(held.keys() - valid.keys())
-        refused = not snapshot.accepted and lost > MOST_LOST * len(held)
+        bad = sum(bool(reasons) for _, reasons in judged)
+        shrunken = not snapshot.accepted and lost > MOST_LOST * len(held)
+        refused = shrunken or _is_withheld(len(judged), bad)
         _quarantined(snapshot.key, judged, valid, quarantine)
         if not refused:
             taken.append((snapshot.key, valid, named))
@@ -128,6 +131,11 @@ def _snapshots(data_set: str, snapshots: list[Snapshot]) -> Tables:
     if data_set == "users":
         tables["gold/users_history"] = _history(taken)
     return tables
+
+
+def _is_withheld(rows: int, bad: int) -> bool:
+    """Whether nothing of a load is valid, or of 20 rows and more too little."""
+    return 0 < bad == rows or (rows >= 20 and bad > MOST_BAD * rows)
 
 
 def _quarantined(key: str, judged: list[Judged], valid: dict[int, Row], quarantine: "_Quarantine") -> None:

@@ -1,18 +1,21 @@
 """The product as a simulation uses it: in this process, asset by asset, by a clock of its own."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import dagster as dg
 
 from dagster_lake import clock
-from dagster_lake.compile.snapshot_guard import SnapshotRefused
+from dagster_lake.assets.acceptance import run_silver
+from dagster_lake.assets.pending import pending_snapshots
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
@@ -26,6 +29,8 @@ from tests.simulation.outside import TABLES, Outside, lines_of
 EXPORTS = {"users": False, "vip_users": False, "products": True}
 """The data sets that come as files, and whether a file is one whole document."""
 HOURLY = (*TABLES, "pageviews", "stars")
+_LOG = logging.Logger("simulation")
+_LOG.disabled = True
 LAYERS = ("raw", "bronze", "silver", "newest")
 
 
@@ -48,7 +53,6 @@ class Product(TestLake):
     behind: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     made: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
-    refused: list[str] = field(default_factory=list)
 
     @contextmanager
     def here(self) -> Iterator[None]:
@@ -76,7 +80,7 @@ class Product(TestLake):
             if layer == "raw":
                 self._land(data_set, range_, refresh)
             else:
-                self.step(data_set, layer, range_.keys[0], range_.keys[-1])
+                self._run(data_set, layer, range_.keys)
         if after := _after(layer, data_set):
             self._behind(data_set, after).update(keys)
         if layer in ("silver", "newest"):
@@ -158,23 +162,22 @@ class Product(TestLake):
 
     def silver_of_export(self, data_set: str, *, accept: bool = False) -> None:
         """Bronze to newest of one folder's snapshots; ``accept`` takes the newest whatever it lost."""
-        from dagster_lake.assets.pending import pending_snapshots
+        for layer in LAYERS[1:]:
+            with self.here():
+                keys = pending_snapshots(self.resource.lake, contracts()[data_set], layer)
+            if accept and keys:
+                self.delivered.snapshots[data_set][-1].accepted = True
+            self._run(data_set, layer, keys, accept=accept)
 
+    def _run(self, data_set: str, layer: str, keys: list[str], *, accept: bool = False) -> None:
+        """One step, as the layer's asset runs it."""
         contract = contracts()[data_set]
+        context: Any = SimpleNamespace(run_id="simulation", log=_LOG)
         with self.here():
-            for layer in LAYERS[1:]:
-                keys = tuple(pending_snapshots(self.resource.lake, contract, layer))
-                if accept and keys:
-                    self.delivered.snapshots[data_set][-1].accepted = True
-                with self._refusals(data_set):
-                    self.resource.engine.run(Step(data_set, layer, keys, accept_shrink=accept))  # type: ignore[arg-type]
-
-    @contextmanager
-    def _refusals(self, data_set: str) -> Iterator[None]:
-        try:
-            yield
-        except SnapshotRefused:
-            self.refused.append(data_set)
+            if layer == "silver":
+                run_silver(context, self.resource, contract, keys, accept, False)
+            else:
+                self.resource.engine.run(Step(data_set, layer, tuple(keys)))  # type: ignore[arg-type]
 
     # ---- gold
 

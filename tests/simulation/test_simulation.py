@@ -7,10 +7,11 @@ from tests.simulation.run import outcome
 
 WORLDS = (1, 2, 3, 4, 5)
 CAUGHT_BY = {
-    "look_back_of_23_hours": (9, 11, 12),
-    "orders_that_move_stay_counted": (2, 7, 18),
+    "look_back_of_23_hours": 11,
+    "orders_that_move_stay_counted": 7,
+    "later_hours_stay_as_they_are": 16,
 }
-"""Seeds of worlds that show each break."""
+"""The seed of a world that shows each break."""
 
 
 @pytest.mark.parametrize("seed", WORLDS)
@@ -21,4 +22,4 @@ def test_every_table_of_a_random_world_is_what_its_sources_say(seed: int) -> Non
 
 @pytest.mark.parametrize("variant", BROKEN)
 def test_a_broken_product_is_found_out(variant: str) -> None:
-    assert any(outcome(seed, variant=variant).wrong for seed in CAUGHT_BY[variant])
+    assert outcome(CAUGHT_BY[variant], variant=variant).wrong
