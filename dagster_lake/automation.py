@@ -10,6 +10,7 @@ from dagster_lake.assets.follow import MAKES_GOLD, MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, raw_key, silver_key
 from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
 from dagster_lake.assets.partitions import hourly
+from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
@@ -43,7 +44,12 @@ lake_status_job = dg.define_asset_job(
     selection=dg.AssetSelection.keys(LAKE_STATUS),
     description="How each table of the lake is, as the table gold/lake_status.",
 )
-jobs = [hourly_job, snapshots_job, lake_status_job]
+reconciliation_job = dg.define_asset_job(
+    "reconciliation",
+    selection=dg.AssetSelection.groups(RECONCILIATION),
+    description="Database tables compared with the lake: rows that never landed, and rows that are gone.",
+)
+jobs = [hourly_job, snapshots_job, lake_status_job, reconciliation_job]
 
 
 @dg.schedule(
@@ -165,6 +171,14 @@ publish_lake_status = dg.ScheduleDefinition(
     description="At minute 20, when the hour before should be closed: how each table of the lake is.",
 )
 
+reconcile_daily = dg.ScheduleDefinition(
+    name="reconcile_daily",
+    job=reconciliation_job,
+    cron_schedule="45 2 * * *",
+    execution_timezone="UTC",
+    description="At 02:45 UTC, before an hourly run: compares database tables with the lake.",
+)
+
 silver_carries_on = dg.AutomationConditionSensorDefinition(
     "silver_carries_on",
     target=dg.AssetSelection.groups("streams", "gold"),
@@ -173,5 +187,5 @@ silver_carries_on = dg.AutomationConditionSensorDefinition(
     description="Computes streams and gold of the hours whose silver another run has materialised.",
 )
 
-schedules = [close_the_hour, publish_lake_status]
+schedules = [close_the_hour, publish_lake_status, reconcile_daily]
 sensors = [dropped_files, failure_notice, silver_carries_on]

@@ -141,6 +141,7 @@ class Contract:
     ``max_bad_share`` is how much of a load (an hour, a snapshot) of 20 rows and more may break a rule, from 0 to 1; of
     a load with more, and of one with nothing valid, silver takes nothing.
     ``zone`` is where raw, bronze and quarantine lie when the contract says it; see ``sensitive``.
+    ``reconcile`` says whether all keys of a database table are compared once a day, so that deleted rows are found.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Contract:
     file: str = ""
     notify: tuple[str, ...] = field(default=())
     zone: Zone | None = None
+    reconcile: Literal["daily", "off"] = "daily"
 
     @property
     def personal(self) -> bool:
@@ -318,7 +320,21 @@ class _Reader:
             notify=tuple(s.url or s.channel or "" for s in document.support or []),
             file=self.file,
             zone=self.zone(properties),
+            reconcile=self.reconcile(source),
         )
+
+    def reconcile(self, source: Source) -> Literal["daily", "off"]:
+        for custom in self.document.customProperties or []:
+            if custom.property != "reconcile":
+                continue
+            if not isinstance(source, DatabaseSource):
+                raise self.fail("customProperties.reconcile", f"does not apply to {source.kind}", "remove it")
+            if custom.value is False:  # what YAML reads where "off" has no quotes
+                return "off"
+            if custom.value not in ("daily", "off"):
+                raise self.fail("customProperties.reconcile", f"is {custom.value!r}", "use daily or off")
+            return custom.value
+        return "daily"
 
     def in_key_order(self, properties: tuple[Property, ...], raw: list[SchemaProperty]) -> tuple[Property, ...]:
         positions = [p.primaryKeyPosition or 1 for p in raw if p.primaryKey]

@@ -10,6 +10,7 @@ from dagster_lake.assets.contracts import contract_assets
 from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
 from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.assets.lake_status import lake_status_asset
+from dagster_lake.assets.reconciliation import reconciliation_assets
 from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
@@ -32,6 +33,7 @@ defs = dg.Definitions(
     assets=[
         *source_assets(),
         *contract_assets(),
+        *reconciliation_assets(),
         *dbt_assets(),
         *alert_notices_assets(alerts),
         *reference_data_assets(streams),

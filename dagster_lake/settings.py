@@ -114,6 +114,9 @@ class Settings(BaseSettings):
         description="Stream Analytics computes the streams too: it gets reference data, and must write results",
     )
 
+    reconcile_days: int = Field(
+        7, ge=1, le=366, description="The daily reconciliation looks this far back for rows that never landed"
+    )
     metrics: bool = Field(
         False, description="Prints the metrics of each run as lines of JSON, for a log service; see docs/operations.md"
     )

@@ -14,6 +14,7 @@ from dagster_lake.cli.demo import demo
 from dagster_lake.cli.deploy_commands import deploy
 from dagster_lake.cli.doctor import doctor
 from dagster_lake.cli.lineage import lineage
+from dagster_lake.cli.load import load
 from dagster_lake.cli.preview import preview
 from dagster_lake.cli.query import query
 from dagster_lake.cli.reset import reset
@@ -57,7 +58,7 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, stream, status, query, preview, lineage, doctor, reset):
+for command in (demo, load, stream, status, query, preview, lineage, doctor, reset):
     app.command()(command)
 app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")

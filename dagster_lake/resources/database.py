@@ -37,6 +37,14 @@ class Database:
         query = self._query(table, columns, updated_at, start, end)
         return pa.RecordBatchReader.from_batches(columns, self._read(query))
 
+    def read_all(self, table: str, columns: pa.Schema, updated_at: str) -> pa.RecordBatchReader:
+        """Every row, those without ``updated_at`` too, as exactly ``columns``, in any order.
+
+        Raises DatabaseError as ``read`` does.
+        """
+        query = self._query(table, columns, updated_at, None, None)
+        return pa.RecordBatchReader.from_batches(columns, self._read(query))
+
     def fingerprint(
         self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
     ) -> Fingerprint:
@@ -49,7 +57,9 @@ class Database:
         with teaching(query.table):
             yield from self.dialect.read(query)
 
-    def _query(self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime) -> Query:
+    def _query(
+        self, table: str, columns: pa.Schema, updated_at: str, start: datetime | None, end: datetime | None
+    ) -> Query:
         existing, primary_key = self._table(table)
         missing = [name for name in [*columns.names, updated_at] if name not in existing]
         if missing:

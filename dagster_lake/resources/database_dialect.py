@@ -27,19 +27,24 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Query:
-    """The rows with start < updated_at <= end of one table, in a stable order."""
+    """The rows with start < updated_at <= end of one table, in a stable order; or all its rows, in any order, where
+    there is no range."""
 
     table: str
     columns: pa.Schema
     updated_at: str
     order: tuple[str, ...]
-    start: datetime
-    end: datetime
+    start: datetime | None = None
+    end: datetime | None = None
 
     @property
     def order_by(self) -> str:
-        """The order as SQL. Qualified, since a bare name would mean the selected text and put 10 before 9."""
-        return ", ".join(f"{quoted(self.table)}.{quoted(name)}" for name in self.order)
+        """The order as SQL, with its words; nothing for a whole table, which the database need not sort.
+
+        Qualified, since a bare name would mean the selected text and put 10 before 9."""
+        if self.start is None:
+            return ""
+        return "ORDER BY " + ", ".join(f"{quoted(self.table)}.{quoted(name)}" for name in self.order)
 
 
 class Dialect(Protocol):

@@ -39,7 +39,7 @@ class PostgresDialect:
         values = ", ".join(_readable(field) for field in query.columns)
         with self._transaction() as cursor:
             _set_range(cursor, query)
-            cursor.execute(f"SELECT {values} FROM {quoted(query.table)} {_where(query)} ORDER BY {query.order_by}")
+            cursor.execute(f"SELECT {values} FROM {quoted(query.table)} {_where(query)} {query.order_by}")
             for batch in cursor.fetch_record_batch():
                 if len(batch):
                     yield _typed(batch, query.columns)
@@ -58,6 +58,8 @@ class PostgresDialect:
 
 
 def _set_range(cursor: Any, query: Query) -> None:
+    if query.start is None or query.end is None:
+        return
     # The driver streams (COPY) only a query without parameters, so the range is bound to session settings.
     cursor.execute(
         "SELECT set_config('lake.start', $1, true), set_config('lake.end', $2, true)",
@@ -67,6 +69,8 @@ def _set_range(cursor: Any, query: Query) -> None:
 
 
 def _where(query: Query) -> str:
+    if query.start is None:
+        return ""
     column = quoted(query.updated_at)
     return (
         f"WHERE {column} > current_setting('lake.start')::timestamptz "

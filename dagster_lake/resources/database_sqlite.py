@@ -33,7 +33,7 @@ class SqliteDialect:
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
         """The rows, in batches of exactly ``query.columns``."""
         values = ", ".join(f"coalesce({_as_text(field)}, char(0)) AS {quoted(field.name)}" for field in query.columns)
-        sql = f"SELECT {values} FROM {quoted(query.table)} {_where(query)} ORDER BY {query.order_by}"
+        sql = f"SELECT {values} FROM {quoted(query.table)} {_where(query)} {query.order_by}"
         with self._cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
             cursor.execute(sql, _range(query))
@@ -114,9 +114,11 @@ def _parsed(text: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def _where(query: Query) -> str:
-    return f"WHERE {quoted(query.updated_at)} > ? AND {quoted(query.updated_at)} <= ?"
+    return "" if query.start is None else f"WHERE {quoted(query.updated_at)} > ? AND {quoted(query.updated_at)} <= ?"
 
 
-def _range(query: Query) -> tuple[str, str]:
+def _range(query: Query) -> tuple[str, ...]:
+    if query.start is None:
+        return ()
     bounds = pa.array([query.start, query.end], pa.timestamp("us", "UTC")).cast(pa.string())
     return bounds[0].as_py(), bounds[1].as_py()

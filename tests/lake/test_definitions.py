@@ -64,7 +64,7 @@ def test_loading_the_definitions_imports_nothing_heavy() -> None:
     assert loaded.isdisjoint(NEVER_LOADED)
 
 
-def test_loading_the_definitions_reads_no_setting_and_makes_no_lake(tmp_path: Path) -> None:
+def test_loading_the_definitions_needs_no_setting_and_makes_no_lake(tmp_path: Path) -> None:
     code = "import dagster_lake.definitions"
     environment = {**os.environ, "LAKE_ROOT": str(tmp_path / "lake"), "LAKE_THREADS": "not a number"}
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, env=environment, check=True)

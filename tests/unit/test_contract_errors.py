@@ -38,6 +38,16 @@ def source(value: Any) -> Callable[[Document], None]:
     return set_(customProperties=[{"property": "source", "value": value}])
 
 
+def reconcile(value: Any, of: Any = None) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        field(document, "city")["logicalType"] = "timestamp" if of else "string"
+        properties = [{"property": "reconcile", "value": value}]
+        document["customProperties"] = [{"property": "source", "value": of}] if of else document["customProperties"]
+        document["customProperties"] = [*document["customProperties"], *properties]
+
+    return change
+
+
 def option(name: str, **options: Any) -> Callable[[Document], None]:
     return on(name, logicalTypeOptions=options)
 
@@ -92,6 +102,13 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
         source({"kind": "database", "table": "t", "updated_at": "city"}),
         "customProperties.source.updated_at",
         "name the column that holds when a row was last written",
+    ),
+    ("reconciling files", reconcile("daily"), "customProperties.reconcile", "does not apply to files; remove it"),
+    (
+        "reconciling at an unknown time",
+        reconcile("weekly", {"kind": "database", "table": "t", "updated_at": "city"}),
+        "customProperties.reconcile",
+        "use daily or off",
     ),
     ("derived from nothing", on("sex", transformSourceObjects=["age"]), "sex.transformSourceObjects", "derived from"),
     ("an unknown derivation", on("sex", transformLogic="upper(x)"), "sex.transformLogic", "sex_of_birth_number"),
