@@ -14,7 +14,6 @@ import dagster as dg
 
 from dagster_lake.assets.keys import silver_key
 from dagster_lake.assets.partitions import hours_if_any
-from dagster_lake.assets.pending import finished_snapshots
 from dagster_lake.compile.bronze import bronze_select
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import quarantine_select
@@ -22,6 +21,7 @@ from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage import delta
+from dagster_lake.storage.accepted import accepted_snapshots
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.refusals import Note, notes, remove_note, write_note
@@ -95,7 +95,7 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
         run = hours_if_any(context)
         noted = {p: n for p, n in notes(lake.lake, contract.name).items() if n.refused}
         if contract.cadence == "snapshot":
-            newest = max(finished_snapshots(lake.lake, contract), default="")
+            newest = max(accepted_snapshots(lake.lake, contract), default="")
             concerned = {p: n for p, n in noted.items() if p > newest or n.run == context.run.run_id}
         else:
             concerned = {p: n for p, n in noted.items() if run is None or p in run.keys or n.run == context.run.run_id}

@@ -27,7 +27,10 @@ class LakeTranslator(DagsterDbtTranslator):
     """A dbt model or source is the asset <schema>/<name>; group and owners come from ``meta.dagster``."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """``gold/engagements``, ``silver/users``."""
+        """``gold/engagements``, ``silver/users``; of a table that is made along with another, that one's."""
+        made_with = dbt_resource_props["meta"].get("dagster", {}).get("asset_key")
+        if made_with:
+            return dg.AssetKey(made_with)
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:

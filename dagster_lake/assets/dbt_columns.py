@@ -43,8 +43,7 @@ def column_lineage(
         named = meta.get("from") or [
             f"{name}.{column['name']}" for name, props in inputs.items() if column["name"] in props["columns"]
         ]
-        lineage[column["name"]] = [
-            dg.TableColumnDep(asset_key=translator.get_asset_key(inputs[table]), column_name=source)
-            for table, source in (text.split(".") for text in named)
-        ]
+        keys = [(translator.get_asset_key(inputs[t]), source) for t, source in (text.split(".") for text in named)]
+        # Each once: of two tables that one step makes, both columns are that asset's.
+        lineage[column["name"]] = [dg.TableColumnDep(asset_key=k, column_name=c) for k, c in dict.fromkeys(keys)]
     return dg.TableColumnLineage(deps_by_column=lineage)

@@ -1,10 +1,13 @@
-"""Which partitions a step has to do: the run's hours, or the snapshots that are new since last time."""
+"""Which partitions a step has to do: the run's hours, or the snapshots that are new since last time, or all of them
+when the contract is another one by now."""
 
 import dagster as dg
 
 from dagster_lake.assets.partitions import hours_of
+from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.contract import Contract
 from dagster_lake.storage import delta
+from dagster_lake.storage.accepted import accepted_snapshots, noted_snapshots
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import bronze_table, silver_table
@@ -18,27 +21,28 @@ def partitions_to_run(context: dg.AssetExecutionContext, lake: Lake, contract: C
 
 
 def pending_snapshots(lake: Lake, contract: Contract, layer: str) -> list[str]:
-    """The snapshots upstream of ``layer`` that it lacks, oldest first, and the newest in any case.
+    """The snapshots upstream of ``layer`` that it lacks, oldest first, and the newest in any case; all of them when the
+    layer was made under a contract that gave other rows.
 
-    ``layer`` is ``bronze``, ``silver`` (the snapshots in full) or ``newest``, which knows itself what it has merged.
+    ``layer`` is ``bronze``, ``silver`` (the snapshots in full) or ``newest``, which follows from all that silver took.
     """
     from dagster_lake.landing.land import partitions
 
     landed, bronze, silver = partitions(lake, contract), bronze_table(lake, contract), silver_table(lake, contract)
     if layer == "newest":
-        return finished_snapshots(lake, contract)
+        return accepted_snapshots(lake, contract)
     upstream, done = landed, bronze
     if layer == "silver":
         upstream, done = _written(bronze, landed), silver
-    finished = _written(done, upstream)
+    if _made_otherwise(done, contract):
+        return upstream
+    finished = noted_snapshots(lake, contract) if layer == "silver" else _written(done, upstream)
     return [snapshot for snapshot in upstream if snapshot not in finished or snapshot == upstream[-1]]
 
 
-def finished_snapshots(lake: Lake, contract: Contract) -> list[str]:
-    """The snapshots that silver has taken, empty ones included, oldest first; not those that it withheld."""
-    from dagster_lake.landing.land import partitions
-
-    return _written(silver_table(lake, contract), partitions(lake, contract))
+def _made_otherwise(spec: TableSpec, contract: Contract) -> bool:
+    pinned = delta.pin(spec.uri)
+    return pinned is not None and pinned.contract != fingerprint(contract)
 
 
 def _written(spec: TableSpec, landed: list[str]) -> list[str]:

@@ -153,7 +153,7 @@ def further_materializations(contract: Contract, result: StepResult) -> list[dg.
 
 
 def newest_asset(contract: Contract) -> dg.AssetsDefinition:
-    """The newest row of each key, merged from the changes or snapshots."""
+    """The latest valid row of each key, from the changes or snapshots."""
     assert has_newest(contract)
     schema = newest_schema(contract)
 
@@ -162,7 +162,7 @@ def newest_asset(contract: Contract) -> dg.AssetsDefinition:
         deps=[silver_key(contract)],
         group_name="silver",
         kinds={"delta", "silver"},
-        description=f"{contract.description} One row a key, the newest.",
+        description=f"{contract.description} One row a key, the latest valid one.",
         metadata={
             **definition_metadata(schema, contract, f"silver.{contract.name}"),
             "dagster/column_lineage": column_lineage(schema, silver_key(contract), contract),

@@ -15,11 +15,13 @@ from dagster_lake.health.status_table import COLUMNS, LAYER, OWNER, TABLE, statu
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import (
+    accepted_table,
     bronze_table,
     deletions_table,
     has_newest,
     newest_table,
     quarantine_table,
+    quarantined_keys_table,
     silver_table,
 )
 
@@ -154,8 +156,11 @@ def _contract_tables(config: CatalogConfig, contract: Contract) -> Iterator[Secu
     yield _table(config, contract, "silver", silver_table(_LAYOUT, contract), in_clear=False)
     if has_newest(contract):
         yield _table(config, contract, "silver", newest_table(_LAYOUT, contract), in_clear=False)
+    if contract.cadence == "snapshot":
+        yield _table(config, contract, "silver", accepted_table(_LAYOUT, contract), in_clear=False)
     if contract.changing:
-        yield _table(config, contract, "silver", deletions_table(_LAYOUT, contract), in_clear=False)
+        for spec in (deletions_table(_LAYOUT, contract), quarantined_keys_table(_LAYOUT, contract)):
+            yield _table(config, contract, "silver", spec, in_clear=False)
 
 
 def _table(config: CatalogConfig, contract: Contract, layer: str, spec: TableSpec, *, in_clear: bool) -> Securable:

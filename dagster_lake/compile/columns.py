@@ -91,6 +91,11 @@ def deletions_schema(contract: Contract) -> pa.Schema:
     return pa.schema([*keys, DELETED_AT.with_nullable(False)])
 
 
+def accepted_schema(contract: Contract) -> pa.Schema:
+    """Keys that may be null, and the snapshot."""
+    return pa.schema([*(pa.field(p.name, arrow_type(p)) for p in contract.keys), SNAPSHOT])
+
+
 def arrow_type(prop: Property) -> pa.DataType:
     """The Arrow type of a property in silver."""
     if prop.precision is not None:

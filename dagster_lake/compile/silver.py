@@ -133,6 +133,16 @@ def valid_keys_select(contract: Contract, dialect: Dialect, relation: str) -> st
     )
 
 
+def placed_keys_select(contract: Contract, dialect: Dialect, relation: str) -> str:
+    """As ``valid_keys_select``, of every row, valid or not; what a row does not say, or not in its type, is null."""
+    keys = dedupe_of(contract).keys
+    position = [f.name for f in position_fields(contract)]
+    return (
+        f"SELECT {_named_values(keys, dialect)}, {', '.join(position)}, {partition_field(contract).name} "
+        f"FROM {_read(contract, dialect, relation, keys)}"
+    )
+
+
 def silver_select(contract: Contract, dialect: Dialect) -> str:
     """The silver rows: valid, typed, masked, and not among ``losers``."""
     values = {p.name: _published(p, contract, dialect) for p in contract.properties}

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from dagster_lake.compile.columns import SNAPSHOT
 from dagster_lake.compile.dialect import Dialect
-from dagster_lake.compile.silver import keys_select
+from dagster_lake.compile.silver import valid_keys_select
 from dagster_lake.contract import Contract
 
 MOST_LOST = 0.2
 
 
 def lost_keys_select(contract: Contract, dialect: Dialect) -> str:
-    """How many keys of ``held``, a snapshot in silver, ``offered`` lacks, a snapshot in bronze; and how many there
-    are."""
+    """Of how many keys of ``held``, a snapshot in silver, ``offered``, a snapshot in bronze, lacks a valid row; and how
+    many there are."""
     keys = ", ".join(dialect.identifier(p.name) for p in contract.keys)
-    return (
-        f"SELECT count(*) FILTER (WHERE o.{SNAPSHOT.name} IS NULL), count(*) FROM held h "
-        f"LEFT JOIN (SELECT DISTINCT * FROM ({keys_select(contract, dialect, 'offered')})) o USING ({keys})"
-    )
+    valid = f"SELECT DISTINCT {keys}, true AS _there FROM ({valid_keys_select(contract, dialect, 'offered')})"
+    return f"SELECT count(*) FILTER (WHERE o._there IS NULL), count(*) FROM held h LEFT JOIN ({valid}) o USING ({keys})"
 
 
 def why_shrunken(earlier: str, *, lost: int, held: int) -> str | None:

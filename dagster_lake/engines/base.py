@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.contract import Contract
 
 
@@ -14,10 +15,11 @@ class Step:
     """One layer of one data set for some of its partitions.
 
     ``bronze`` reads raw, ``silver`` reads bronze; both replace exactly the named partitions, but that silver of events
-    makes later hours again, too, in which copies of their events win or lose by them now. ``newest`` merges the
-    named partitions of silver into the table that holds one row a key. Without partitions (nothing of a snapshot was
-    ever delivered) a step sees to it that its tables are there. ``accept_shrink`` lets silver take a snapshot that is
-    empty or lost more than a fifth of its keys; ``accepted`` partitions are taken however bad they look.
+    makes later hours again, too, in which copies of their events win or lose by them now. ``newest`` brings the table
+    that holds one row a key up to date with the named hours of silver and with deletions of their rows; with snapshots,
+    it does with all that silver has taken. Without partitions (nothing of a snapshot was ever delivered) a step sees
+    to it that its tables are there. ``accept_shrink`` lets silver take a snapshot that is empty or lost more than a
+    fifth of its keys; ``accepted`` partitions are taken however bad they look.
     """
 
     data_set: str
@@ -109,4 +111,4 @@ class Engine(Protocol):
 
 def noted(contract: Contract) -> str:
     """The contract as a table's commits note it."""
-    return json.dumps({"name": contract.name, "version": contract.version})
+    return json.dumps({"name": contract.name, "version": contract.version, "fingerprint": fingerprint(contract)})

@@ -16,7 +16,7 @@ from dagster_lake.storage.delta import Pinned, pin
 READ = "lake.read."
 NOTE = "lake.note"
 # Commits that change no rows. Whatever is not known to be one counts as a write.
-_HOUSEKEEPING = {
+HOUSEKEEPING = {
     *("CREATE TABLE", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD COLUMNS", "ADD COLUMN", "CHANGE COLUMN"),
     *("ADD CONSTRAINT", "DROP CONSTRAINT", "UPGRADE PROTOCOL", "OPTIMIZE", "VACUUM START", "VACUUM END", "FSCK"),
     *("COMPUTE STATS", "CLUSTER BY"),
@@ -38,7 +38,7 @@ def last_reads(pinned: Pinned) -> dict[str, int]:
         reads: Mapping[str, Any] = {k.removeprefix(READ): v for k, v in entry.items() if k.startswith(READ)}
         if reads:
             return _of_gold(reads)
-        if entry.get("operation") not in _HOUSEKEEPING:
+        if entry.get("operation") not in HOUSEKEEPING:
             return _noted(pinned, entry["version"])
     return {}
 

@@ -13,6 +13,7 @@ from dagster_lake.compile.acceptance import Load, bad_rows_select, why_withheld,
 from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
+from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.later_hours import look_ahead
 from dagster_lake.compile.silver import (
     keys_before_select,
@@ -27,11 +28,12 @@ from dagster_lake.compile.silver import (
 )
 from dagster_lake.compile.snapshot_guard import shrunken
 from dagster_lake.contract import Contract
+from dagster_lake.engines.accepted import note_accepted
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, in_all, noted
 from dagster_lake.engines.duckdb_checks import broken_rows
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.later_hours import stale_hours
-from dagster_lake.engines.newest import merge_newest
+from dagster_lake.engines.newest import write_newest
 from dagster_lake.engines.pieces import pieces
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
@@ -40,6 +42,7 @@ from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
+from dagster_lake.storage.accepted import accepted_snapshots
 from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
@@ -63,7 +66,9 @@ class DuckDBEngine:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
-        if not partitions:
+        # Silver may have taken no snapshot any more: then there are no latest rows.
+        silver_is_there = delta.pin(silver_table(self.lake, contract).uri) is not None
+        if not partitions and not (step.layer == "newest" and silver_is_there):
             return self._nothing(contract, step.layer)
         if step.layer == "newest":
             return self._newest(contract, partitions)
@@ -135,6 +140,7 @@ class DuckDBEngine:
                 remember=partitions if contract.cadence == "snapshot" else (),
             )
             rescued = self._rescued(con, contract, written, partitions)
+            self._note_contract(contract, bronze_table(self.lake, contract), partitions, written.partitions())
         counts = {
             m.partition: Counts(m.rows, written.rows([m.partition]), rescued=rescued.get(m.partition, 0))
             for m in landed
@@ -191,12 +197,13 @@ class DuckDBEngine:
                 compute_silver,
                 reads,
                 up_to_date=up_to_date,
-                # Only what stays empty: a partition that is withheld later must not look like one taken empty.
-                remember=[p for p in taken if rows_in[p] == quarantine.rows([p])]
-                if contract.cadence == "snapshot"
-                else (),
             )
             left = self._withheld_rows(con, contract, quarantine, sorted(withheld))
+            if contract.cadence == "snapshot":
+                note_accepted(con, self.lake, contract, self.dialect, taken, sorted(withheld))
+                # What is withheld is not among these: it is asked about again when the contract changes.
+                there = accepted_snapshots(self.lake, contract)
+                self._note_contract(contract, silver_table(self.lake, contract), partitions, there)
         reasons = sum((Counter(load.reasons) for load in loads.values()), Counter[str]())
         counts = {
             p: Counts(
@@ -247,12 +254,18 @@ class DuckDBEngine:
             return {}
         bronze, silver = delta.pin(bronze_uri), delta.pin(silver_table(self.lake, contract).uri)
         assert bronze is not None
+        accepted = accepted_snapshots(self.lake, contract)
         return shrunken(
             partitions,
-            lambda snapshot: snapshot in step.accepted or (silver is not None and silver.written(snapshot)),
-            lambda snapshot: why_refused(con, contract, bronze, silver, snapshot, self.dialect),
+            lambda snapshot: snapshot in {*step.accepted, *accepted},
+            lambda snapshot: why_refused(con, contract, bronze, silver, accepted, snapshot, self.dialect),
             accept_newest=step.accept_shrink,
         )
+
+    def _note_contract(self, contract: Contract, spec: TableSpec, made: list[str], there: list[str]) -> None:
+        """Notes by which contract a table was made, once that holds of all snapshots ``there`` are."""
+        if contract.cadence == "snapshot" and {*there} <= {*made}:
+            delta.note_contract(spec, fingerprint(contract))
 
     def _find_losers(
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
@@ -279,7 +292,7 @@ class DuckDBEngine:
 
     def _newest(self, contract: Contract, partitions: list[str]) -> StepResult:
         with connection(self.settings) as con:
-            return _result(merge_newest(con, self.lake, contract, partitions, self.dialect), {})
+            return _result(write_newest(con, self.lake, contract, partitions, self.dialect), {})
 
     def _rescued(
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]

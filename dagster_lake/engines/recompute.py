@@ -62,8 +62,11 @@ def stream_recomputation(
     second of each.
     """
     landed = event_hours(silver)
-    suffix = "_snapshots"
-    snapshots = {name.removesuffix(suffix): t.partitions() for name, t in silver.items() if name.endswith(suffix)}
+    snapshots: dict[str, list[str]] = {}
+    for name, table in silver.items():  # the second of these has the empty ones, too
+        data_set = name.removesuffix("_snapshots").removesuffix("_accepted")
+        if data_set != name:
+            snapshots[data_set] = sorted({*snapshots.get(data_set, []), *table.partitions()})
     if hours is None:
         return {
             "newest_hour": max(landed, default=None),

@@ -14,11 +14,12 @@ def why_refused(
     contract: Contract,
     bronze: delta.Pinned,
     silver: delta.Pinned | None,
+    accepted: list[str],
     snapshot: str,
     dialect: DuckDBDialect,
 ) -> str | None:
     """Why ``snapshot`` is refused: it lacks more than a fifth of the keys of the one silver took before it."""
-    earlier = [s for s in silver.partitions() if s < snapshot] if silver else []
+    earlier = [s for s in accepted if s < snapshot]
     if silver is None or not earlier:
         return None
     con.execute(f"CREATE OR REPLACE VIEW offered AS {scan_sql(bronze, [snapshot])}")

@@ -5,7 +5,7 @@ back to this process, and only what Spark Connect offers is used (see ``storage.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from dagster_lake.compile.acceptance import Load, bad_rows_select, why_withheld, withheld_select
 from dagster_lake.compile.bronze import bronze_select, rescued_select
-from dagster_lake.compile.columns import SNAPSHOT, partition_field
+from dagster_lake.compile.columns import partition_field
+from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.silver import (
     keys_before_select,
     keys_select,
@@ -32,16 +33,18 @@ from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Counts, Step, StepResult, noted
 from dagster_lake.engines.landed import LandedPartition
+from dagster_lake.engines.spark_accepted import accepted_snapshots, note_accepted
 from dagster_lake.engines.spark_checks import broken_rows
 from dagster_lake.engines.spark_later_hours import VIEWS as LATER_HOURS
 from dagster_lake.engines.spark_later_hours import stale_later_hours
 from dagster_lake.engines.spark_lines import offer_lines
-from dagster_lake.engines.spark_newest import merge_newest
+from dagster_lake.engines.spark_newest import VIEWS as NEWEST
+from dagster_lake.engines.spark_newest import write_newest
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.masking import MaskingKey, masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.spark_delta import SparkDelta
+from dagster_lake.storage.spark_delta import CONTRACT, SparkDelta
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import (
     bronze_table,
@@ -57,7 +60,8 @@ if TYPE_CHECKING:
 VIEWS = (
     *("lines", "written", "bronze", "look_back", "keys_here", "keys_before", "suspects", "reach", "losers"),
     *LATER_HOURS,
-    *("masking_key", "offered", "held", "silver", "quarantined", "changes", "snapshot", "referenced"),
+    *("masking_key", "offered", "held", "silver", "quarantined", "referenced"),
+    *NEWEST,
 )
 """The temporary views that steps and checks make."""
 
@@ -108,7 +112,7 @@ class SparkEngine:
         contract = self.contracts[step.data_set]
         partitions = sorted(step.partitions)
         with self._a_step():
-            if not partitions:
+            if not partitions and not self._none_taken(step, contract):
                 return self._nothing(contract, step.layer)
             if step.layer == "bronze":
                 return self._bronze(contract, partitions)
@@ -116,9 +120,13 @@ class SparkEngine:
                 further = stale_later_hours(self.delta, self.lake, contract, partitions, self.dialect)
                 made = self._silver(contract, sorted([*partitions, *further]), step)
                 return replace(made, rewritten=tuple(further))
-            version = merge_newest(self.delta, self.lake, contract, partitions, self.dialect)
+            version = write_newest(self.delta, self.lake, contract, partitions, self.dialect)
             newest = newest_table(self.lake, contract)
             return self._result(newest, version, self._counted(total=self._total(newest, version)), {})
+
+    def _none_taken(self, step: Step, contract: Contract) -> bool:
+        """Whether silver has taken no snapshot any more: then there are no latest rows."""
+        return step.layer == "newest" and self.delta.version(silver_table(self.lake, contract).uri) is not None
 
     def _nothing(self, contract: Contract, layer: str) -> StepResult:
         """The layer's tables, made without rows where there are none: nothing of a snapshot was ever delivered."""
@@ -170,6 +178,8 @@ class SparkEngine:
             for p in landed
         }
         version = self._remember(contract, spec, version, counts)
+        if contract.cadence == "snapshot":
+            self._note_contract(contract, spec, partitions, lambda: self.delta.partitions(spec))
         return self._result(spec, version, found, counts)
 
     def _silver(self, contract: Contract, partitions: list[str], step: Step) -> StepResult:
@@ -228,7 +238,11 @@ class SparkEngine:
         )
         kinds = ("rows_in", "rows_out", "duplicates", "quarantined")
         counts = {p: Counts(**{kind: found[kind].get(p, 0) for kind in kinds}) for p in partitions}
-        version = self._remember(contract, silver, version, {p: counts[p] for p in taken})
+        if contract.cadence == "snapshot":
+            note_accepted(self.delta, self.lake, contract, self.dialect, taken, sorted(withheld))
+            # What is withheld is not among these: it is asked about again when the contract changes.
+            there = partial(accepted_snapshots, self.delta, self.lake, contract)
+            self._note_contract(contract, silver, partitions, there)
         counts |= {p: replace(counts[p], withheld=found["left"].get(p, 0)) for p in withheld}
         return replace(self._result(silver, version, found, counts), withheld=withheld)
 
@@ -277,19 +291,18 @@ class SparkEngine:
         version = self.delta.version(silver.uri) if contract.cadence == "snapshot" else None
         if version is None:
             return {}
+        accepted = accepted_snapshots(self.delta, self.lake, contract)
         return shrunken(
             partitions,
-            lambda snapshot: snapshot in step.accepted or self._took(silver, version, snapshot),
-            partial(self._why_shrunken, contract, silver, version),
+            lambda snapshot: snapshot in {*step.accepted, *accepted},
+            partial(self._why_shrunken, contract, silver, version, accepted),
             accept_newest=step.accept_shrink,
         )
 
-    def _took(self, silver: TableSpec, version: int, snapshot: str) -> bool:
-        held = self.delta.rows(silver.uri, version, SNAPSHOT.name, [snapshot])[snapshot]
-        return held > 0 or self.delta.remembers(silver, snapshot)
-
-    def _why_shrunken(self, contract: Contract, silver: TableSpec, version: int, snapshot: str) -> str | None:
-        earlier = self.delta.newest_partition(silver, version, before=snapshot)
+    def _why_shrunken(
+        self, contract: Contract, silver: TableSpec, version: int, accepted: list[str], snapshot: str
+    ) -> str | None:
+        earlier = max((each for each in accepted if each < snapshot), default=None)
         if earlier is None:
             return None
         bronze = bronze_table(self.lake, contract)
@@ -298,6 +311,14 @@ class SparkEngine:
         row = self.spark.sql(lost_keys_select(contract, self.dialect)).first()
         assert row is not None
         return why_shrunken(earlier, lost=row[0], held=row[1])
+
+    def _note_contract(
+        self, contract: Contract, spec: TableSpec, made: list[str], there: Callable[[], Collection[str]]
+    ) -> None:
+        """Notes by which contract a table was made, once that holds of all snapshots ``there`` are."""
+        made_by = fingerprint(contract)
+        if self.delta.property(spec, CONTRACT) != made_by and {*there()} <= {*made}:
+            self.delta.set_property(spec, CONTRACT, made_by)
 
     def _remember(self, contract: Contract, spec: TableSpec, version: int, counts: dict[str, Counts]) -> int:
         """Notes the snapshots that hold nothing, so that they count as taken; the table's version after it."""

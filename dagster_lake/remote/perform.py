@@ -82,6 +82,8 @@ def _reading(work: Work) -> str:
     if not isinstance(task, Step):
         hours = "every hour" if task.hours is None else f"{len(task.hours)} hour(s)"
         return f"{', '.join(task.names)} over {hours}"
+    if not task.partitions:
+        return "all partitions"
     span = f"{len(task.partitions)} partition(s), {task.partitions[0]} to {task.partitions[-1]}"
     if task.layer != "bronze":
         return span

@@ -10,7 +10,7 @@ from dagster_lake.engines.scan import sql_type
 from dagster_lake.settings import DBT_PROJECT
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.storage.tables import has_newest, newest_table, silver_table
+from dagster_lake.storage.tables import accepted_table, has_newest, newest_table, silver_name, silver_table
 
 SOURCES_FILE = DBT_PROJECT / "models" / "sources.yml"
 _HEADER = "# Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit.\n"
@@ -37,6 +37,10 @@ def sources_yaml(of: dict[str, Contract]) -> str:
         tables.append(_table(silver_table(lake, contract), contract))
         if has_newest(contract):
             tables.append(_table(newest_table(lake, contract), contract))
+        if contract.cadence == "snapshot":
+            # One step makes both.
+            made_with = {"dagster": {"asset_key": ["silver", silver_name(contract)]}}
+            tables.append({**_table(accepted_table(lake, contract), contract), "config": {"meta": made_with}})
     source = {
         "name": "silver",
         "schema": "silver",

@@ -24,6 +24,8 @@ from dagster_lake.storage.table_spec import TableSpec
 
 ATTEMPTS = 8
 EVOLVED = "lake.evolved"
+CONTRACT = "lake.contract"
+"""The table property that says by which contract all snapshots in a table were made."""
 _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 
@@ -56,6 +58,11 @@ class Pinned:
     def evolved(self) -> bool:
         """Whether a column was added after the first write, so that older files lack it."""
         return self.table.metadata().configuration.get(EVOLVED) == "true"
+
+    @property
+    def contract(self) -> str | None:
+        """The fingerprint of the contract by which all partitions were made; None when they were not, or of old."""
+        return self.table.metadata().configuration.get(CONTRACT)
 
     @cached_property
     def partition_column(self) -> str | None:
@@ -270,13 +277,21 @@ def append(
     return _attempt(spec, write)
 
 
-def overwrite(spec: TableSpec, compute: Callable[[], pa.RecordBatchReader], metadata: Mapping[str, str]) -> Pinned:
-    """Replaces the whole table. ``metadata`` records the input versions that ``compute`` saw."""
+def overwrite(
+    spec: TableSpec, compute: Callable[[], pa.RecordBatchReader | None], metadata: Mapping[str, str]
+) -> Pinned:
+    """Replaces the whole table by the rows of ``compute()``; None means there is nothing to do.
+
+    ``metadata`` records the input versions that ``compute`` saw.
+    """
 
     def write(base: Pinned) -> None:
         # Of a table without rows nothing is removed, and delta-rs then takes two overwrites for two appends.
         taken = _turn(base, "overwrite")
-        rows = _conforming(compute(), base.schema)
+        found = compute()
+        if found is None:
+            return
+        rows = _conforming(found, base.schema)
         properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken])
         write_deltalake(base.table, rows, mode="overwrite", commit_properties=properties)
 
@@ -288,40 +303,51 @@ class Merge:
     """One merge: every source row replaces the target row of the same keys, or is inserted.
 
     ``compute`` has left out the source rows that must not win. ``within`` is SQL over ``t`` (the target) that narrows
-    the rows that can match, so that files outside are not read. ``mark_missing`` sets columns of the target rows
-    that have no source row, where ``mark_missing_when`` holds; all values are SQL.
+    the rows that can match, so that files outside are not read. ``gone`` names a boolean column of the source alone:
+    where it holds, the target row is deleted instead.
     """
 
     source: pa.RecordBatchReader
     keys: tuple[str, ...]
     within: str | None = None
-    mark_missing: Mapping[str, str] | None = None
-    mark_missing_when: str | None = None
+    gone: str | None = None
 
 
 def merge(spec: TableSpec, compute: Callable[[Pinned], Merge | None], metadata: Mapping[str, str]) -> Pinned:
     """Merges what ``compute`` returns for the pinned target; None means there is nothing to do."""
 
     def write(base: Pinned) -> None:
+        # Two that insert the same key conflict, whatever files they touch.
+        taken = _turn(base, "merge")
         step = compute(base)
         if step is None:
             return
+        extra = [pa.field(step.gone, pa.bool_())] if step.gone else []
         match = [f"t.{_identifier(k)} = s.{_identifier(k)}" for k in step.keys]
         merger = base.table.merge(
-            _conforming(step.source, base.schema),
+            _conforming(step.source, pa.schema([*base.schema, *extra])),
             " AND ".join([*match, *([step.within] if step.within else [])]),
             source_alias="s",
             target_alias="t",
-            commit_properties=_properties(metadata),
+            commit_properties=CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken]),
         )
-        merger = merger.when_matched_update_all().when_not_matched_insert_all()
-        if step.mark_missing:
-            merger = merger.when_not_matched_by_source_update(
-                updates=dict(step.mark_missing), predicate=step.mark_missing_when
-            )
-        merger.execute()
+        if step.gone:
+            merger = merger.when_matched_delete(f"s.{_identifier(step.gone)}")
+        merger.when_matched_update_all(except_cols=[field.name for field in extra]).when_not_matched_insert_all(
+            except_cols=[field.name for field in extra]
+        ).execute()
 
     return _attempt(spec, write)
+
+
+def note_contract(spec: TableSpec, fingerprint: str) -> None:
+    """Notes that every partition of the table was made by the contract with this fingerprint."""
+
+    def write(base: Pinned) -> None:
+        if base.contract != fingerprint:
+            base.table.alter.set_table_properties({CONTRACT: fingerprint}, raise_if_not_exists=False)
+
+    _attempt(spec, write)
 
 
 def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:

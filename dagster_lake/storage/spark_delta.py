@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 8
 EVOLVED = "lake.evolved"
+CONTRACT = "lake.contract"
 _LOST = re.compile(r"DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent\w*Exception")
 _MISSING = re.compile(
     r"DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_ONLY_OPERATION"
@@ -83,12 +84,17 @@ class SparkDelta:
         """No rows, with these columns."""
         return self.spark.createDataFrame([], ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in schema))
 
-    def newest_partition(self, spec: TableSpec, version: int, before: str | None = None) -> str | None:
-        """The greatest partition value that holds rows, perhaps only below ``before``."""
-        rows = self.read(spec.uri, version)
-        if before is not None:
-            rows = rows.where(f"{quoted(spec.partition_by or '')} < {literal(before)}")
-        found = rows.selectExpr(f"max({quoted(spec.partition_by or '')})").first()
+    def partitions(self, spec: TableSpec) -> set[str]:
+        """The partition values that hold rows, in the newest version; none without a table."""
+        version = self.version(spec.uri)
+        if version is None:
+            return set()
+        rows = self.read(spec.uri, version).select(spec.partition_by or "").distinct()
+        return {row[0] for row in rows.collect()}
+
+    def newest_partition(self, spec: TableSpec, version: int) -> str | None:
+        """The greatest partition value that holds rows."""
+        found = self.read(spec.uri, version).selectExpr(f"max({quoted(spec.partition_by or '')})").first()
         return None if found is None else found[0]
 
     def count(self, statement: str) -> int:
@@ -97,21 +103,9 @@ class SparkDelta:
         assert row is not None
         return int(row[0])
 
-    def text(self, statement: str) -> str | None:
-        """The one text that a SELECT gives."""
-        row = self.spark.sql(statement).first()
-        return None if row is None else row[0]
-
     def is_empty(self, statement: str) -> bool:
         """Whether a SELECT gives no row."""
         return self.spark.sql(statement).limit(1).count() == 0
-
-    def within(self, relation: str, column: str) -> str | None:
-        """A condition that holds for ``t.<column>`` of every value in ``relation``; None unless these are integers."""
-        bounds = self.spark.sql(f"SELECT min({column}), max({column}) FROM {relation}").first()
-        if bounds is None or not isinstance(bounds[0], int):
-            return None
-        return f"t.{column} BETWEEN {bounds[0]} AND {bounds[1]}"
 
     @staticmethod
     def is_one_of(column: str, values: Collection[str]) -> str:
@@ -185,20 +179,48 @@ class SparkDelta:
             )
         return self.existing(spec)
 
-    def remembers(self, spec: TableSpec, partition: str) -> bool:
-        """Whether the log notes that ``partition`` was written, as far back as the log reaches."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(spec.uri)}")
-        return not history.where(f"get_json_object(userMetadata, '$.remember') = {literal(partition)}").isEmpty()
+    def overwrite(
+        self,
+        spec: TableSpec,
+        compute: Callable[[], "DataFrame | None"],
+        up_to_date: Callable[[], bool],
+        metadata: Callable[[], Mapping[str, str]],
+    ) -> int:
+        """Replaces the whole table by the rows of ``compute()``, None meaning that there is nothing to do, and returns
+        the table's version; ``up_to_date`` and ``metadata`` as in ``replace_partitions``."""
 
-    def merge(self, spec: TableSpec, statement: Callable[[str], str | None]) -> int:
-        """Runs the MERGE that ``statement`` makes for the table's SQL name; None means nothing to do."""
+        def write() -> None:
+            found = compute()
+            if found is None:
+                return
+            writer = _conforming(found, spec.schema).write.format("delta").mode("overwrite")
+            self._save(writer.option("userMetadata", json.dumps(dict(metadata()), sort_keys=True)), spec.uri)
+
+        return self._attempt(spec, write, up_to_date)
+
+    def merge(
+        self, spec: TableSpec, statement: Callable[[str], str | None], up_to_date: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Runs the MERGE that ``statement`` makes for the table's SQL name; None means nothing to do. ``up_to_date`` as
+        in ``replace_partitions``."""
 
         def write() -> None:
             merge = statement(self.name(spec.uri))
             if merge is not None:
                 self.spark.sql(merge).collect()
 
-        return self._attempt(spec, write, lambda: True)
+        return self._attempt(spec, write, up_to_date)
+
+    def property(self, spec: TableSpec, key: str) -> str | None:
+        """A property of a table that is there; None without it."""
+        told = self.spark.sql(f"SHOW TBLPROPERTIES {self.name(spec.uri)}").where(f"key = {literal(key)}").first()
+        return None if told is None else told[1]
+
+    def set_property(self, spec: TableSpec, key: str, value: str) -> None:
+        """Sets a property of a table."""
+        with commit(f"{spec.name}.property"):
+            properties = f"{literal(key)} = {literal(value)}"
+            self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} SET TBLPROPERTIES ({properties})")
 
     def ensure(self, spec: TableSpec) -> None:
         """Creates the table, or widens it by the columns that it lacks.

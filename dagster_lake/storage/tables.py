@@ -1,6 +1,12 @@
 """The Delta tables that a contract gives rise to."""
 
+import pyarrow as pa
+
 from dagster_lake.compile.columns import (
+    DELETED_AT,
+    LAKE_HOUR,
+    SNAPSHOT,
+    accepted_schema,
     bronze_schema,
     deletions_schema,
     newest_schema,
@@ -64,6 +70,30 @@ def deletions_table(lake: Lake, contract: Contract) -> TableSpec:
         lake.table("silver", f"{contract.name}_deletions"),
         deletions_schema(contract),
         description=f"Rows that the source deleted. {contract.description}",
+    )
+
+
+def quarantined_keys_table(lake: Lake, contract: Contract) -> TableSpec:
+    """Keys of which a version was ever in quarantine, by the lake hour of that version: whose ``_newer_in_quarantine``
+    to look at when the hour is made again without it."""
+    keys = [field for field in deletions_schema(contract) if field.name != DELETED_AT.name]
+    return TableSpec(
+        lake.table("silver", f"{contract.name}_quarantined"),
+        pa.schema([*keys, LAKE_HOUR]),
+        LAKE_HOUR.name,
+        description=f"Keys of which a version was ever in quarantine. {contract.description}",
+    )
+
+
+def accepted_table(lake: Lake, contract: Contract) -> TableSpec:
+    """The snapshots that silver has taken: of each a row without a key, and one for each key that it holds but keeps in
+    quarantine. What else it holds is in ``silver_table``; of one that is empty there, this alone says that it was."""
+    return TableSpec(
+        lake.table("silver", f"{contract.name}_accepted"),
+        accepted_schema(contract),
+        SNAPSHOT.name,
+        description=f"The snapshots that silver has taken, and the keys that each keeps in quarantine. "
+        f"{contract.description}",
     )
 
 

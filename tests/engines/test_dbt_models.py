@@ -23,7 +23,7 @@ from tests.engines.report import note
 from tests.engines.tables import differences
 from tests.lake.lakes import TINY, TestLake, hours
 from tests.lake.silver_world import World, filled, hour, random_world
-from tests.lake.test_gold import CHAIN, nodes, rate_minus_nine, rows, so_far
+from tests.lake.test_gold import CHAIN, accepted, nodes, rate_minus_nine, rows, snapshots, so_far
 
 DIRT = "heavy"  # with the default dirt, test_demo.py builds every model
 MODELS = (*CHAIN, "daily_sales", "product_performance", "users_history")
@@ -165,6 +165,16 @@ def test_an_hour_run_again_on_spark_leaves_the_tables_after_it_alone(lake: Lake)
     assert rows(lake, "engagements") == world.engagements()
 
 
+def test_a_customer_whom_silver_knows_no_more_is_in_no_total(lake: Lake) -> None:
+    world = random_world(1)
+    world.write(lake)
+    build(lake, "duckdb", models(*CHAIN), 0, 5)
+    world.users.pop(1)
+    world.write(lake)
+    build(lake, "spark", models("engagements"), 3)
+    assert rows(lake, "engagements") == world.engagements()
+
+
 def test_what_another_run_wrote_meanwhile_is_read_before_the_last_word_is_said(lake: Lake) -> None:
     world = World()
     world.user(1)
@@ -219,6 +229,14 @@ def test_an_empty_lake_gives_the_same_empty_tables(lake: Lake, tmp_path: Path) -
         assert points[:4] == [f"gold.{table}{at}" for at in (".create:before", ".create:after", ":before", ":after")]
     assert all_differences(lake, other, MODELS) == {}
     assert all(rows(lake, table) == [] for table in MODELS)
+
+
+def test_history_knows_accepted_empty_snapshots_and_whom_quarantine_keeps(lake: Lake) -> None:
+    days = ["2026-01-01T000000Z", "2026-01-02T000000Z"]
+    snapshots(lake, (days[0], [{"id": 1, "city": "Brno"}, {"id": 2, "city": "Brno"}]), (days[1], []))
+    accepted(lake, (None, days[0]), (None, days[1]), (1, days[1]), (9, days[1]))
+    build(lake, "spark", models("users_history"))
+    assert [(row["id"], row["is_current"]) for row in rows(lake, "users_history")] == [(1, True), (2, False)]
 
 
 def test_a_column_that_the_table_lacks_is_added_and_a_dropped_one_stays(lake: Lake) -> None:

@@ -155,7 +155,6 @@ def test_a_snapshot_that_holds_nothing_counts_as_written_for_both_engines(spark:
     pinned = delta_rs.pin(table.uri)
     assert pinned is not None
     assert (pinned.written("s1"), pinned.written("s2")) == (True, False)
-    assert (spark.remembers(table, "s1"), spark.remembers(table, "s2")) == (True, False)
 
 
 def racing(spark: SparkDelta, source: TableSpec, target: TableSpec, first: Callable[[], None]) -> int:

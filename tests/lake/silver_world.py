@@ -17,6 +17,7 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import newest_table, silver_table
 
 FIRST = datetime(2026, 1, 5, 20, tzinfo=UTC)  # four hours in, the day changes
+LAST = datetime(2026, 1, 7, tzinfo=UTC)
 Row = dict[str, Any]
 
 
@@ -41,6 +42,8 @@ class World:
     stars: list[Row] = field(default_factory=list)
     orders_changes: list[Row] = field(default_factory=list)
     order_items_changes: list[Row] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+    """The orders that the source deleted, with their items."""
 
     def user(self, id: int, **attributes: Any) -> None:
         self.users.append({"id": id, "user_name": f"user{id}", "city": "Brno", **attributes})
@@ -68,11 +71,14 @@ class World:
 
     @property
     def orders(self) -> list[Row]:
-        return _newest(self.orders_changes, "order_id")
+        return self._with_deletions(_newest(self.orders_changes, "order_id"))
 
     @property
     def order_items(self) -> list[Row]:
-        return _newest(self.order_items_changes, "order_id", "row_id")
+        return self._with_deletions(_newest(self.order_items_changes, "order_id", "row_id"))
+
+    def _with_deletions(self, rows: list[Row]) -> list[Row]:
+        return [{**row, "_deleted_at": LAST if row["order_id"] in self.deleted else None} for row in rows]
 
     def write(self, lake: Lake) -> None:
         """Writes every table that has rows; an hourly one hour by hour, so that it has a file an hour."""
@@ -96,7 +102,7 @@ class World:
         found = []
         for user in sorted(self.users, key=lambda row: row["id"]):
             id = user["id"]
-            orders = [row for row in self.orders if row["user_id"] == id]
+            orders = [row for row in self.orders if row["user_id"] == id and not row["_deleted_at"]]
             stars = [row["stars"] for row in self.stars if row["user_id"] == id]
             value = sum((row["order_value"] for row in orders), Decimal("0.00"))
             mean = (value / len(orders)).quantize(Decimal("0.01"), "ROUND_HALF_UP") if orders else None
@@ -140,6 +146,7 @@ def random_world(seed: int, hours: int = 6, users: int = 8) -> World:
                 world.order(hour(number), row["order_id"], mover, f"{draw.randrange(1000)}.00")
             else:
                 world.item(hour(number), row["order_id"], 1, draw.randint(5, 9))
+    world.deleted = {row["order_id"] for row in world.orders if draw.random() < 0.2}
     return world
 
 

@@ -22,7 +22,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.storage.tables import silver_table
+from dagster_lake.storage.tables import accepted_table, silver_table
 from tests.lake.silver_world import World, filled, hour, random_world, write_hours
 
 HOURS = 6
@@ -104,7 +104,7 @@ def so_far(whole: World, number: int) -> World:
     """The world as silver knew it when hour ``number`` had closed."""
     hourly = ("pageviews", "stars", "orders_changes", "order_items_changes")
     kept = {name: [row for row in getattr(whole, name) if row["_lake_hour"] <= hour(number)] for name in hourly}
-    return World(users=whole.users, vip_users=whole.vip_users, products=whole.products, **kept)
+    return World(users=whole.users, vip_users=whole.vip_users, products=whole.products, deleted=whole.deleted, **kept)
 
 
 def test_running_an_hour_again_changes_nothing_downstream(lake: Lake) -> None:
@@ -156,6 +156,16 @@ def test_a_customer_who_moves_or_becomes_vip_is_merged_without_any_event(lake: L
     world.vip_users = [{"id": 2}]
     world.write(lake)
     run(lake, 1)
+    assert rows(lake, "engagements") == world.engagements()
+
+
+def test_a_customer_whom_silver_knows_no_more_is_in_no_total(lake: Lake) -> None:
+    world = random_world(1)
+    world.write(lake)
+    run(lake, 0, HOURS - 1)
+    world.users.pop(1)
+    world.write(lake)
+    run(lake, 0)
     assert rows(lake, "engagements") == world.engagements()
 
 
@@ -217,6 +227,8 @@ def test_sales_and_products_count_once_and_keep_orphans(lake: Lake) -> None:
     world.order(hour(0), 10, 1, "10.00", [1, 3])
     world.order(hour(1), 11, 2, "5.00")
     world.item(hour(1), 11, 1, 2, product_id=77)
+    world.order(hour(1), 12, 2, "8.00", [9])
+    world.deleted = {12}
     world.write(lake)
     run(lake, models=("daily_sales", "product_performance"))
     [day] = rows(lake, "daily_sales")
@@ -231,6 +243,28 @@ def snapshots(lake: Lake, *contents: tuple[str, list[dict[str, Any]]]) -> None:
     for key, users in contents:
         data = filled([{"_snapshot": key, **user} for user in users], spec.schema)
         replace_partitions(spec, [key], data.to_reader, {})
+
+
+def accepted(lake: Lake, *told: tuple[int | None, str]) -> None:
+    """Notes snapshots as taken (no key), and the keys that they keep in quarantine."""
+    spec = accepted_table(lake, contracts()["users"])
+    rows = pa.Table.from_pylist([{"id": id, "_snapshot": key} for id, key in told], spec.schema)
+    replace_partitions(spec, sorted({key for _, key in told}), rows.to_reader, {})
+
+
+def test_an_accepted_empty_snapshot_leaves_nobody_current_and_a_quarantined_row_leaves_its_customer(lake: Lake) -> None:
+    days = ["2026-01-01T000000Z", "2026-01-02T000000Z"]
+    snapshots(lake, (days[0], [{"id": 1, "city": "Brno"}, {"id": 2, "city": "Brno"}]), (days[1], []))
+
+    def current(*told: tuple[int | None, str]) -> list[tuple[int, bool]]:
+        accepted(lake, *told)
+        run(lake, models=("users_history",))
+        return [(row["id"], row["is_current"]) for row in rows(lake, "users_history")]
+
+    taken = [(None, days[0]), (None, days[1])]
+    assert current(taken[0]) == [(1, True), (2, True)]
+    assert current(*taken) == [(1, False), (2, False)]
+    assert current(*taken, (1, days[1]), (9, days[1])) == [(1, True), (2, False)]
 
 
 def test_history_has_a_row_for_each_state_and_closes_a_customer_who_is_missing(lake: Lake) -> None:

@@ -252,6 +252,35 @@ def test_a_snapshot_that_shrank_too_much_is_refused_until_it_is_accepted(
     assert newest(lake) == {**dict.fromkeys(range(kept)), **missing}
 
 
+@pytest.mark.parametrize(
+    "birth_numbers",
+    [
+        pytest.param(["855615/1234", *["8556151234"] * 9], id="without the slash in nine of ten"),
+        pytest.param([""] * 10, id="empty in all"),
+    ],
+)
+def test_an_export_that_breaks_the_rules_marks_no_customer_as_missing(lake: TestLake, birth_numbers: list[str]) -> None:
+    drop_ids(lake, range(10), day=0)
+    materialize_users(lake)
+    before = lake.rows("silver/users")
+    drop_users(lake, "".join(person(id, birth_number=n) + "\n" for id, n in enumerate(birth_numbers)), day=1)
+    assert not materialize_users(lake, ok=False).success
+    assert lake.rows("silver/users") == before
+    materialize_users(lake, accept_shrink=True, ok=False)
+    assert newest(lake) == dict.fromkeys(range(10)), "whoever is in the export is not missing"
+
+
+def test_customers_whom_an_accepted_export_keeps_in_quarantine_are_told_apart_from_missing_ones(lake: TestLake) -> None:
+    drop_ids(lake, range(10), day=0)
+    materialize_users(lake)
+    drop_users(
+        lake, "".join(person(id, birth_number="" if id == 8 else "855615/1234") + "\n" for id in range(9)), day=1
+    )
+    materialize_users(lake)
+    assert newest(lake) == {**dict.fromkeys(range(9)), 9: "2026-01-06T060000Z"}
+    assert [row["id"] for row in lake.rows("silver/users") if row["_newer_in_quarantine"]] == [8]
+
+
 def test_a_snapshot_that_shrank_by_a_fifth_is_taken(lake: TestLake) -> None:
     drop_ids(lake, range(100), day=0)
     materialize_users(lake)

@@ -91,7 +91,9 @@ def looked_up(
         snapshots = relation(m, {"id": "bigint", "_snapshot": "varchar"}, [(1, key) for key in keys])
         users = [1] if kind == "inner" else [1, 2]
         events = relation(m, {"_time": "instant", "user_id": "bigint"}, [(at(t), u) for t in times for u in users])
-        reference = Macros(m.dialect, sources={"users_snapshots": snapshots}).reference("users")
+        reference = Macros(m.dialect, sources={"users_snapshots": snapshots, "users_accepted": snapshots}).reference(
+            "users"
+        )
         return (
             f"select {m.micros_of('_time')} as t, user_id as u, _snapshot as s "
             f"from {events} as e {kind} join {reference} as r "

@@ -82,8 +82,10 @@ def test_of_reference_data_enough_versions_are_read_for_the_hours(
     times = [
         MIDNIGHT + hour * HOUR + timedelta(seconds=arrival + ahead) for hour in hours for arrival, ahead in offsets
     ]
+    snapshots_of_one = pa.table({"id": pa.array([1] * len(keys)), "_snapshot": pa.array(keys, pa.string())})
     given_tables = {
-        "users_snapshots": pa.table({"id": pa.array([1] * len(keys)), "_snapshot": pa.array(keys, pa.string())}),
+        "users_snapshots": snapshots_of_one,
+        "users_accepted": snapshots_of_one,
         "e": pa.table({"_time": pa.array(times, INSTANT)}),
     }
     few = Macros("duckdb", {"stream_reads": {"1": reads}, "reference_snapshots": {"users": keys}}, look_back_hours=1)

@@ -43,6 +43,19 @@
 {% endmacro %}
 
 
+{# Whether a row of the model is of no customer that silver knows: his every version breaks a rule by now. #}
+{% macro customers_gone() %}
+  {% if not is_incremental() %}
+    {% do return(false) %}
+  {% endif %}
+  {% set users = source('silver', 'users') %}
+  {% set gone = run_query(
+      'select 1 as gone from ' ~ this ~ ' as present anti join ' ~ users ~ ' as users on users.id = present.id limit 1'
+  ) %}
+  {% do return(gone.rows | length > 0) %}
+{% endmacro %}
+
+
 {# The days of engagement_daily that are out of date, as a list; none means all of them. #}
 {% macro stale_days() %}
   {% set rows = unread('engagement_daily', 'engagement_hourly') %}

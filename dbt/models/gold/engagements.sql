@@ -2,10 +2,11 @@
     materialized='incremental',
     incremental_strategy='merge',
     unique_key='id',
+    starts_over_when='customers_gone',
     on_schema_change='fail',
     tags=['hourly'],
 ) }}
-{%- set unread_days = unread('engagements', 'engagement_daily') %}
+{%- set unread_days = none if customers_gone() else unread('engagements', 'engagement_daily') %}
 
 with customers as (
 

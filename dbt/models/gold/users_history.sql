@@ -11,15 +11,60 @@ with snapshots as (
         _snapshot,
         row_number() over (order by _snapshot) as position,
         lead(_snapshot) over (order by _snapshot) as next_snapshot
-    from (select distinct _snapshot from {{ source('silver', 'users_snapshots') }}) as keys
+    from (
+        select _snapshot from {{ source('silver', 'users_snapshots') }}
+        union
+        select _snapshot from {{ source('silver', 'users_accepted') }}
+    ) as keys
+
+),
+
+-- Whom a snapshot holds, valid or in quarantine; the latter are as they were when they were valid last.
+held as (
+
+    select id, _snapshot, _snapshot as valid_snapshot
+    from {{ source('silver', 'users_snapshots') }}
+    union all
+    select id, _snapshot, null as valid_snapshot
+    from {{ source('silver', 'users_accepted') }}
+    where id is not null
+
+),
+
+held_once as (
+
+    select id, _snapshot, max(valid_snapshot) as valid_snapshot
+    from held
+    group by id, _snapshot
+
+),
+
+dated as (
+
+    select
+        id,
+        _snapshot,
+        max(valid_snapshot) over (
+            partition by id order by _snapshot rows between unbounded preceding and current row
+        ) as last_valid_snapshot
+    from held_once
 
 ),
 
 seen as (
 
-    select users.*, snapshots.position, snapshots.next_snapshot
-    from {{ source('silver', 'users_snapshots') }} as users
-    inner join snapshots on snapshots._snapshot = users._snapshot
+    select
+        users.id,
+        {%- for attribute in attributes %}
+        users.{{ attribute }},
+        {%- endfor %}
+        snapshots._snapshot,
+        snapshots.position,
+        snapshots.next_snapshot
+    from dated
+    inner join {{ source('silver', 'users_snapshots') }} as users
+        on users.id = dated.id and users._snapshot = dated.last_valid_snapshot
+    inner join snapshots on snapshots._snapshot = dated._snapshot
 
 ),
 

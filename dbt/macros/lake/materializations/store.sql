@@ -47,14 +47,16 @@
 
 
 {# insert_overwrite replaces exactly the partitions that the macro named by the config `replaces` lists, even those
-   that have no rows any more; merge updates by unique_key. Without a list, or on a full refresh, all is replaced. #}
+   that have no rows any more; merge updates by unique_key, and deletes nothing, so where the macro named by the config
+   `starts_over_when` is true, all is replaced. It is without a list, and on a full refresh, too. #}
 {% macro lake_incremental() %}
   {{ run_hooks(pre_hooks) }}
   {% set strategy = config.get('incremental_strategy') %}
   {% if should_full_refresh() %}
     {% do store_in_lake('overwrite') %}
   {% elif strategy == 'merge' %}
-    {% do store_in_lake('merge') %}
+    {% set over = config.get('starts_over_when') %}
+    {% do store_in_lake('overwrite' if over and context[over]() else 'merge') %}
   {% elif strategy == 'insert_overwrite' %}
     {% set partitions = context[config.require('replaces')]() %}
     {% do store_in_lake('overwrite' if partitions is none else 'replace_partitions', partitions) %}

@@ -1,6 +1,6 @@
 {# A data set of snapshots as reference data, in FROM: the rows of each snapshot with `_valid_from` and `_valid_to`, to
    be joined on a key and `_time >= _valid_from and _time < _valid_to`. A snapshot counts from the instant that names it
-   until the next one; an event before the first snapshot sees the first.
+   until the next one, an empty one too; an event before the first snapshot sees the first.
 
    Whoever calls dbt may say which snapshots there are (var reference_snapshots: {name: [keys]}); then only those that
    the model's hours can see are read. #}
@@ -23,7 +23,11 @@
         coalesce(
           {{ snapshot_instant('lead(_snapshot) over (order by _snapshot)') }}, {{ instant_of(253402300799999999) }}
         ) as _valid_to
-      from (select distinct _snapshot from {{ rows }} where {{ seen }}) as keys
+      from (
+        select _snapshot from {{ rows }} where {{ seen }}
+        union
+        select _snapshot from {{ source('silver', name ~ '_accepted') }} where {{ seen }}
+      ) as keys
     ) as validity on validity.of_snapshot = snapshots._snapshot
     where {{ seen }}
   )
