@@ -231,6 +231,7 @@ def land_snapshot(lake: LakeResource, data_set: str) -> None:
     from dagster_lake.assets.pending import pending_snapshots
     from dagster_lake.engines.base import Step
     from dagster_lake.landing.land import land_snapshot as land
+    from dagster_lake.landing.whole import tell_whole
     from dagster_lake.resources.world import dirt_of
     from dagster_lake.storage.paths import local_path
     from generators import files
@@ -240,6 +241,7 @@ def land_snapshot(lake: LakeResource, data_set: str) -> None:
     folder = local_path(lake.lake.landing(data_set))
     folder.mkdir(parents=True, exist_ok=True)
     write[data_set](world(lake), folder, dirt_of(lake.settings))
+    tell_whole(contract, lake.lake, lambda _: True)
     land(contract, lake.lake)
     for layer in ("bronze", "silver", "newest"):
         lake.engine.run(Step(data_set, layer, tuple(pending_snapshots(lake.lake, contract, layer))))  # type: ignore[arg-type]

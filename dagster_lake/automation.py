@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -12,6 +12,7 @@ from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
+from dagster_lake.freshness_checks import FRESH
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
 
@@ -19,17 +20,19 @@ BEFORE_BACKFILLS = {"dagster/priority": "1"}
 """Tags of a run that leaves the queue before those that were there first: a backfill may have filled it for a day."""
 LATE_HOURS = 3
 MISSED_HOURS = 48
-SETTLED_SECONDS = 5
 
 # The status is made by a run of its own, which neither waits for these nor fails with them.
 _hourly_assets = dg.AssetSelection.groups(
     "sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports"
 ) - dg.AssetSelection.keys(LAKE_STATUS)
+_freshness = dg.AssetSelection.checks(
+    *(dg.AssetCheckKey(silver_key(c), FRESH) for c in contracts().values() if c.freshness_minutes is not None)
+)
 _snapshots = [["raw", c.name] for c in contracts().values() if isinstance(c.source, FileSource)]
 
 hourly_job = dg.define_asset_job(
     "hourly",
-    selection=_hourly_assets,
+    selection=_hourly_assets - _freshness,
     partitions_def=hourly,
     tags={MAKES_STREAMS: "true", MAKES_GOLD: "true"},
     description="Everything for one lake hour, or for a range of them in one run, from sources to streams and gold.",
@@ -41,8 +44,8 @@ snapshots_job = dg.define_asset_job(
 )
 lake_status_job = dg.define_asset_job(
     "lake_status",
-    selection=dg.AssetSelection.keys(LAKE_STATUS),
-    description="How each table of the lake is, as the table gold/lake_status.",
+    selection=dg.AssetSelection.keys(LAKE_STATUS) | _freshness,
+    description="How each table of the lake is, as the table gold/lake_status, and how fresh each data set's data is.",
 )
 reconciliation_job = dg.define_asset_job(
     "reconciliation",
@@ -119,36 +122,42 @@ def _late_hours(context: dg.ScheduleEvaluationContext, lake: LakeResource, close
     job=snapshots_job,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Materialises snapshots when files in a landing folder have changed and settled.",
+    description="Materialises snapshots when files were dropped into a landing folder and nobody is writing any more.",
 )
 def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    """One run for the data sets whose landing folder differs from the last time and has had no write for 5 s."""
-    from dagster_lake.landing.watch import landing_state
+    """One run for the data sets whose landing folder differs from the last time and holds a whole delivery."""
+    from dagster_lake.landing.dropped import look_into
+    from dagster_lake.landing.land import newest_snapshot
+    from dagster_lake.landing.result import LandingError
+    from dagster_lake.landing.whole import why_not_whole
 
-    seen = json.loads(context.cursor or "{}")
-    changed, writing = [], []
+    asked = json.loads(context.cursor or "{}")
+    changed, waiting = [], []
     for contract in contracts().values():
         if not isinstance(contract.source, FileSource):
             continue
-        state = landing_state(lake.lake.landing(contract.name), contract.source.format)
-        if not state.fingerprint or state.fingerprint == seen.get(contract.name):
+        try:
+            dropped = look_into(lake.lake.landing(contract.name), contract.source)
+        except LandingError as error:
+            # Its run fails and tells, once.
+            if asked.get(contract.name) != str(error):
+                changed.append(contract)
+                asked[contract.name] = str(error)
             continue
-        if state.age < timedelta(seconds=SETTLED_SECONDS):
-            writing.append(contract.name)
+        if not dropped.files or dropped.listing == asked.get(contract.name):
+            continue
+        if why := why_not_whole(contract, lake.lake, dropped, newest_snapshot(lake.lake, contract)):
+            waiting.append(f"{contract.name}: {why}.")
             continue
         changed.append(contract)
-        seen[contract.name] = state.fingerprint
+        asked[contract.name] = dropped.listing
     if not changed:
-        return dg.SkipReason(
-            f"Files of {', '.join(writing)} were written less than {SETTLED_SECONDS} s ago."
-            if writing
-            else "No landing folder has changed."
-        )
+        return dg.SkipReason(" ".join(waiting) or "No landing folder has changed.")
     keys = [
         key for c in changed for key in (raw_key(c), bronze_key(c), silver_key(c), quarantine_key(c), newest_key(c))
     ]
     request = dg.RunRequest(asset_selection=keys, tags={"dropped": ", ".join(c.name for c in changed)})
-    return dg.SensorResult(run_requests=[request], cursor=json.dumps(seen))
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked))
 
 
 @dg.run_failure_sensor(

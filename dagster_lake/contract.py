@@ -73,9 +73,15 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Files dropped into ``landing/<data set>``: JSON lines, or one JSON document a file."""
+    """Files dropped into ``landing/<data set>``: JSON lines, or one JSON document a file.
+
+    ``files`` says whether all that lie there are one snapshot together, or only the latest one is. ``marker`` names a
+    file that whoever delivers writes last, each time; without it a delivery is whole when it has stopped changing.
+    """
 
     format: Literal["json_lines", "json_document"]
+    files: Literal["all_files", "latest_file"] = "all_files"
+    marker: str | None = None
     kind: Literal["files"] = "files"
 
 
@@ -414,6 +420,8 @@ class _Reader:
                 raise self.fail(f"{where}.{field_name}", f"is {given!r}", "give a name")
         if isinstance(source, FileSource) and source.format not in ("json_lines", "json_document"):
             raise self.fail(f"{where}.format", f"{source.format!r} is unknown", "use json_lines or json_document")
+        if isinstance(source, FileSource):
+            self.check_files(where, source)
         if isinstance(source, EventHubSource) and source.capture and not _CAPTURE_FOLDER.match(source.capture):
             raise self.fail(
                 f"{where}.capture",
@@ -421,6 +429,19 @@ class _Reader:
                 "name one below landing/, or give abfss://<container>@<account>.dfs.core.windows.net/<folder>",
             )
         return source
+
+    def check_files(self, where: str, source: FileSource) -> None:
+        if source.files not in ("all_files", "latest_file"):
+            raise self.fail(f"{where}.files", f"{source.files!r} is unknown", "use all_files or latest_file")
+        if source.files == "latest_file" and source.format == "json_document":
+            raise self.fail(f"{where}.files", "latest_file would leave one document, which is one row", "use all_files")
+        marker = source.marker
+        if marker is not None and ("/" in marker or marker.lower().endswith((".jsonl", ".ndjson", ".json"))):
+            raise self.fail(
+                f"{where}.marker",
+                f"{marker!r} is a file of data or in a folder",
+                "name a file of its own in the landing folder itself, such as _SUCCESS",
+            )
 
     def check_source(self, source: Source, properties: tuple[Property, ...]) -> None:
         if isinstance(source, DatabaseSource):

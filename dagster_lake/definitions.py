@@ -16,6 +16,8 @@ from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
+from dagster_lake.freshness_checks import freshness_checks
+from dagster_lake.landing_checks import landing_checks
 from dagster_lake.lineage.sensor import run_lineage
 from dagster_lake.near_real_time import events_arriving, near_real_time_job
 from dagster_lake.old_runs import forget_old_runs, old_runs_job
@@ -42,7 +44,14 @@ defs = dg.Definitions(
         lake_status_asset(),
         *databricks_job_assets(),
     ],
-    asset_checks=[*contract_checks(), *accepted_checks(), *alert_checks(alerts), *stream_analytics_checks(streams)],
+    asset_checks=[
+        *contract_checks(),
+        *accepted_checks(),
+        *alert_checks(alerts),
+        freshness_checks(),
+        *landing_checks(),
+        *stream_analytics_checks(streams),
+    ],
     jobs=[*jobs, near_real_time_job, old_runs_job],
     schedules=[*schedules, forget_old_runs],
     sensors=[*sensors, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],

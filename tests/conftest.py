@@ -1,10 +1,12 @@
 """How tests share a machine of two cores."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dagster_lake import clock
 from dagster_lake.engines.java import find_java
 
 # For every Spark that tests start, in this process or another: a JVM that lives for minutes gains nothing from its
@@ -29,3 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if no_java and item.nodeid.startswith(NEEDS_JAVA):
             item.add_marker(pytest.mark.skip(reason=no_java))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_waits() -> Iterator[None]:
+    """Landing waits some seconds to see whether files are still being written; no test needs them to pass."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(clock, "wait", lambda _: None)
+        yield

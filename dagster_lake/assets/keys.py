@@ -1,6 +1,5 @@
 """How assets are named and what those of one contract have in common."""
 
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -44,12 +43,9 @@ def partitioning(contract: Contract) -> dict[str, Any]:
 
 
 def common(contract: Contract) -> dict[str, Any]:
-    """Owners, tags and freshness, from the contract."""
-    freshness = None
-    if contract.freshness_minutes:
-        freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=contract.freshness_minutes))
+    """Owners and tags, from the contract. Freshness is a check (``freshness_checks``): a policy of Dagster's would
+    measure when a run last looked, not how new the data is."""
     return {
         "owners": [contract.owner],
         "tags": {"domain": contract.domain, "pii": str(contract.personal).lower()},
-        "freshness_policy": freshness,
     }

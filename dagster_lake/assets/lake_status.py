@@ -11,6 +11,7 @@ from dagster_lake.resources.lake import LakeResource
 
 KEY = dg.AssetKey(["gold", "lake_status"])
 GOOD = "nothing_needs_attention"
+LATE = "is late"
 _MUCH_QUARANTINED = 0.2
 
 
@@ -79,7 +80,7 @@ def troubles(row: dict[str, Any]) -> str:
     share = row["quarantine_share"] or 0.0
     found = [
         f"cannot be read: {row['problem']}" if row["problem"] else "",
-        "is late" if row["freshness"] == "late" else "",
+        LATE if row["freshness"] == "late" else "",
         f"fails {row['failed_checks']}" if row["failed_checks"] else "",
         f"had {share:.0%} kept out" if share > _MUCH_QUARANTINED else "",
     ]

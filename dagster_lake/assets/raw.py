@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_lake.assets.keys import common, partitioning, raw_key
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hours_of
-from dagster_lake.contract import Contract, EventHubSource, FileSource
+from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
 from dagster_lake.resources.lake import LakeResource
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
 
 
+REFUSED = "refused"
+"""The metadata that says why files could not be landed."""
 _MOST_SKIPPED = 20
 
 
@@ -42,24 +44,31 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
     )
     def raw(context: dg.AssetExecutionContext, config: RawConfig, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from dagster_lake.engines.auto_loader_job import land_by_auto_loader, lands_by_auto_loader
-        from dagster_lake.landing.land import land_hours, land_snapshot
+        from dagster_lake.landing.land import Landed, LandingError, land_hours, land_snapshot, newest_snapshot
 
-        started = time.monotonic()
+        started, refused = time.monotonic(), None
         if lands_by_auto_loader(contract, lake.settings):
             keys = None if contract.cadence == "snapshot" else hours_of(context).keys
             attempt = f"{context.run_id} {context.retry_number}"
             landed = land_by_auto_loader(contract, lake.lake, lake.settings, keys, attempt, context.log.info)
         elif contract.cadence == "snapshot":
-            landed = [land_snapshot(contract, lake.lake, refresh=config.refresh)]
+            others = [other for other in contracts().values() if other.name != contract.name]
+            try:
+                landed = [land_snapshot(contract, lake.lake, refresh=config.refresh, others=others)]
+            except LandingError as error:  # the run fails by the check of its own step (see ``landing_checks``)
+                refused = str(error)
+                context.log.error(f"raw/{contract.name}: {refused}")
+                landed = [Landed.of(newest_snapshot(lake.lake, contract), changed=False)]
         else:
             hours = hours_of(context)
             landed = land_hours(contract, lake.lake, hours, lake.sources, refresh=config.refresh)
         for one in landed:
-            for skipped in one.skipped:
-                context.log.warning(f"raw/{contract.name}: {skipped}")
+            for warning in (*one.warnings, *_some(one)):
+                context.log.warning(f"raw/{contract.name}: {warning}")
             for note in one.notes:
-                context.log.warning(f"raw/{contract.name}: {note}")
-        yield dg.MaterializeResult(metadata=_metadata(landed, time.monotonic() - started))
+                context.log.info(f"raw/{contract.name}: {note}")
+        metadata = _metadata(landed, time.monotonic() - started)
+        yield dg.MaterializeResult(metadata={**metadata, REFUSED: refused} if refused else metadata)
 
     return raw
 
@@ -73,11 +82,18 @@ def _metadata(landed: "list[Landed]", seconds: float) -> dict[str, dg.MetadataVa
         "complete": dg.MetadataValue.bool(all(one.complete for one in landed)),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
     }
-    if notes := [text for one in landed for text in (*one.notes, *map(str, one.skipped[:_MOST_SKIPPED]))]:
+    if notes := [text for one in landed for text in (*one.warnings, *one.notes, *_some(one))]:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
     if len(landed) > 1:
         metadata["rows_by_partition"] = dg.MetadataValue.md(bars({one.partition: one.rows for one in landed}))
     return metadata
+
+
+def _some(landed: "Landed") -> list[str]:
+    """What was skipped; of many files the first ones."""
+    shown = [str(skipped) for skipped in landed.skipped[:_MOST_SKIPPED]]
+    more = len(landed.skipped) - len(shown)
+    return [*shown, f"{more:,} more files were skipped"] if more else shown
 
 
 def _kinds(contract: Contract) -> set[str]:

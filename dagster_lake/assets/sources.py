@@ -5,6 +5,7 @@ Nothing downstream knows them: raw reads the landing folder, the database and th
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ import dagster as dg
 from upath import UPath
 
 from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import hour_key
-from dagster_lake.landing.dropped import MODIFIED_NOTE
+from dagster_lake.landing.dropped import GENERATED_NOTE, MODIFIED_NOTE
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.blobs import upload_blob
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 _OWNER = "team:shop"
 _UPLOADS = 16
+_GENERATED = {
+    "users": re.compile(r"users\.jsonl"),
+    "vip_users": re.compile(r"vip_users\.jsonl"),
+    "products": re.compile(r"\d{6}/[^/]+\.json"),
+}
+"""The files below the landing folder that are the generators' own."""
 
 
 def source_assets() -> list[dg.AssetsDefinition]:
@@ -55,6 +63,7 @@ def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def source(lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.landing.whole import tell_whole
         from generators import files
 
         writers: dict[str, Callable[[World, Path, Dirt], int]] = {
@@ -65,7 +74,7 @@ def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
         started = time.monotonic()
         world, dirt = _world(lake)
         landing = lake.lake.landing(data_set)
-        note, described = landing / "_generated", f"{world!r} {dirt!r}"
+        note, described = landing / GENERATED_NOTE, f"{world!r} {dirt!r}"
         rows = _written_before(note, described)
         if rows is None:
             with _dropping_into(landing) as folder:
@@ -73,6 +82,7 @@ def _snapshot_source(data_set: str, description: str) -> dg.AssetsDefinition:
                 _date_back(folder, data_set, world, described)
             _write_dirt(lake.lake, world, data_set, None, dirt)
             note.write_text(f"{described}\n{rows}\n")
+            tell_whole(contracts()[data_set], lake.lake, lambda file: _GENERATED[data_set].fullmatch(file) is not None)
         yield dg.MaterializeResult(metadata=_metadata(rows, started))
 
     return source

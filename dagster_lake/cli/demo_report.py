@@ -23,6 +23,8 @@ def print_report(console: Console, settings: Settings, outcome: Outcome) -> None
     console.print(_built(outcome))
     for warning in outcome.warnings:
         console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
+    if outcome.late:
+        console.print(f"Late by their contracts, for the day built is past: {', '.join(outcome.late)}", soft_wrap=True)
     gold = next((t for t in tables(lake) if t.name == SHOWN), None)
     pinned = pin(gold.uri) if gold else None
     if pinned is not None:

@@ -35,13 +35,15 @@ class Built:
 
 @dataclass
 class Outcome:
-    """What a run did."""
+    """What a run did. ``late`` are the tables whose data is older than their contracts say: of a past day, those that
+    come by the hour. That is no warning, for it is what was asked for."""
 
     run_id: str
     seconds: float = 0.0
     built: dict[str, Built] = field(default_factory=dict)
     checks_passed: int = 0
     warnings: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
 
 
 def wanted_hours(day: str, hours: int) -> HourRange:
@@ -158,12 +160,20 @@ def _note(outcome: Outcome, event: "DagsterEvent", console: Console) -> None:
 
 
 def _note_check(outcome: Outcome, event: "DagsterEvent") -> None:
+    from dagster_lake.assets.lake_status import GOOD, LATE
+    from dagster_lake.freshness_checks import FRESH
+
     evaluation = event.asset_check_evaluation_data
+    said = evaluation.description or ""
+    if evaluation.check_name == GOOD:
+        said = "; ".join(trouble for trouble in said.split("; ") if not trouble.endswith(f" {LATE}"))
     if evaluation.passed:
         outcome.checks_passed += 1
-    else:
+    elif evaluation.check_name == FRESH:
+        outcome.late.append(evaluation.asset_key.to_user_string())
+    elif evaluation.check_name != GOOD or said:
         name = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
-        outcome.warnings.append(f"{name} {evaluation.description or ''}".strip())
+        outcome.warnings.append(f"{name} {said}".strip())
 
 
 def _rows(materialization: "AssetMaterialization") -> int | None:

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 from dagster_lake.cli.errors import readable_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from dagster_lake.health.tables import TableHealth
     from dagster_lake.storage.listing import RawDataSet
+    from dagster_lake.storage.paths import Lake
 
 
 @readable_errors
 def status() -> None:
     """Show what the lake holds: tables, rows, bytes, last version, freshest hour.
 
-    `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot.
+    `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot. Data sets
+    whose newest data is older than their contract's latency are named below.
 
     **Examples**
 
@@ -43,8 +47,21 @@ def status() -> None:
         console.print(_raw_table(landed))
     if found:
         console.print(_delta_table(found))
+        for line in _late(lake):
+            console.print(f"[yellow]late[/] {line}", soft_wrap=True)
     else:
         console.print("Raw has landed, but there are no tables yet; materialise them with:  lake demo")
+
+
+def _late(lake: "Lake | None") -> "Iterator[str]":
+    """The data sets whose newest data is older than their contract says, one line each."""
+    from dagster_lake.contract import contracts
+    from dagster_lake.health.newest_data import newest_data
+
+    now = datetime.now(UTC)
+    for newest in newest_data(lake, contracts().values()) if lake else ():
+        if newest.is_late(now):
+            yield f"{newest.data_set}: {newest.said(now)}"
 
 
 def _raw_table(landed: "list[RawDataSet]") -> "Table":

@@ -123,6 +123,10 @@ def load(
         .start()
     )
     query.awaitTermination()
+    if isinstance(contract.source, FileSource):
+        # Files that were still being written when they were found, or wait for a marker, are not brought again.
+        for warning in land_snapshot(contract, lake).warnings:
+            print(f"{contract.name}: {warning}")
     if isinstance(contract.source, EventHubSource):
         close_hours(contract, lake, started)
     return len({progress["batchId"] for progress in query.recentProgress if progress["numInputRows"]})

@@ -51,7 +51,10 @@ def land_by_auto_loader(
     after = _held(contract, lake, hours)
     missing = [key for key, manifest in after.items() if manifest is None]
     if hours is None and not after:
-        return [Landed.nothing((), (f"Auto Loader has found no file in {lake.landing(contract.name)}",))]
+        nothing = (
+            f"Auto Loader has landed nothing yet of {lake.landing(contract.name)}; its run in the workspace says why"
+        )
+        return [Landed.of(None, changed=False, warnings=(nothing,))]
     if missing:
         raise LandingError(
             f"{contract.name}: nothing landed of {', '.join(missing)}: Auto Loader has found no "

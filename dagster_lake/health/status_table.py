@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow as pa
@@ -25,7 +25,8 @@ _FIELDS = {
     "newest": (pa.string(), "The newest lake hour or snapshot that holds rows; null where rows are of no such part."),
     "age_minutes": (
         pa.float64(),
-        "Minutes since the end of the newest lake hour, 0 while it is open; without hours, since changed_at.",
+        "Minutes since the end of the newest lake hour, 0 while it is open; of snapshots, since their delivery; "
+        "without either, since changed_at.",
     ),
     "rows": (pa.int64(), "Rows of the table; null of raw, as are bytes, files and delta_version."),
     "bytes": (pa.int64(), "Bytes of the files that hold them."),
@@ -36,7 +37,7 @@ _FIELDS = {
     "last_run": (pa.string(), "The id of the run that did."),
     "freshness": (
         pa.string(),
-        "fresh or late, by the contract's latency; unknown: never made by Dagster; none: no rule.",
+        "Of silver, fresh or late: how old the newest data is, by the contract's latency. Else none.",
     ),
     "failed_checks": (
         pa.string(),
@@ -53,7 +54,9 @@ _ALWAYS = ("table_name", "layer", "freshness", "failed_checks", "observed_at")
 
 COLUMNS = {name: description for name, (_, description) in _FIELDS.items()}
 SCHEMA = pa.schema([pa.field(name, kind, nullable=name not in _ALWAYS) for name, (kind, _) in _FIELDS.items()])
-_NO_HISTORY = AssetHistory(None, None, "unknown", ())
+_NO_HISTORY = AssetHistory(None, None, ())
+
+Freshness = Literal["fresh", "late"]
 
 
 def status_table(lake: Lake) -> TableSpec:
@@ -62,9 +65,13 @@ def status_table(lake: Lake) -> TableSpec:
 
 
 def status_rows(
-    tables: Iterable[TableHealth], histories: Mapping[dg.AssetKey, AssetHistory], now: datetime
+    tables: Iterable[TableHealth],
+    histories: Mapping[dg.AssetKey, AssetHistory],
+    freshness: Mapping[str, Freshness],
+    now: datetime,
 ) -> list[dict[str, Any]]:
-    """The rows, by layer and name as they come; ``histories`` may lack tables that Dagster knows nothing of."""
+    """The rows, by layer and name as they come; ``histories`` may lack tables that Dagster knows nothing of, and
+    ``freshness``, by table, those that nobody made a promise of."""
     found = []
     for table in tables:
         age = table.age(now)
@@ -82,7 +89,7 @@ def status_rows(
                 "changed_at": table.changed_at,
                 "made_at": history.made_at,
                 "last_run": history.run_id,
-                "freshness": history.freshness,
+                "freshness": freshness.get(table.name, "none"),
                 "failed_checks": ", ".join(history.failed_checks),
                 "quarantine_share": table.quarantine_share,
                 "problem": table.problem,

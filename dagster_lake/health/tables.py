@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from deltalake.exceptions import DeltaError
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract import FileSource, contracts
+from dagster_lake.health.newest_data import data_until
 from dagster_lake.lake_hour import HOUR, parse_hour
 from dagster_lake.storage.delta import DeltaWriteError, Pinned, pin
 from dagster_lake.storage.listing import LakeTable, raw_data_sets, tables
@@ -21,15 +22,16 @@ class TableHealth:
     """What one table holds.
 
     ``newest`` is the newest lake hour or snapshot that has rows, None of a table that has no such parts.
-    ``changed_at`` is when it was last written, UTC. ``quarantine_share`` is the part of the rows of the newest hour or
-    snapshot that were kept out of a silver table, 0 to 1. Of raw, rows and what is Delta's are None. ``problem`` is why
-    a table cannot be read; all else is None then.
+    ``changed_at`` is when it was last written, UTC, and ``delivered_at``, of snapshots, when the one in force arrived.
+    ``quarantine_share`` is the part of the rows of the newest hour or snapshot that were kept out of a silver table,
+    0 to 1. Of raw, rows and what is Delta's are None. ``problem`` is why a table cannot be read; all else is None then.
     """
 
     layer: str
     plain_name: str
     newest: str | None = None
     changed_at: datetime | None = None
+    delivered_at: datetime | None = None
     rows: int | None = None
     bytes: int | None = None
     files: int | None = None
@@ -43,9 +45,9 @@ class TableHealth:
         return f"{self.layer}.{self.plain_name}"
 
     def age(self, now: datetime) -> timedelta | None:
-        """How old the newest rows are: since the end of the newest lake hour, nothing while it is open; of what is not
-        by the hour, since it was written. None of a table that cannot be read."""
-        until = self.changed_at
+        """How old the newest rows are: since the end of the newest lake hour, nothing while it is open; of snapshots
+        since their delivery; of the rest, since it was written. None of a table that cannot be read."""
+        until = self.delivered_at or self.changed_at
         with contextlib.suppress(ValueError):  # a snapshot, a day, or nothing
             until = parse_hour(self.newest or "") + HOUR
         return None if until is None else max(now - until, timedelta(0))
@@ -57,7 +59,8 @@ def raw_health(lake: Lake) -> Iterator[TableHealth]:
         for partition in data_set.partitions[-1:]:
             manifest = read_manifest(data_set.uri / partition)
             if manifest is not None:
-                yield TableHealth("raw", data_set.name, partition, manifest.landed_at)
+                delivered_at = None if manifest.end else manifest.delivered_at
+                yield TableHealth("raw", data_set.name, partition, manifest.landed_at, delivered_at)
 
 
 def tables_health(lake: Lake) -> Iterator[TableHealth]:
@@ -79,12 +82,21 @@ def _health(lake: Lake, table: LakeTable, pinned: Pinned) -> TableHealth:
         plain_name=table.plain_name,
         newest=newest,
         changed_at=datetime.fromtimestamp(pinned.table.history(1)[0]["timestamp"] / 1000, UTC),
+        delivered_at=_delivered_at(lake, table),
         rows=pinned.rows(),
         bytes=pinned.bytes(),
         files=pinned.actions.num_rows,
         version=pinned.version,
         quarantine_share=_quarantine_share(lake, table, pinned, newest),
     )
+
+
+def _delivered_at(lake: Lake, table: LakeTable) -> datetime | None:
+    for contract in contracts().values():
+        own = {("bronze", contract.name), ("silver", silver_name(contract)), ("silver", contract.name)}
+        if isinstance(contract.source, FileSource) and (table.layer, table.plain_name) in own:
+            return data_until(lake, contract)
+    return None
 
 
 def _quarantine_share(lake: Lake, table: LakeTable, pinned: Pinned, newest: str | None) -> float | None:

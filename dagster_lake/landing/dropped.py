@@ -1,5 +1,6 @@
 """The landing folder: which files of it are taken, and reading one that somebody may still be writing."""
 
+import hashlib
 import os
 import re
 import stat
@@ -13,33 +14,58 @@ from typing import BinaryIO, TypeVar, cast
 
 from upath import UPath
 
+from dagster_lake.contract import FileSource
 from dagster_lake.landing.result import LandingError, Skipped
 from dagster_lake.storage.adls_path import is_adls
-from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs, look_at
+from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs
 from dagster_lake.storage.paths import local_path
 
 ENDINGS = {"json_lines": (".jsonl", ".ndjson", ".json"), "json_document": (".json",)}
-READ_ATTEMPTS = 3
 MODIFIED_NOTE = "mtime"
 """The metadata in which a copied file's own modification time is noted, in ISO 8601; rclone's name for it."""
+GENERATED_NOTE = "_generated"
+"""The file in which our own generators note what they wrote into a landing folder."""
 _BUFFER = 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEING_WRITTEN = (".tmp", ".part")
 _Read = TypeVar("_Read")
+
+
+class Unsettled(Exception):
+    """A file that changed or went away while it was being read: somebody is still writing the delivery."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Size and modification time (nanoseconds since 1970), and in ADLS the etag: when none moves, the file is taken to
-    be the same."""
+    """Size, modification time and time of arrival (nanoseconds since 1970), and in ADLS the etag: when none moves, the
+    file is taken to be the same.
+
+    The arrival is when the storage itself last saw the file change: whoever sets a modification time (`touch`, `cp -p`,
+    `tar`), or puts another file of the same size and time in its place, moves it. 0 where the storage does not tell.
+    """
 
     size: int
     modified_ns: int
     etag: str = ""
+    arrived_ns: int = 0
 
     @property
     def modified(self) -> datetime:
-        """The modification time, whole microseconds."""
-        return _EPOCH + timedelta(microseconds=self.modified_ns // 1000)
+        """The modification time, whole microseconds; the arrival, where that is before it.
+
+        A file dated in the future would otherwise be the newest for ever, whatever corrects it.
+        """
+        return _instant(min(self.modified_ns, self.arrived_ns) if self.arrived_ns else self.modified_ns)
+
+    @property
+    def arrived(self) -> datetime:
+        """When the file came to be here, whole microseconds; its modification time where the storage does not tell."""
+        return _instant(self.arrived_ns or self.modified_ns)
+
+    @property
+    def dated(self) -> datetime:
+        """The modification time as it stands, whole microseconds."""
+        return _instant(self.modified_ns)
 
 
 @dataclass(frozen=True)
@@ -51,95 +77,141 @@ class DroppedFile:
     stamp: Stamp
 
 
-def dropped_files(folder: UPath, file_format: str) -> tuple[list[DroppedFile], list[Skipped]]:
-    """The files of ``folder`` and below that ``file_format`` takes, by name, and those left out with the reason.
+@dataclass(frozen=True)
+class Dropped:
+    """A landing folder as it stands.
 
-    Names that start with ``.`` or ``_`` or end in ``.tmp`` or ``.part`` are not mentioned: somebody is writing them.
+    ``files`` are those to land, by name; ``older`` counts those left out because the contract takes the latest file.
+    ``listing`` is a fingerprint of all that is in the folder, skipped or not. ``marker`` is what the contract's marker
+    file looks like, None without one.
+    """
+
+    files: list[DroppedFile]
+    skipped: list[Skipped]
+    older: int
+    listing: str
+    marker: str | None
+
+
+def look_into(folder: UPath, source: FileSource) -> Dropped:
+    """What the landing folder holds; only names, sizes and times are read.
+
+    Raises LandingError for a folder that cannot be read.
     """
     taken: list[DroppedFile] = []
-    skipped: list[Skipped] = []
-    found = _blobs(folder) if is_adls(folder) else _files(local_path(folder))
-    for file, reason in found:
-        if reason is None and not file.path.name.lower().endswith(ENDINGS[file_format]):
-            reason = f"does not end in {' or '.join(ENDINGS[file_format])}"
+    skipped: dict[str, Skipped] = {}
+    listing: list[str] = []
+    marker = None
+    for file, reason in _blobs(folder) if is_adls(folder) else _files(local_path(folder)):
+        listing.append(inventory_line(file))
+        if file.source == source.marker:
+            marker = inventory_line(file)
+            continue
+        name, hidden = _hidden(file.source)
+        reason = hidden or reason or _other_format(file.source, source.format)
         if reason is None:
             taken.append(file)
-        else:
-            skipped.append(Skipped(file.source, reason))
-    return sorted(taken, key=lambda f: f.source), sorted(skipped, key=lambda s: s.source)
+        elif name != GENERATED_NOTE:
+            skipped.setdefault(name, Skipped(name, reason))
+    files, older = _latest(taken) if source.files == "latest_file" else (taken, 0)
+    return Dropped(
+        files=sorted(files, key=lambda f: f.source),
+        skipped=sorted(skipped.values(), key=lambda s: s.source),
+        older=older,
+        listing=hashlib.sha256("\n".join(sorted(listing)).encode()).hexdigest(),
+        marker=marker,
+    )
+
+
+def inventory_line(file: DroppedFile) -> str:
+    """A file's name and stamp: another line when it is another file."""
+    stamp = file.stamp
+    return f"{file.source}\0{stamp.size}\0{stamp.modified_ns}\0{stamp.etag}\0{stamp.arrived_ns}"
+
+
+def _latest(files: list[DroppedFile]) -> tuple[list[DroppedFile], int]:
+    """The one file of the newest time, of several the last by name, and how many others there are."""
+    newest = sorted(files, key=lambda file: (file.stamp.modified, file.source))[-1:]
+    return newest, len(files) - len(newest)
 
 
 def _files(folder: Path) -> Iterator[tuple[DroppedFile, str | None]]:
-    if folder.exists() and not folder.is_dir():
-        raise LandingError(f"{folder} is a file, and has to be a folder to drop files into; move it away and run again")
-    folders = [folder] if folder.is_dir() else []
-    while folders:
-        for entry in os.scandir(folders.pop()):
-            if _is_being_written(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
-            else:
-                source, reason = _text(os.path.relpath(entry.path, folder)), _not_regular(entry)
-                path = Path(entry.path)  # has all that is asked of a UPath, and is made faster: files may be many
-                yield DroppedFile(cast(UPath, path), source, _stamp(path)), reason
+    try:
+        if not folder.exists():
+            return
+        folders = [folder]
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                        continue
+                    path = Path(entry.path)  # has all that is asked of a UPath, and is made faster: files may be many
+                    with suppress(FileNotFoundError):  # renamed just now: the next look finds its new name
+                        file = DroppedFile(cast(UPath, path), _text(os.path.relpath(entry.path, folder)), _stamp(path))
+                        yield file, _not_regular(entry)
+    except NotADirectoryError:
+        raise LandingError(
+            f"{folder} is a file, and has to be a folder to drop files into; move it away and run again"
+        ) from None
+    except PermissionError as error:
+        raise LandingError(
+            f"{error.filename or folder} cannot be read; give its reader permission and run again"
+        ) from None
 
 
 def _blobs(folder: UPath) -> Iterator[tuple[DroppedFile, str | None]]:
     for blob in list_blobs(folder):
-        source = str(blob.path).removeprefix(f"{folder}/")
-        if not any(_is_being_written(name) for name in source.split("/")):
-            yield DroppedFile(blob.path, source, _blob_stamp(blob)), None
+        yield DroppedFile(blob.path, str(blob.path).removeprefix(f"{folder}/"), _blob_stamp(blob)), None
 
 
-def _is_being_written(name: str) -> bool:
-    return name.startswith((".", "_")) or name.endswith((".tmp", ".part"))
+def _hidden(source: str) -> tuple[str, str | None]:
+    """The part of a file's name by which it is left alone, and why; the whole name and None for any other."""
+    parts = source.split("/")
+    for depth, part in enumerate(parts, 1):
+        name = "/".join(parts[:depth]) + ("/" if depth < len(parts) else "")
+        if part.startswith((".", "_")):
+            return name, "begins with . or _, which says that it is not to be read; rename it if it is data"
+        if part.endswith(_BEING_WRITTEN):
+            return name, f"ends in {' or '.join(_BEING_WRITTEN)}: somebody is writing it, or broke off"
+    return source, None
 
 
-def read_steadily(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> tuple[Stamp, _Read]:
-    """What ``read`` makes of a file that did not change meanwhile, and the file's stamp.
+def _other_format(source: str, file_format: str) -> str | None:
+    if source.lower().endswith(ENDINGS[file_format]):
+        return None
+    return f"does not end in {' or '.join(ENDINGS[file_format])}"
 
-    Raises LandingError when the file changed at each of ``READ_ATTEMPTS`` attempts, or went away.
+
+def read_steadily(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> _Read:
+    """What ``read`` makes of a file that is still what it was when it was listed.
+
+    Raises Unsettled for one that is not, and LandingError for one that may not be read.
     """
-    read_once = _read_blob if is_adls(file.path) else _read_file
     try:
-        for attempt in range(READ_ATTEMPTS):
-            found = read_once(file, read, again=attempt > 0)
-            if found is not None:
-                return found
+        return _read_blob(file, read) if is_adls(file.path) else _read_file(file, read)
     except FileNotFoundError:
-        raise LandingError(
-            f"{file.path} went away while it was being landed; run again when the landing folder is settled"
-        ) from None
+        raise Unsettled(f"{file.source} went away while it was being read") from None
     except PermissionError:
         raise LandingError(f"{file.path} cannot be read; give its reader permission and run again") from None
-    raise LandingError(
-        f"{file.path} changed while it was being read, {READ_ATTEMPTS} times; write it under a name ending in .tmp and "
-        "rename it when it is whole, then run again"
-    )
 
 
-def _read_file(file: DroppedFile, read: Callable[[BinaryIO], _Read], *, again: bool) -> tuple[Stamp, _Read] | None:
+def _read_file(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> _Read:
     path = cast(Path, file.path)
-    before = _stamp(path)
     with open(path, "rb") as opened:
         content = read(opened)
-    return (before, content) if _stamp(path) == before else None
+    if _stamp(path) != file.stamp:
+        raise Unsettled(f"{file.source} changed while it was being read")
+    return content
 
 
-def _read_blob(file: DroppedFile, read: Callable[[BinaryIO], _Read], *, again: bool) -> tuple[Stamp, _Read] | None:
+def _read_blob(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> _Read:
     """One request for a small file: it carries the etag of the listing as its condition."""
-    stamp = file.stamp
-    if again:
-        blob = look_at(file.path)
-        if blob is None:
-            raise FileNotFoundError(file.path)
-        stamp = _blob_stamp(blob)
     try:
-        with BufferedReader(UnchangedBlob(file.path, stamp.etag), _BUFFER) as opened:
-            return stamp, read(cast(BinaryIO, opened))
+        with BufferedReader(UnchangedBlob(file.path, file.stamp.etag), _BUFFER) as opened:
+            return read(cast(BinaryIO, opened))
     except BlobChanged:
-        return None
+        raise Unsettled(f"{file.source} changed while it was being read") from None
 
 
 def safe_name(number: int, source: str) -> str:
@@ -157,7 +229,7 @@ def _not_regular(entry: os.DirEntry[str]) -> str | None:
 
 def _stamp(path: Path) -> Stamp:
     status = os.stat(path, follow_symlinks=False)
-    return Stamp(status.st_size, status.st_mtime_ns)
+    return Stamp(status.st_size, status.st_mtime_ns, arrived_ns=status.st_ctime_ns)
 
 
 def _blob_stamp(blob: Blob) -> Stamp:
@@ -166,7 +238,16 @@ def _blob_stamp(blob: Blob) -> Stamp:
     with suppress(ValueError):
         noted = datetime.fromisoformat(blob.notes.get(MODIFIED_NOTE, ""))
         modified = noted if noted.tzinfo else noted.replace(tzinfo=UTC)
-    return Stamp(blob.size, (modified - _EPOCH) // timedelta(microseconds=1) * 1000, blob.etag)
+    # The storage tells whole seconds: the arrival is at the end of the one it names.
+    return Stamp(blob.size, _nanoseconds(modified), blob.etag, _nanoseconds(blob.modified + timedelta(seconds=1)))
+
+
+def _nanoseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _instant(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def _text(name: str) -> str:

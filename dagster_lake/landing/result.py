@@ -62,8 +62,8 @@ class Landed:
 
     ``rows``, ``bytes`` and ``files`` count all its attempts; ``attempt`` is the newest one's number. ``changed`` says
     whether this landing added anything or closed an open hour. ``partition`` is empty when nothing of a snapshot was
-    ever delivered. ``notes`` are what the data set's owner should know: files that are waited for, or taken in a way
-    that one may not expect.
+    ever delivered. ``warnings`` are what the data set's owner should know: files that are waited for, or taken in a
+    way that one may not expect. ``notes`` say how files were taken, for whoever wonders.
     """
 
     partition: str
@@ -74,18 +74,22 @@ class Landed:
     changed: bool
     complete: bool
     skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def nothing(cls, skipped: tuple[Skipped, ...], notes: tuple[str, ...]) -> "Landed":
-        """The result of a first landing that finds nothing to land."""
-        return cls("", 0, 0, 0, 0, changed=False, complete=False, skipped=skipped, notes=notes)
-
-    @classmethod
     def of(
-        cls, manifest: Manifest, *, changed: bool, skipped: tuple[Skipped, ...] = (), notes: tuple[str, ...] = ()
+        cls,
+        manifest: Manifest | None,
+        *,
+        changed: bool,
+        skipped: tuple[Skipped, ...] = (),
+        warnings: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> "Landed":
-        """The result that ``manifest`` stands for."""
+        """The result that ``manifest`` stands for; None stands for nothing, ever."""
+        if manifest is None:
+            return cls("", 0, 0, 0, 0, changed=False, complete=False, skipped=skipped, warnings=warnings, notes=notes)
         return cls(
             partition=manifest.partition,
             rows=manifest.rows,
@@ -95,5 +99,6 @@ class Landed:
             changed=changed,
             complete=manifest.complete,
             skipped=skipped,
+            warnings=warnings,
             notes=notes,
         )

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import BinaryIO
@@ -17,9 +17,19 @@ from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, FileSource
 from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked, remove_old_blobs, until_published
-from dagster_lake.landing.dropped import ENDINGS, DroppedFile, Stamp, dropped_files, read_steadily, safe_name
+from dagster_lake.landing.dropped import (
+    ENDINGS,
+    Dropped,
+    DroppedFile,
+    Unsettled,
+    inventory_line,
+    look_into,
+    read_steadily,
+    safe_name,
+)
 from dagster_lake.landing.line_count import LineCounter
-from dagster_lake.landing.result import Landed, LandingError, Skipped
+from dagster_lake.landing.result import Landed, LandingError
+from dagster_lake.landing.whole import look_twice
 from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.manifest import (
@@ -44,56 +54,54 @@ DOCUMENT_SCHEMA = pa.schema(_DOCUMENT_FIELDS)
 _BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_FILES = 10_000
 _CHUNK = 1024 * 1024
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _READERS = 4
 _REMOTE_READERS = 16
 
 
-@dataclass
-class _Content:
-    """What was read, file by file: the inventory (name, size, time) and the checksum over names and bytes."""
-
-    inventory: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    checksum: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-
-    def add(self, source: str, stamp: Stamp, digest: bytes) -> None:
-        self.inventory.update(_inventory_line(source, stamp))
-        self.checksum.update(hashlib.sha256(source.encode()).digest() + digest)
-
-
-def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False) -> Landed:
+def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False, others: Iterable[Contract] = ()) -> Landed:
     """Lands what is in the landing folder as a new snapshot, unless the newest one holds the same already.
 
     The snapshot's key is the newest modification time among its files, or the present where that is not later than
-    the previous snapshot's. ``refresh`` lands a new one even of the same content. Files that the format does not take
-    are reported as skipped. Without any file nothing is landed, and a note says so. Raises LandingError when a file
-    keeps changing.
+    the previous snapshot's. ``refresh`` lands a new one even of the same content. Only a whole delivery is landed (see
+    ``landing.whole``; ``others`` may be landed by the same run): without one, the newest snapshot stays in force and a
+    warning says why. Raises LandingError for files that cannot be read.
     """
     if not isinstance(contract.source, FileSource):
         raise LandingError(f"{contract.name}: arrives by hour from a {contract.source.kind}; land its hours instead")
     require_one_zone(contract, lake)
-    return until_published(partial(_land, contract, contract.source, lake, refresh))
+    return until_published(partial(_land, contract, contract.source, lake, refresh, tuple(others)))
 
 
-def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool) -> Landed:
+def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool, others: tuple[Contract, ...]) -> Landed:
     raw = lake.raw(contract.name, sensitive=contract.sensitive)
     with locked(raw, f"{contract.name}, snapshot"):
-        files, skipped_files = dropped_files(lake.landing(contract.name), source.format)
-        skipped = tuple(skipped_files)
         previous = _newest(raw)
-        if not files:
-            return _nothing_to_land(contract, source, lake, previous, skipped)
-        if previous and not refresh and _inventory(files) == previous.source_state:
-            return Landed.of(previous, changed=False, skipped=skipped)
+        dropped = look_into(lake.landing(contract.name), source)
+        known = previous is not None and _inventory(dropped) == previous.source_state
+        if dropped.files and not known:
+            dropped, why = look_twice(contract, lake, dropped, previous, others)
+            if why is not None:
+                return _waiting(contract, lake, dropped, previous, why)
+        if not dropped.files:
+            return _nothing_to_land(contract, source, lake, dropped, previous)
+        if previous is not None and known and not refresh:
+            return _unchanged(contract, raw, dropped, previous, previous)
         _remove_leftovers(raw, previous)
         now = clock.utc_now()
-        key = _key(files, previous, now)
-        attempt = AttemptFolder(raw / key, 1)
-        content = _Content()
-        with commit(f"raw.{contract.name}.files"):
-            if source.format == "json_lines":
-                _copy(files, attempt, content)
-            else:
-                attempt.write_parquet("documents", DOCUMENT_SCHEMA, _documents(files, content))
+        key = _key(dropped.files, previous, now)
+        attempt, checksum = AttemptFolder(raw / key, 1), hashlib.sha256()
+        try:
+            with commit(f"raw.{contract.name}.files"):
+                if source.format == "json_lines":
+                    _copy(dropped.files, attempt, checksum)
+                else:
+                    attempt.write_parquet("documents", DOCUMENT_SCHEMA, _documents(dropped.files, checksum))
+            if look_into(lake.landing(contract.name), source).listing != dropped.listing:
+                raise Unsettled("changed while they were being read")
+        except Unsettled as unsettled:
+            _discard(raw / key, attempt)
+            return _waiting(contract, lake, dropped, previous, str(unsettled))
         landed = Manifest(
             data_set=contract.name,
             partition=key,
@@ -101,46 +109,96 @@ def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool) -> 
             attempts=(Attempt(1, now, tuple(attempt.files)),),
             complete=True,
             landed_at=now,
-            source_state=content.inventory.hexdigest(),
-            content=content.checksum.hexdigest(),
+            source_state=_inventory(dropped),
+            content=checksum.hexdigest(),
+            delivered_at=_delivered_at(dropped, now),
+            marker=dropped.marker,
         )
-        if previous and not refresh and landed.content == previous.content:
-            # The files were only touched. Noting how they look now saves reading them again next time.
-            seen = replace(previous, source_state=landed.source_state)
-            write_manifest(raw / previous.partition, seen, replacing=previous)
+        if previous is not None and not refresh and landed.content == previous.content:
+            # The same was delivered again. Noting how it looks now saves reading it again next time.
+            seen = replace(previous, source_state=landed.source_state, delivered_at=landed.delivered_at)
             _discard(raw / key, attempt)
-            return Landed.of(previous, changed=False, skipped=skipped)
+            return _unchanged(contract, raw, dropped, previous, seen)
         try:
             write_manifest(raw / key, landed, replacing=None)
         except ManifestReplaced:
             _discard(raw / key, attempt)
             raise
-        return Landed.of(landed, changed=True, skipped=skipped)
+        return _landed(contract, dropped, landed, changed=True)
 
 
-def _nothing_to_land(
-    contract: Contract, source: FileSource, lake: Lake, previous: Manifest | None, skipped: tuple[Skipped, ...]
-) -> Landed:
-    """No failure: a partner who is late must not stop what others delivered. What landed before stays in force."""
-    patterns = ", ".join(f"*{ending}" for ending in ENDINGS[source.format])
-    others = f" ({len(skipped)} other files are there)" if skipped else ""
-    found = f"no file to land{others}; drop {patterns} into {lake.landing(contract.name)}"
-    if previous is None:
-        return Landed.nothing(skipped, (f"{found}. Nothing was ever delivered, so its tables are empty",))
+def _unchanged(contract: Contract, raw: UPath, dropped: Dropped, previous: Manifest, seen: Manifest) -> Landed:
+    """The newest snapshot once more, with what was ``seen`` of its delivery."""
+    if dropped.marker is not None:
+        seen = replace(seen, marker=dropped.marker)
+    if seen != previous:
+        write_manifest(raw / previous.partition, seen, replacing=previous)
+    return _landed(contract, dropped, seen, changed=False)
+
+
+def _landed(contract: Contract, dropped: Dropped, manifest: Manifest, *, changed: bool) -> Landed:
+    notes = []
+    if isinstance(contract.source, FileSource) and contract.source.format == "json_lines" and len(dropped.files) > 1:
+        notes.append(
+            f"{len(dropped.files):,} files are one snapshot together (files: all_files). If each of them is an export "
+            f"in full, say files: latest_file in {contract.file}"
+        )
+    if dropped.older:
+        latest = dropped.files[0].source
+        notes.append(f"{latest} is the snapshot; {dropped.older:,} older files were left out (files: latest_file)")
     return Landed.of(
-        previous, changed=False, skipped=skipped, notes=(f"{found}. Snapshot {previous.partition} stays in force",)
+        manifest,
+        changed=changed,
+        skipped=tuple(dropped.skipped),
+        warnings=tuple(_dated_ahead(dropped)),
+        notes=tuple(notes),
     )
 
 
-def _inventory_line(source: str, stamp: Stamp) -> bytes:
-    return f"{source}\0{stamp.size}\0{stamp.modified_ns}\0{stamp.etag}".encode()
+def _dated_ahead(dropped: Dropped) -> Iterator[str]:
+    ahead = [file for file in dropped.files if file.stamp.dated - file.stamp.arrived > _CLOCKS_DIFFER]
+    if ahead:
+        first = ahead[0]
+        others = f", and {len(ahead) - 1:,} more files too" if len(ahead) > 1 else ""
+        yield (
+            f"{first.source} is dated {first.stamp.dated:%Y-%m-%dT%H:%M:%SZ}, after it arrived"
+            f"{others}: the time of arrival counts, {first.stamp.modified:%Y-%m-%dT%H:%M:%SZ}. Mend the sender's clock"
+        )
 
 
-def _inventory(files: list[DroppedFile]) -> str:
+def _waiting(contract: Contract, lake: Lake, dropped: Dropped, previous: Manifest | None, why: str) -> Landed:
+    """No failure: what is not whole yet must not stop what others delivered."""
+    warning = f"files in {lake.landing(contract.name)} are not taken yet: {why}. {_in_force(previous)}"
+    return Landed.of(previous, changed=False, skipped=tuple(dropped.skipped), warnings=(warning,))
+
+
+def _nothing_to_land(
+    contract: Contract, source: FileSource, lake: Lake, dropped: Dropped, previous: Manifest | None
+) -> Landed:
+    """No failure: a partner who is late must not stop what others delivered."""
+    patterns = ", ".join(f"*{ending}" for ending in ENDINGS[source.format])
+    others = f" ({len(dropped.skipped)} other files are there)" if dropped.skipped else ""
+    place = lake.landing(contract.name)
+    warning = f"no file to land{others}; drop {patterns} into {place}. {_in_force(previous)}"
+    return Landed.of(previous, changed=False, skipped=tuple(dropped.skipped), warnings=(warning,))
+
+
+def _in_force(previous: Manifest | None) -> str:
+    if previous is None:
+        return "Nothing was ever delivered, so its tables are empty"
+    return f"Snapshot {previous.partition} stays in force"
+
+
+def _inventory(dropped: Dropped) -> str:
+    """A fingerprint of the files to land: another one when one of them was added, removed, replaced or touched."""
     inventory = hashlib.sha256()
-    for file in files:
-        inventory.update(_inventory_line(file.source, file.stamp))
+    for file in dropped.files:
+        inventory.update(inventory_line(file).encode())
     return inventory.hexdigest()
+
+
+def _delivered_at(dropped: Dropped, now: datetime) -> datetime:
+    return min(max(file.stamp.arrived for file in dropped.files), now)
 
 
 def _key(files: list[DroppedFile], previous: Manifest | None, now: datetime) -> str:
@@ -162,6 +220,11 @@ def _discard(partition: UPath, attempt: AttemptFolder) -> None:
         shutil.rmtree(local_path(partition))
 
 
+def newest_snapshot(lake: Lake, contract: Contract) -> Manifest | None:
+    """The manifest of the newest snapshot; None when none has landed."""
+    return _newest(lake.raw(contract.name, sensitive=contract.sensitive))
+
+
 def _newest(raw: UPath) -> Manifest | None:
     landed = landed_partitions(raw)
     return read_manifest(raw / landed[-1]) if landed else None
@@ -181,7 +244,7 @@ def _remove_leftovers(raw: UPath, newest: Manifest | None) -> None:
             shutil.rmtree(entry.path)
 
 
-def _copy(files: list[DroppedFile], attempt: AttemptFolder, content: _Content) -> None:
+def _copy(files: list[DroppedFile], attempt: AttemptFolder, checksum: "hashlib._Hash") -> None:
     for number, file in enumerate(files):
         name = safe_name(number, file.source)
 
@@ -193,28 +256,33 @@ def _copy(files: list[DroppedFile], attempt: AttemptFolder, content: _Content) -
                     counter.add(chunk)
             return copied, counter.lines
 
-        stamp, (copied, lines) = read_steadily(file, copy)
-        attempt.add(name, lines, copied, source=file.source, modified=stamp.modified)
-        content.add(file.source, stamp, copied.sha256.digest())
+        copied, lines = read_steadily(file, copy)
+        attempt.add(name, lines, copied, source=file.source, modified=file.stamp.modified)
+        checksum.update(_content(file, copied.sha256.digest()))
 
 
-def _documents(files: list[DroppedFile], content: _Content) -> Iterator[pa.RecordBatch]:
+def _documents(files: list[DroppedFile], checksum: "hashlib._Hash") -> Iterator[pa.RecordBatch]:
     """The files as ``DOCUMENT_SCHEMA``, read by a few threads; a batch holds at most about ``_BATCH_BYTES``."""
     # A local disk is busy with a few; of a remote store it is the answers that are waited for.
     remote = any(is_adls(file.path) for file in files[:1])
     with ThreadPoolExecutor(_REMOTE_READERS if remote else _READERS) as readers:
         for batch in _batches(files):
             read = list(readers.map(lambda file: read_steadily(file, lambda opened: opened.read()), batch))
-            for file, (stamp, body) in zip(batch, read, strict=True):
-                content.add(file.source, stamp, hashlib.sha256(body).digest())
+            for file, body in zip(batch, read, strict=True):
+                checksum.update(_content(file, hashlib.sha256(body).digest()))
             yield pa.RecordBatch.from_arrays(
                 [
                     pa.array([file.source for file in batch], pa.string()),
-                    pa.array([stamp.modified for stamp, _ in read], pa.timestamp("us", "UTC")),
-                    pa.array([body for _, body in read], pa.binary()),
+                    pa.array([file.stamp.modified for file in batch], pa.timestamp("us", "UTC")),
+                    pa.array(read, pa.binary()),
                 ],
                 schema=DOCUMENT_SCHEMA,
             )
+
+
+def _content(file: DroppedFile, digest: bytes) -> bytes:
+    """What a file adds to the checksum over names and bytes."""
+    return hashlib.sha256(file.source.encode()).digest() + digest
 
 
 def _batches(files: Iterable[DroppedFile]) -> Iterator[list[DroppedFile]]:

@@ -69,6 +69,8 @@ class Manifest:
     looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a checksum over a
     snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the attempts' folders
     whose rows a later attempt has taken over, and since when: they are kept for a while, for whoever is reading them.
+    Of a snapshot, ``delivered_at`` is when the newest of its files arrived, also when the same content arrived again,
+    and ``marker`` what the contract's marker file looked like then.
     """
 
     data_set: str
@@ -83,6 +85,8 @@ class Manifest:
     source_state: str | None = None
     content: str | None = None
     replaced: dict[str, datetime] | None = None
+    delivered_at: datetime | None = None
+    marker: str | None = None
 
     @property
     def next_attempt(self) -> int:
@@ -280,6 +284,8 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         start=_instant(document.get("start")),
         end=_instant(document.get("end")),
         replaced={folder: datetime.fromisoformat(at) for folder, at in document.get("replaced", {}).items()} or None,
+        delivered_at=_instant(document.get("delivered_at")),
+        marker=document.get("marker"),
     )
 
 

@@ -1,5 +1,7 @@
 """Files for people and other systems: written whole, so that a reader sees the old one or the new one."""
 
+import uuid
+
 from upath import UPath
 
 from dagster_lake.storage.adls_path import is_adls
@@ -20,6 +22,19 @@ def publish_bytes(file: UPath, content: bytes) -> None:
         return
     place = local_path(file)
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f"{place.name}.tmp")
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_bytes(content)
     temporary.replace(place)
+
+
+def published(file: UPath) -> bytes | None:
+    """What was published there; None when nothing was."""
+    if is_adls(file):
+        from dagster_lake.storage.blobs import read_blob
+
+        found = read_blob(file)
+        return None if found is None else found[0]
+    try:
+        return local_path(file).read_bytes()
+    except FileNotFoundError:
+        return None

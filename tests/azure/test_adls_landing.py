@@ -11,9 +11,10 @@ import pytest
 from upath import UPath
 
 from dagster_lake import clock
+from dagster_lake.contract import FileSource
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.landing import attempt, hours
-from dagster_lake.landing.dropped import dropped_files
+from dagster_lake.landing import attempt, hours, whole
+from dagster_lake.landing.dropped import look_into
 from dagster_lake.landing.fold import FOLD_AT
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import manifests, partitions
@@ -192,7 +193,10 @@ def test_dropped_files_are_landed_once_and_again_when_one_changed(world: World) 
     drop(world, "users", "_unfinished.jsonl", "x")
     drop(world, "users", "notes.txt", "x")
     first = land_snapshot(USERS, world.lake)
-    assert (first.rows, first.files, [s.source for s in first.skipped]) == (3, 2, ["notes.txt"])
+    assert (first.rows, first.files, [s.source for s in first.skipped]) == (
+        *(3, 2),
+        ["_unfinished.jsonl", "notes.txt"],
+    )
     assert not land_snapshot(USERS, world.lake).changed
     drop(world, "users", "a.jsonl", '{"id": 9}\n')  # the same size, and perhaps the same second
     assert land_snapshot(USERS, world.lake).changed
@@ -209,9 +213,31 @@ def test_documents_are_packed_with_their_bytes(world: World) -> None:
 def test_the_noted_time_of_a_copied_file_counts(world: World) -> None:
     noted = datetime(2026, 1, 1, 0, 0, 0, 123456, UTC)
     upload_blob(world.lake.landing("users") / "a.jsonl", b"{}\n", {"mtime": "2026-01-01T00:00:00.123456789Z"})
-    ((file,), _) = dropped_files(world.lake.landing("users"), "json_lines")
+    [file] = look_into(world.lake.landing("users"), FileSource("json_lines")).files
     assert file.stamp.modified == noted
     assert land_snapshot(USERS, world.lake).partition == "2026-01-01T000000Z"
+
+
+def test_a_noted_time_in_the_future_is_not_believed(world: World) -> None:
+    upload_blob(world.lake.landing("users") / "a.jsonl", b"{}\n", {"mtime": "2131-01-01T00:00:00Z"})
+    landed = land_snapshot(USERS, world.lake)
+    assert "a.jsonl is dated 2131-01-01T00:00:00Z, after it arrived" in landed.warnings[0]
+    (manifest,) = manifests(world.lake, USERS, [landed.partition])
+    assert manifest.files[0].modified is not None
+    assert manifest.files[0].modified < datetime.now(UTC) + timedelta(seconds=2)
+
+
+def test_a_folder_that_is_still_being_filled_is_not_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(world, "users", "a.jsonl", '{"id": 1}\n')
+    monkeypatch.setattr(clock, "wait", lambda _: drop(world, "users", "b.jsonl", '{"id": 2}\n'))
+    assert "are not taken yet" in land_snapshot(USERS, world.lake).warnings[0]
+    assert partitions(world.lake, USERS) == []
+    monkeypatch.setattr(clock, "wait", lambda _: None)
+    assert land_snapshot(USERS, world.lake).rows == 2
+    monkeypatch.setattr(clock, "wait", lambda _: pytest.fail("waited"))
+    drop(world, "users", "c.jsonl", '{"id": 3}\n')
+    whole.tell_whole(USERS, world.lake, lambda _: True)
+    assert land_snapshot(USERS, world.lake).rows == 3
 
 
 def test_what_a_crashed_landing_left_goes_when_it_is_old_and_not_before(

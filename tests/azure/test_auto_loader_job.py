@@ -76,7 +76,7 @@ def test_the_job_lands_and_the_asset_tells_what_it_landed_as_after_a_copy(
 def test_a_drop_folder_that_nothing_ever_came_to_is_said_and_fails_nothing(fake: LandingJobs) -> None:
     found = materialised()
     assert found["dagster/partition_row_count"] == 0
-    assert "Auto Loader has found no file in" in found["notes"]
+    assert "Auto Loader has landed nothing yet of" in found["notes"]
 
 
 def test_a_job_that_fails_fails_the_asset(fake: LandingJobs) -> None:

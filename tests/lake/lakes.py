@@ -227,8 +227,9 @@ def _definitions() -> list[Any]:
     from dagster_lake.assets.contracts import contract_assets
     from dagster_lake.assets.sources import source_assets
     from dagster_lake.checks import contract_checks
+    from dagster_lake.landing_checks import landing_checks
 
-    return [*source_assets(), *contract_assets(), *contract_checks(), *accepted_checks()]
+    return [*source_assets(), *contract_assets(), *contract_checks(), *accepted_checks(), *landing_checks()]
 
 
 @cache

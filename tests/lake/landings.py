@@ -13,6 +13,7 @@ from dagster_lake import clock
 from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, FileSource, Property, Source
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import Landed, Sources, land_hours, manifests
+from dagster_lake.landing.whole import NOTE_NAME
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.shop_database import ShopDatabase
@@ -107,9 +108,13 @@ class World:
         return path
 
     def unnamed_files(self, contract: Contract) -> set[str]:
-        """Files in raw that no manifest names, locks apart."""
+        """Files in raw that no manifest names, but for locks and the note of the last look at the landing folder."""
         raw = Path(str(self.lake.raw(contract.name, sensitive=contract.sensitive)))
-        unnamed = {str(path.relative_to(raw)) for path in raw.rglob("*") if path.is_file() and path.name != ".lock"}
+        unnamed = {
+            str(path.relative_to(raw))
+            for path in raw.rglob("*")
+            if path.is_file() and path.name not in (".lock", NOTE_NAME)
+        }
         for folder in (path for path in raw.iterdir() if path.is_dir()):
             if (folder / "_manifest.json").exists():
                 (manifest,) = manifests(self.lake, contract, [folder.name])

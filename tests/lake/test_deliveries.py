@@ -1,7 +1,8 @@
 """What is delivered late, in part or not at all: the last whole snapshot stays in force, and nothing else stops."""
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 
 from dagster_lake.automation import hourly_job
 from dagster_lake.definitions import defs
-from dagster_lake.landing import snapshot
-from dagster_lake.landing.result import LandingError
+from dagster_lake.resources.database import Database, DatabaseError
 from tests.lake.lakes import FIRST_HOUR, TestLake
 from tests.lake.test_hand_made_input import OF_USERS, drop_ids, newest
 from tests.lake.test_rerun import SMALL
 
+EVERYTHING = {"silver/orders", "silver/pageviews", "streams/vip_pageviews", "gold/engagements", "gold/daily_sales"}
 FILES = ("users", "vip_users", "products")
 
 
@@ -59,7 +60,7 @@ def test_what_was_never_delivered_is_an_empty_table_and_every_other_table_is_mad
         for table in (f"bronze/{name}", f"quarantine/{name}", f"silver/{name}_snapshots", f"silver/{name}"):
             assert lake.rows(table) == [], table
     assert len(lake.rows("silver/orders")) > 0
-    assert {"gold/engagements", "gold/daily_sales", "streams/vip_pageviews"} <= made(result)
+    assert made(result) >= EVERYTHING
 
 
 def test_what_arrives_after_an_empty_start_is_taken(lake: TestLake) -> None:
@@ -79,23 +80,45 @@ def test_a_folder_emptied_after_a_delivery_leaves_the_last_snapshot_in_force(lak
     assert lake.content() == before
 
 
-def failing_for(data_set: str, land: Callable[..., Any]) -> Callable[..., Any]:
-    def landing(contract: Any, *arguments: Any, **options: Any) -> Any:
-        if contract.name == data_set:
-            raise LandingError(f"{data_set}: cannot be landed")
-        return land(contract, *arguments, **options)
-
-    return landing
-
-
-def test_a_data_set_that_fails_to_land_does_not_stop_those_that_refer_to_it(
+def test_a_folder_that_may_not_be_read_fails_the_run_and_stops_nothing(
     lake: TestLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagster_lake.landing.land.land_snapshot", failing_for("users", snapshot.land_snapshot))
+    run_the_hour()
+    before = lake.rows("silver/users_snapshots")
+    listing = os.scandir
+
+    def refused(folder: Any) -> Any:
+        if str(folder).endswith("landing/users"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listing(folder)
+
+    monkeypatch.setattr("dagster_lake.landing.dropped.os.scandir", refused)
     result = run_the_hour(ok=False)
     assert not result.success
-    assert {"silver/orders", "silver/order_items", "silver/pageviews", "silver/stars"} <= made(result)
-    assert "silver/users" not in made(result)
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert failed.step_key == "landed__users"
+    assert "landing/users cannot be read; give its reader permission" in str(failed.step_failure_data.error)
+    [check] = [
+        check for check in result.get_asset_check_evaluations() if check.check_name == "landed" and not check.passed
+    ]
+    assert check.asset_key == dg.AssetKey(["raw", "users"])
+    assert made(result) >= EVERYTHING
+    assert lake.rows("silver/users_snapshots") == before
+
+
+def test_a_database_that_is_away_stops_neither_events_nor_their_streams_nor_files(
+    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_the_hour()
+
+    def away(*_: Any, **__: Any) -> None:
+        raise DatabaseError("the database does not answer")
+
+    for call in ("fingerprint", "read", "upsert"):
+        monkeypatch.setattr(Database, call, away)
+    result = run_the_hour(ok=False)
+    assert not result.success
+    assert {"silver/pageviews", "silver/stars", "silver/users", "streams/vip_pageviews"} <= made(result)
 
 
 def test_no_check_that_warns_shares_a_step_with_one_that_blocks() -> None:

@@ -193,7 +193,9 @@ def test_a_folder_of_product_files_written_by_hand(lake: TestLake, capfd: pytest
         "cents.json": ["price:type"],
     }
     warned = [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line and "was skipped" in line]
-    assert len(warned) == 2
+    assert len(warned) == 4
+    assert any(".hidden.json was skipped: it begins with . or _" in w for w in warned)
+    assert any("half.json.part was skipped: it ends in .tmp or .part" in w for w in warned)
     assert any("notes.txt was skipped: it does not end in .json" in w for w in warned)
     assert any("link.json was skipped: it is a symbolic link" in w for w in warned)
     assert result.success

@@ -18,9 +18,13 @@ from dagster_lake.automation import hourly_job, lake_status_job, publish_lake_st
 from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.engines.base import Step
+from dagster_lake.freshness_checks import FRESH
 from dagster_lake.health.status_table import SCHEMA
 from dagster_lake.health.tables import TableHealth
-from tests.lake.lakes import TestLake, hours
+from dagster_lake.landing.land import land_snapshot, partitions
+from tests.lake.lakes import NOW, TestLake, hours
+from tests.lake.test_hand_made_input import OF_USERS
 from tests.lake.test_rerun import SMALL
 
 HOURS = hours(2)
@@ -53,6 +57,21 @@ class World:
     def rows(self) -> dict[str, Row]:
         return {row["table_name"]: row for row in self.lake.rows("gold/lake_status")}
 
+    def look_again(self, data_set: str, at: datetime) -> None:
+        """Another run of the data set that finds nothing new."""
+        contract = contracts()[data_set]
+        with self.lake.here(), patch.object(clock, "utc_now", lambda: at):
+            if contract.cadence == "snapshot":
+                land_snapshot(contract, self.lake.resource.lake)
+            newest = partitions(self.lake.resource.lake, contract)[-1:]
+            for layer in ("bronze", "silver"):
+                self.lake.resource.engine.run(Step(data_set, layer, tuple(newest)))  # type: ignore[arg-type]
+
+
+def good(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    [check] = [check for check in result.get_asset_check_evaluations() if check.check_name == GOOD]
+    return check
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -76,7 +95,7 @@ def test_every_table_and_raw_data_set_has_a_row_with_what_its_own_log_says(world
     assert rows["raw.pageviews"]["rows"] is None
 
 
-def test_the_newest_hour_ages_from_its_end_and_a_snapshot_from_when_it_was_written(world: World) -> None:
+def test_the_newest_hour_ages_from_its_end_and_a_snapshot_from_its_delivery(world: World) -> None:
     ended = datetime(2026, 1, 1, 2, tzinfo=UTC)
     world.publish(ended + timedelta(minutes=90))
     rows = world.rows()
@@ -84,8 +103,9 @@ def test_the_newest_hour_ages_from_its_end_and_a_snapshot_from_when_it_was_writt
     assert rows["silver.pageviews"]["age_minutes"] == 90
     assert rows["raw.pageviews"]["age_minutes"] == 90
     assert rows["silver.users"]["newest"] is None
-    world.publish(rows["silver.users"]["changed_at"] + timedelta(minutes=7))
-    assert world.rows()["silver.users"]["age_minutes"] == 7
+    world.publish(NOW + timedelta(minutes=7))  # the lake's clock stood still at NOW when the files were landed
+    for table in ("raw.users", "bronze.users", "silver.users_snapshots", "silver.users"):
+        assert world.rows()[table]["age_minutes"] == 7
 
 
 def test_an_hour_that_is_still_open_has_no_age() -> None:
@@ -102,25 +122,66 @@ def test_who_made_a_table_and_when_is_what_dagster_says(world: World) -> None:
     assert row["made_at"].timestamp() == pytest.approx(made.timestamp, abs=0.001)
 
 
-def test_a_table_is_late_once_its_contract_s_latency_has_passed_since_it_was_made(world: World) -> None:
-    minutes = contracts()["pageviews"].freshness_minutes
+def fresh(result: dg.ExecuteInProcessResult, table: str) -> dg.AssetCheckEvaluation:
+    [check] = [
+        check
+        for check in result.get_asset_check_evaluations()
+        if (check.asset_key.to_user_string(), check.check_name) == (table, FRESH)
+    ]
+    return check
+
+
+@pytest.mark.parametrize(
+    ("table", "since"),
+    [("silver/pageviews", datetime(2026, 1, 1, 2, tzinfo=UTC)), ("silver/users_snapshots", NOW)],
+)
+def test_data_is_late_once_the_contract_s_latency_has_passed_since_it_came_however_often_it_is_looked_for(
+    world: World, table: str, since: datetime
+) -> None:
+    name = table.removeprefix("silver/").removesuffix("_snapshots")
+    minutes = contracts()[name].freshness_minutes
     assert minutes
-    world.publish(datetime.now(UTC))
-    made = world.rows()["bronze.pageviews"]["made_at"]
+    row = table.replace("/", ".")
     for after, freshness in ((timedelta(minutes=minutes - 1), "fresh"), (timedelta(minutes=minutes + 1), "late")):
-        result = world.publish(made + after)
-        assert world.rows()["bronze.pageviews"]["freshness"] == freshness
-        [check] = result.get_asset_check_evaluations()
-        assert (freshness == "late") == ("bronze.pageviews is late" in (check.description or ""))
-    assert not check.passed
-    assert check.severity == dg.AssetCheckSeverity.WARN
+        world.look_again(name, since + after)
+        result = world.publish(since + after)
+        assert world.rows()[row]["freshness"] == freshness
+        check = fresh(result, table)
+        assert (check.passed, check.severity) == (freshness == "fresh", dg.AssetCheckSeverity.WARN)
+        assert f"the newest data is of {since:%Y-%m-%dT%H:%MZ}" in (check.description or "")
+        assert (freshness == "late") == (f"{row} is late" in (good(result).description or ""))
+    assert world.rows()[row]["failed_checks"] == ""
+    assert {world.rows()[other]["freshness"] for other in ("raw.users", "bronze.pageviews")} == {"none"}
+
+
+def test_an_hour_without_rows_is_no_newer_data(tmp_path: Path) -> None:
+    world = World(tmp_path / "lake")
+    with world.instance:
+        empty = "2026-01-01T05"
+        world.lake.materialize(empty, selection=[["raw", "stars"], ["raw", "pageviews"], ["bronze", "pageviews"]])
+        world.lake.materialize(empty, selection=[["silver", "pageviews"], ["quarantine", "pageviews"]])
+        world.publish(datetime(2026, 1, 1, 6, tzinfo=UTC))
+    assert world.rows()["silver.pageviews"]["age_minutes"] == 4 * 60
+
+
+def test_what_never_came_is_late_and_said_so(tmp_path: Path) -> None:
+    lake = TestLake(tmp_path / "lake", SMALL)
+    lake.materialize(selection=OF_USERS)
+    with lake.here(), dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(lake_status_job.name).execute_in_process(instance=instance)
+        listed = CliRunner().invoke(app, ["status"], catch_exceptions=False).output
+    assert result.success
+    check = fresh(result, "silver/users_snapshots")
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "nothing was ever delivered" in (check.description or "")
+    assert "late users: nothing was ever delivered" in listed
 
 
 def test_a_table_that_dagster_s_history_does_not_know_is_told_of_all_the_same(world: World) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         world.publish(datetime.now(UTC), instance)
     row = world.rows()["silver.pageviews"]
-    assert (row["made_at"], row["last_run"], row["freshness"], row["failed_checks"]) == (None, None, "unknown", "")
+    assert (row["made_at"], row["last_run"], row["failed_checks"]) == (None, None, "")
     assert row["rows"] > 0
 
 
@@ -178,7 +239,7 @@ def test_a_table_that_cannot_be_read_hides_no_other_and_needs_attention(tmp_path
     assert (rows["silver.stars"]["rows"], rows["silver.stars"]["age_minutes"]) == (None, None)
     assert rows["silver.stars"]["problem"]
     assert rows["bronze.stars"]["rows"] > 0
-    [check] = result.get_asset_check_evaluations()
+    check = good(result)
     assert "silver.stars cannot be read: " in (check.description or "")
     assert re.search(r"silver.stars +cannot be read", listed)
 
@@ -196,8 +257,7 @@ def test_a_lake_without_tables_has_an_empty_status(tmp_path: Path) -> None:
     lake = TestLake(tmp_path / "lake", SMALL)
     with lake.here(), dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def(lake_status_job.name).execute_in_process(instance=instance)
-    [check] = result.get_asset_check_evaluations()
-    assert (check.passed, check.check_name) == (True, GOOD)
+    assert good(result).passed
     assert lake.rows("gold/lake_status") == []
 
 

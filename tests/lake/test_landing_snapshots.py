@@ -4,20 +4,28 @@
 
 import os
 import re
+import shutil
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.landing import dropped, snapshot
+from dagster_lake import clock
+from dagster_lake.contract import FileSource
+from dagster_lake.landing import dropped, snapshot, whole
 from dagster_lake.landing.land import LandingError, land_snapshot, manifests, partitions
 from dagster_lake.storage.manifest import Manifest
 
 from .crashing import dying_at, points_of
-from .landings import CLICKS, PRODUCTS, USERS, World, new_world, world  # noqa: F401
+from .landings import CLICKS, JUST_OVER, NOON, PRODUCTS, USERS, World, new_world, world  # noqa: F401
+
+MARKED = replace(USERS, source=FileSource("json_lines", marker="_SUCCESS"))
+LATEST = replace(USERS, source=FileSource("json_lines", files="latest_file"))
 
 
 def touch(path: Path, instant: datetime) -> None:
@@ -104,11 +112,11 @@ def test_a_name_that_is_not_unicode_is_kept_readable(world: World) -> None:
     assert copies(world) == {"\\xe9.jsonl": b"x"}
 
 
-def test_what_is_not_taken_is_reported_and_what_is_being_written_is_not_seen(
+def test_whatever_is_not_taken_is_reported_with_the_reason(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = world.drop(USERS, "users.jsonl", "x").parent
-    for name in ("readme.txt", ".hidden.jsonl", "_draft/a.jsonl", "b.jsonl.tmp", "c.jsonl.part"):
+    for name in ("readme.txt", ".hidden.jsonl", "_draft/a.jsonl", "_draft/b.jsonl", "b.jsonl.tmp", "c.jsonl.part"):
         world.drop(USERS, name, "x")
     (tmp_path / "secret").write_text("secret")
     (users / "link.jsonl").symlink_to(tmp_path / "secret")
@@ -120,6 +128,10 @@ def test_what_is_not_taken_is_reported_and_what_is_being_written_is_not_seen(
     landed = land_snapshot(USERS, world.lake)
     assert {skipped.source: skipped.reason for skipped in landed.skipped} == {
         "readme.txt": "does not end in .jsonl or .ndjson or .json",
+        ".hidden.jsonl": "begins with . or _, which says that it is not to be read; rename it if it is data",
+        "_draft/": "begins with . or _, which says that it is not to be read; rename it if it is data",
+        "b.jsonl.tmp": "ends in .tmp or .part: somebody is writing it, or broke off",
+        "c.jsonl.part": "ends in .tmp or .part: somebody is writing it, or broke off",
         "link.jsonl": "is a symbolic link; drop the file itself",
         "folder": "is a symbolic link; drop the file itself",
         "pipe.jsonl": "is not a regular file",
@@ -130,10 +142,10 @@ def test_what_is_not_taken_is_reported_and_what_is_being_written_is_not_seen(
 def test_an_empty_landing_folder_lands_nothing_and_says_where_to_drop_files(world: World) -> None:
     landed = land_snapshot(USERS, world.lake)
     assert (landed.partition, landed.changed, landed.rows) == ("", False, 0)
-    assert re.search(r"no file to land; drop \*\.jsonl.* into .*landing/users", landed.notes[0])
+    assert re.search(r"no file to land; drop \*\.jsonl.* into .*landing/users", landed.warnings[0])
     world.drop(PRODUCTS, "products.csv", "x")
     assert re.search(
-        r"no file to land \(1 other files are there\); drop \*\.json", land_snapshot(PRODUCTS, world.lake).notes[0]
+        r"no file to land \(1 other files are there\); drop \*\.json", land_snapshot(PRODUCTS, world.lake).warnings[0]
     )
     assert partitions(world.lake, USERS) == []
     with pytest.raises(LandingError, match="clicks: arrives by hour"):
@@ -158,9 +170,182 @@ def test_a_snapshot_is_always_later_than_the_one_before(world: World) -> None:
     assert partitions(world.lake, USERS) == keys
 
 
-def test_a_file_from_the_future_does_not_name_the_snapshot(world: World) -> None:
-    touch(world.drop(USERS, "a.jsonl", "a"), datetime(2031, 1, 1, tzinfo=UTC))
-    assert land_snapshot(USERS, world.lake).partition == "2026-01-05T130000Z"
+def test_a_file_from_the_future_does_not_name_the_snapshot_and_is_told(world: World) -> None:
+    touch(world.drop(USERS, "a.jsonl", "a"), datetime(2131, 1, 1, tzinfo=UTC))
+    landed = land_snapshot(USERS, world.lake)
+    assert landed.partition == "2026-01-05T130000Z"
+    assert "a.jsonl is dated 2131-01-01T00:00:00Z, after it arrived" in landed.warnings[0]
+    [file] = newest(world).files
+    assert file.modified is not None
+    assert file.modified < datetime.now(UTC)
+
+
+def test_a_file_replaced_by_one_of_the_same_name_size_and_time_is_noticed(world: World) -> None:
+    file = world.drop(USERS, "a.jsonl", "aaa")
+    touch(file, datetime(2026, 1, 5, 11, tzinfo=UTC))
+    first = land_snapshot(USERS, world.lake)
+    other = file.with_name("b.jsonl.tmp")
+    other.write_text("bbb")
+    touch(other, datetime(2026, 1, 5, 11, tzinfo=UTC))
+    other.replace(file)
+    assert land_snapshot(USERS, world.lake).partition > first.partition
+    assert copies(world) == {"a.jsonl": b"bbb"}
+
+
+def test_full_exports_side_by_side_are_one_snapshot_or_the_latest_alone_as_the_contract_says(world: World) -> None:
+    for hour, name in enumerate(("a.jsonl", "c.jsonl", "b.jsonl"), 9):
+        touch(world.drop(USERS, name, name), datetime(2026, 1, 5, hour, tzinfo=UTC))
+    together = land_snapshot(USERS, world.lake)
+    assert "3 files are one snapshot together (files: all_files)" in together.notes[0]
+    assert "files: latest_file in users.odcs.yaml" in together.notes[0]
+    assert len(copies(world)) == 3
+    latest = land_snapshot(LATEST, world.lake)
+    assert copies(world) == {"b.jsonl": b"b.jsonl"}
+    assert latest.notes == ("b.jsonl is the snapshot; 2 older files were left out (files: latest_file)",)
+    world.drop(USERS, "a.jsonl", "corrected")
+    land_snapshot(LATEST, world.lake)
+    assert copies(world) == {"a.jsonl": b"corrected"}
+
+
+# --- whole deliveries -------------------------------------------------------------------------------------------------
+
+
+def old(path: Path) -> None:
+    """Dated as `tar` and `rsync -t` date what they write."""
+    touch(path, datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_a_folder_that_is_still_being_filled_is_not_taken_however_old_its_files_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter("bcde")
+
+    def another_file_comes(length: timedelta) -> None:
+        assert length >= timedelta(seconds=2)
+        old(world.drop(USERS, f"{next(names)}.jsonl", "x"))
+
+    old(world.drop(USERS, "a.jsonl", "x"))
+    monkeypatch.setattr(clock, "wait", another_file_comes)
+    for _ in range(2):
+        landed = land_snapshot(USERS, world.lake)
+        assert (landed.partition, landed.changed) == ("", False)
+        assert "are not taken yet: they changed within the last 5 s" in landed.warnings[0]
+    monkeypatch.setattr(clock, "wait", lambda _: None)
+    assert land_snapshot(USERS, world.lake).changed
+    assert len(copies(world)) == 3
+
+
+def test_a_file_that_grows_under_a_name_that_is_not_taken_holds_the_delivery_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop(USERS, "a.jsonl", "x")
+    part = world.drop(USERS, ".b.jsonl.Xy12", "x")
+    monkeypatch.setattr(clock, "wait", lambda _: part.write_text(part.read_text() + "x"))
+    assert not land_snapshot(USERS, world.lake).changed
+
+
+def test_a_second_look_that_comes_later_anyway_costs_no_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop(USERS, "a.jsonl", "x")
+    seen = dropped.look_into(world.lake.landing("users"), FileSource("json_lines"))
+    assert whole.why_not_whole(USERS, world.lake, seen, None) is not None
+    monkeypatch.setattr(clock, "wait", lambda _: pytest.fail("waited"))
+    world.now += timedelta(seconds=4)
+    assert whole.why_not_whole(USERS, world.lake, seen, None) is not None
+    world.now += timedelta(seconds=1)
+    assert land_snapshot(USERS, world.lake).changed
+
+
+def test_one_wait_serves_all_data_sets_of_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+
+    def wait(length: timedelta) -> None:
+        waits.append(length)
+        world.now += length
+
+    monkeypatch.setattr(clock, "wait", wait)
+    for contract in (USERS, PRODUCTS):
+        world.drop(contract, "a.json", "{}")
+    for contract in (USERS, PRODUCTS):
+        assert land_snapshot(contract, world.lake, others=[USERS, PRODUCTS, CLICKS]).changed
+    assert len(waits) == 1
+    for contract in (USERS, PRODUCTS):
+        assert not land_snapshot(contract, world.lake, others=[USERS, PRODUCTS, CLICKS]).changed
+    assert len(waits) == 1
+
+
+def test_who_wrote_all_files_himself_can_tell_that_they_are_whole_and_not_of_others_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def somebody_writes(_: timedelta) -> None:
+        world.drop(USERS, "b.jsonl", "half of it, and more")
+
+    monkeypatch.setattr(clock, "wait", somebody_writes)
+    world.drop(USERS, "own.jsonl", "x")
+    whole.tell_whole(USERS, world.lake, lambda source: source == "own.jsonl")
+    assert land_snapshot(USERS, world.lake).changed
+    world.drop(USERS, "b.jsonl", "half")
+    whole.tell_whole(USERS, world.lake, lambda source: source == "own.jsonl")
+    assert not land_snapshot(USERS, world.lake).changed
+
+
+def test_a_marker_that_the_contract_names_says_when_a_delivery_is_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "wait", lambda _: pytest.fail("waited"))
+    old(world.drop(USERS, "a.jsonl", "1"))
+    assert "_SUCCESS is not there" in land_snapshot(MARKED, world.lake).warnings[0]
+    old(world.drop(USERS, "_SUCCESS", ""))
+    first = land_snapshot(MARKED, world.lake)
+    assert (first.changed, first.skipped) == (True, ())
+    old(world.drop(USERS, "a.jsonl", "22"))
+    waiting = land_snapshot(MARKED, world.lake)
+    assert (waiting.partition, waiting.changed) == (first.partition, False)
+    assert f"_SUCCESS was not written anew since snapshot {first.partition}" in waiting.warnings[0]
+    old(world.drop(USERS, "_SUCCESS", ""))
+    assert land_snapshot(MARKED, world.lake).changed
+    # The same content delivered once more, with its marker: that marker does not stand for the next delivery.
+    old(world.drop(USERS, "_SUCCESS", ""))
+    assert not land_snapshot(MARKED, world.lake).changed
+    old(world.drop(USERS, "a.jsonl", "333"))
+    assert not land_snapshot(MARKED, world.lake).changed
+
+
+def test_the_same_content_delivered_again_is_a_delivery(world: World) -> None:
+    file = world.drop(USERS, "a.jsonl", "a")
+    land_snapshot(USERS, world.lake)
+    assert newest(world).delivered_at == world.now
+    world.now += timedelta(days=3)
+    assert not land_snapshot(USERS, world.lake).changed
+    assert newest(world).delivered_at == NOON + JUST_OVER
+    touch(file, datetime(2026, 1, 5, 11, tzinfo=UTC))
+    assert not land_snapshot(USERS, world.lake).changed
+    assert newest(world).delivered_at == world.now
+    assert newest(world).landed_at == NOON + JUST_OVER
+
+
+@pytest.mark.parametrize("contract", [USERS, PRODUCTS], ids=lambda c: c.name)
+def test_what_may_not_be_read_is_an_error_that_names_it(
+    world: World,
+    contract,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+) -> None:
+    file = world.drop(contract, "a.json", "a")
+
+    def refused(path: object, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dropped, "open", refused, raising=False)
+        with pytest.raises(LandingError, match=r"a\.json cannot be read; give its reader permission"):
+            land_snapshot(contract, world.lake)
+    with monkeypatch.context() as patched:
+        patched.setattr(dropped.os, "scandir", refused)
+        with pytest.raises(LandingError, match=rf"landing/{contract.name} cannot be read; give its reader permission"):
+            land_snapshot(contract, world.lake)
+    shutil.rmtree(file.parent)
+    file.parent.write_text("no folder")
+    with pytest.raises(LandingError, match="is a file, and has to be a folder"):
+        land_snapshot(contract, world.lake)
 
 
 @pytest.mark.parametrize("contract", [USERS, PRODUCTS], ids=lambda c: c.name)
@@ -199,50 +384,56 @@ def test_a_renamed_added_or_removed_file_makes_a_new_snapshot(world: World) -> N
 
 
 @pytest.mark.parametrize("contract", [USERS, PRODUCTS], ids=lambda c: c.name)
-def test_a_file_that_changes_while_it_is_read_is_read_again(
+@pytest.mark.parametrize("change", ["grows", "goes away", "gets company"])
+def test_a_delivery_that_changes_while_it_is_read_is_taken_when_it_is_whole(
     world: World,
     contract,
+    change: str,
     monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
 ) -> None:
-    file = world.drop(contract, "a.json", "old")
-    stamp, looks = dropped._stamp, []
+    world.drop(contract, "a.json", "a")
+    first = land_snapshot(contract, world.lake).partition
+    file, read = world.drop(contract, "b.json", "old"), snapshot.read_steadily
 
-    def writing_meanwhile(path: Path) -> dropped.Stamp:
-        looks.append(path)
-        if len(looks) == 3:  # listed, looked at before the read, and now after it
-            file.write_text("newer")
-        return stamp(path)
+    def writing_meanwhile(dropped_file: dropped.DroppedFile, reader):  # type: ignore[no-untyped-def]
+        content = read(dropped_file, reader)
+        if dropped_file.source == "b.json":
+            if change == "grows":
+                file.write_text("newer")
+            elif change == "goes away":
+                file.unlink()
+            else:
+                world.drop(contract, "c.json", "c")
+        return content
 
-    monkeypatch.setattr(dropped, "_stamp", writing_meanwhile)
-    land_snapshot(contract, world.lake)
-    assert (copies(world) if contract is USERS else documents(world)) == {"a.json": b"newer"}
+    monkeypatch.setattr(snapshot, "read_steadily", writing_meanwhile)
+    landed = land_snapshot(contract, world.lake)
+    assert (landed.partition, landed.changed) == (first, False)
+    assert f"Snapshot {first} stays in force" in landed.warnings[0]
+    assert partitions(world.lake, contract) == [first]
+    assert not world.unnamed_files(contract)
     monkeypatch.undo()
-    assert not land_snapshot(contract, world.lake).changed
+    monkeypatch.setattr(clock, "utc_now", lambda: world.now)
+    land_snapshot(contract, world.lake)
+    whole = {"grows": {"b.json": b"newer"}, "goes away": {}, "gets company": {"b.json": b"old", "c.json": b"c"}}
+    assert (copies(world) if contract is USERS else documents(world)) == {"a.json": b"a", **whole[change]}
 
 
-def test_a_file_that_never_stops_changing_or_goes_away_is_an_error(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_or_goes_away_under_its_reader_is_noticed(world: World) -> None:
     file = world.drop(USERS, "a.jsonl", "a")
-    stamp = dropped._stamp
+    [listed] = dropped.look_into(world.lake.landing("users"), FileSource("json_lines")).files
 
-    def always_writing(path: Path) -> dropped.Stamp:
-        file.write_text(file.read_text() + "a")
-        return stamp(path)
+    def read(opened: BinaryIO) -> bytes:
+        content = opened.read()
+        file.write_text("b")
+        os.utime(file, ns=(listed.stamp.modified_ns, listed.stamp.modified_ns))
+        return content
 
-    monkeypatch.setattr(dropped, "_stamp", always_writing)
-    with pytest.raises(LandingError, match=r"a\.jsonl changed while it was being read, 3 times; write it under"):
-        land_snapshot(USERS, world.lake)
-
-    def vanishing(path: Path) -> dropped.Stamp:
-        found = stamp(path)
-        file.unlink()
-        return found
-
-    monkeypatch.setattr(dropped, "_stamp", vanishing)
-    with pytest.raises(LandingError, match=r"a\.jsonl went away"):
-        land_snapshot(USERS, world.lake)
-    assert partitions(world.lake, USERS) == []
+    with pytest.raises(dropped.Unsettled, match=r"a\.jsonl changed while it was being read"):
+        dropped.read_steadily(listed, read)
+    file.unlink()
+    with pytest.raises(dropped.Unsettled, match=r"a\.jsonl went away"):
+        dropped.read_steadily(listed, read)
 
 
 @pytest.mark.parametrize("contract", [USERS, PRODUCTS], ids=lambda c: c.name)
@@ -261,6 +452,7 @@ def test_a_death_at_any_commit_then_a_run_again_gives_the_same_snapshot(
     whole = prepared("whole")
     points = points_of(lambda: land_snapshot(contract, whole.lake))
     assert [p for p in points if p.endswith(":before")] == [
+        f"raw.{contract.name}.listing:before",
         f"raw.{contract.name}.files:before",
         f"raw.{contract.name}:before",
     ]

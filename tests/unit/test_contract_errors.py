@@ -96,6 +96,24 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
         "customProperties.source.capture",
         "name one below landing/, or give abfss://",
     ),
+    (
+        "an unknown choice of files",
+        source({"kind": "files", "format": "json_lines", "files": "newest"}),
+        "source.files",
+        "use all_files or latest_file",
+    ),
+    (
+        "one document of all",
+        source({"kind": "files", "format": "json_document", "files": "latest_file"}),
+        "source.files",
+        "use all_files",
+    ),
+    (
+        "a marker that is data",
+        source({"kind": "files", "format": "json_lines", "marker": "done.json"}),
+        "source.marker",
+        "such as _SUCCESS",
+    ),
     ("an unknown format", source({"kind": "files", "format": "csv"}), "source.format", "json_lines or json_document"),
     (
         "a time of writing that is no time",
