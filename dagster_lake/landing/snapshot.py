@@ -217,7 +217,7 @@ def _discard(partition: UPath, attempt: AttemptFolder) -> None:
     if is_adls(partition):
         attempt.discard()
     else:
-        shutil.rmtree(local_path(partition))
+        shutil.rmtree(local_path(partition), ignore_errors=True)  # it may not have come to be made
 
 
 def newest_snapshot(lake: Lake, contract: Contract) -> Manifest | None:

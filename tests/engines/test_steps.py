@@ -120,3 +120,21 @@ def test_a_step_leaves_no_view_behind(other: Built) -> None:
 
 def test_every_engine_finds_the_same_rows_that_break_a_check(embedded: Built, other: Built) -> None:
     assert other.checks == embedded.checks
+
+
+@pytest.mark.parametrize("engine", ["duckdb", *ENGINES])
+def test_what_was_never_delivered_is_an_empty_table_on_every_engine(
+    engine: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lake = TestLake(tmp_path_factory.mktemp("never"), {**TINY, "engine": engine})
+    with lake.here():
+        for _ in range(2):  # and again, when the tables are there
+            for layer in ("bronze", "silver", "newest"):
+                result = lake.resource.engine.run(Step("vip_users", layer, ()))  # type: ignore[arg-type]
+                assert (result.table_rows, result.counts) == (0, {})
+        assert lake.resource.engine.check(Check("vip_users", None, ("keys_unique", "rules_hold"))) == {
+            "keys_unique": 0,
+            "rules_hold": 0,
+        }
+    for table in ("bronze/vip_users", "quarantine/vip_users", "silver/vip_users_snapshots", "silver/vip_users"):
+        assert lake.rows(table) == []

@@ -163,10 +163,13 @@ class TestLake:
         return {str(folder.relative_to(self.root)): content_of(folder) for folder in sorted(_tables(self.root))}
 
     def manifests(self) -> dict[str, dict[str, Any]]:
-        """What raw holds, by manifest file; attempt folders, which are named at random, without their names."""
+        """What raw holds, by manifest file; attempt folders, which are named at random, without their names, and
+        snapshots without what their landing folder looked like, which a copy of it does not."""
         found = {}
         for file in sorted(self.root.rglob("_manifest.json")):
             document = json.loads(file.read_text())
+            if document["kind"] == "files":
+                document.pop("source_state")
             for attempt in document["attempts"]:
                 for one in attempt["files"]:
                     one["path"] = one["path"].split("/")[-1]

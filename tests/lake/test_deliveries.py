@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from dagster_lake.automation import hourly_job
 from dagster_lake.definitions import defs
 from dagster_lake.resources.database import Database, DatabaseError
-from tests.lake.lakes import FIRST_HOUR, TestLake
-from tests.lake.test_hand_made_input import OF_USERS, drop_ids, newest
+from tests.lake.lakes import FIRST_HOUR, TestLake, write
+from tests.lake.test_hand_made_input import OF_USERS, drop_ids, newest, person
 from tests.lake.test_rerun import SMALL
 
 EVERYTHING = {"silver/orders", "silver/pageviews", "streams/vip_pageviews", "gold/engagements", "gold/daily_sales"}
@@ -78,6 +79,16 @@ def test_a_folder_emptied_after_a_delivery_leaves_the_last_snapshot_in_force(lak
     result = lake.materialize(selection=OF_USERS)
     assert "Snapshot 2026-01-05T060000Z stays in force" in notes_of(result, "users")
     assert lake.content() == before
+
+
+def test_a_file_dated_in_the_future_is_corrected_by_one_that_is_dropped_later(lake: TestLake) -> None:
+    folder = lake.root / "landing" / "users"
+    write(folder / "a.jsonl", person(1, city="Brno") + "\n", datetime(2131, 1, 1, tzinfo=UTC))
+    lake.materialize(selection=OF_USERS)
+    write(folder / "b.jsonl", person(1, city="Praha") + "\n")
+    result = lake.materialize(selection=OF_USERS)
+    assert "a.jsonl is dated 2131-01-01T00:00:00Z, after it arrived" in notes_of(result, "users")
+    assert [row["city"] for row in lake.rows("silver/users")] == ["Praha"]
 
 
 def test_a_folder_that_may_not_be_read_fails_the_run_and_stops_nothing(
