@@ -81,6 +81,18 @@ def test_a_folder_emptied_after_a_delivery_leaves_the_last_snapshot_in_force(lak
     assert lake.content() == before
 
 
+def test_a_refused_export_leaves_the_last_snapshot_in_force_and_stops_nothing_else(lake: TestLake) -> None:
+    run_the_hour()
+    before = lake.rows("silver/users")
+    write(lake.root / "landing" / "users" / "users.jsonl", "")
+    result = run_the_hour(without=("users",), ok=False)
+    assert not result.success
+    [failed] = [event.step_key for event in result.all_events if event.is_step_failure]
+    assert failed == "accepted__users_snapshots"
+    assert made(result) >= EVERYTHING
+    assert lake.rows("silver/users") == before
+
+
 def test_a_file_dated_in_the_future_is_corrected_by_one_that_is_dropped_later(lake: TestLake) -> None:
     folder = lake.root / "landing" / "users"
     write(folder / "a.jsonl", person(1, city="Brno") + "\n", datetime(2131, 1, 1, tzinfo=UTC))
@@ -125,7 +137,7 @@ def test_a_database_that_is_away_stops_neither_events_nor_their_streams_nor_file
     def away(*_: Any, **__: Any) -> None:
         raise DatabaseError("the database does not answer")
 
-    for call in ("fingerprint", "read", "upsert"):
+    for call in ("fingerprint", "read"):
         monkeypatch.setattr(Database, call, away)
     result = run_the_hour(ok=False)
     assert not result.success
