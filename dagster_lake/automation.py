@@ -128,7 +128,7 @@ def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     """One run for the data sets whose landing folder differs from the last time and holds a whole delivery."""
     from dagster_lake.landing.dropped import look_into
     from dagster_lake.landing.land import newest_snapshot
-    from dagster_lake.landing.result import LandingError
+    from dagster_lake.landing.result import Unreadable
     from dagster_lake.landing.whole import why_not_whole
 
     asked = json.loads(context.cursor or "{}")
@@ -138,7 +138,7 @@ def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
             continue
         try:
             dropped = look_into(lake.lake.landing(contract.name), contract.source)
-        except LandingError as error:
+        except Unreadable as error:
             # Its run fails and tells, once.
             if asked.get(contract.name) != str(error):
                 changed.append(contract)

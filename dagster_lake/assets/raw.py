@@ -44,7 +44,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
     )
     def raw(context: dg.AssetExecutionContext, config: RawConfig, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from dagster_lake.engines.auto_loader_job import land_by_auto_loader, lands_by_auto_loader
-        from dagster_lake.landing.land import Landed, LandingError, land_hours, land_snapshot, newest_snapshot
+        from dagster_lake.landing.land import Landed, Unreadable, land_hours, land_snapshot, newest_snapshot
 
         started, refused = time.monotonic(), None
         if lands_by_auto_loader(contract, lake.settings):
@@ -55,7 +55,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
             others = [other for other in contracts().values() if other.name != contract.name]
             try:
                 landed = [land_snapshot(contract, lake.lake, refresh=config.refresh, others=others)]
-            except LandingError as error:  # the run fails by the check of its own step (see ``landing_checks``)
+            except Unreadable as error:  # the run fails by the check of its own step (see ``landing_checks``)
                 refused = str(error)
                 context.log.error(f"raw/{contract.name}: {refused}")
                 landed = [Landed.of(newest_snapshot(lake.lake, contract), changed=False)]

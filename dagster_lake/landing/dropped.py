@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar, cast
 from upath import UPath
 
 from dagster_lake.contract import FileSource
-from dagster_lake.landing.result import LandingError, Skipped
+from dagster_lake.landing.result import Skipped, Unreadable
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs
 from dagster_lake.storage.paths import local_path
@@ -96,7 +96,7 @@ class Dropped:
 def look_into(folder: UPath, source: FileSource) -> Dropped:
     """What the landing folder holds; only names, sizes and times are read.
 
-    Raises LandingError for a folder that cannot be read.
+    Raises Unreadable for a folder that cannot be read.
     """
     taken: list[DroppedFile] = []
     skipped: dict[str, Skipped] = {}
@@ -151,11 +151,11 @@ def _files(folder: Path) -> Iterator[tuple[DroppedFile, str | None]]:
                         file = DroppedFile(cast(UPath, path), _text(os.path.relpath(entry.path, folder)), _stamp(path))
                         yield file, _not_regular(entry)
     except NotADirectoryError:
-        raise LandingError(
+        raise Unreadable(
             f"{folder} is a file, and has to be a folder to drop files into; move it away and run again"
         ) from None
     except PermissionError as error:
-        raise LandingError(
+        raise Unreadable(
             f"{error.filename or folder} cannot be read; give its reader permission and run again"
         ) from None
 
@@ -186,14 +186,14 @@ def _other_format(source: str, file_format: str) -> str | None:
 def read_steadily(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> _Read:
     """What ``read`` makes of a file that is still what it was when it was listed.
 
-    Raises Unsettled for one that is not, and LandingError for one that may not be read.
+    Raises Unsettled for one that is not, and Unreadable for one that may not be read.
     """
     try:
         return _read_blob(file, read) if is_adls(file.path) else _read_file(file, read)
     except FileNotFoundError:
         raise Unsettled(f"{file.source} went away while it was being read") from None
     except PermissionError:
-        raise LandingError(f"{file.path} cannot be read; give its reader permission and run again") from None
+        raise Unreadable(f"{file.path} cannot be read; give its reader permission and run again") from None
 
 
 def _read_file(file: DroppedFile, read: Callable[[BinaryIO], _Read]) -> _Read:

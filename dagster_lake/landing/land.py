@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from dagster_lake.contract import Contract
 from dagster_lake.landing.hours import land_hours, late_commits
-from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources
+from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources, Unreadable
 from dagster_lake.landing.snapshot import land_snapshot, newest_snapshot
 from dagster_lake.storage.manifest import Manifest, landed_partitions, read_manifest
 from dagster_lake.storage.paths import Lake
@@ -14,6 +14,7 @@ __all__ = [
     "LandingError",
     "Skipped",
     "Sources",
+    "Unreadable",
     "land_hours",
     "land_snapshot",
     "late_commits",

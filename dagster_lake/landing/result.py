@@ -16,6 +16,10 @@ class LandingError(Exception):
     """Data that cannot be landed: the message names the data set, the partition and the remedy."""
 
 
+class Unreadable(LandingError):
+    """A landing folder or a file in it that cannot be read; what landed before is as good as it was."""
+
+
 class Sources:
     """The source systems that hourly data sets are landed from. Each is only read."""
 

@@ -65,7 +65,7 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False, othe
     The snapshot's key is the newest modification time among its files, or the present where that is not later than
     the previous snapshot's. ``refresh`` lands a new one even of the same content. Only a whole delivery is landed (see
     ``landing.whole``; ``others`` may be landed by the same run): without one, the newest snapshot stays in force and a
-    warning says why. Raises LandingError for files that cannot be read.
+    warning says why. Raises Unreadable for files that cannot be read.
     """
     if not isinstance(contract.source, FileSource):
         raise LandingError(f"{contract.name}: arrives by hour from a {contract.source.kind}; land its hours instead")

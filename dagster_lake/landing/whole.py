@@ -19,7 +19,7 @@ from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, FileSource
 from dagster_lake.landing.dropped import Dropped, look_into
-from dagster_lake.landing.result import LandingError
+from dagster_lake.landing.result import Unreadable
 from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.publish import publish, published
@@ -98,7 +98,7 @@ def _note_first_look(contract: Contract, lake: Lake) -> None:
         return
     try:
         dropped = look_into(lake.landing(contract.name), contract.source)
-    except LandingError:
+    except Unreadable:
         return  # told by its own landing
     note = _read(contract, lake)
     if dropped.files and (note is None or note.listing != dropped.listing):
