@@ -8,8 +8,9 @@ from deltalake.exceptions import DeltaError
 
 from dagster_lake.contract import Contract, FileSource
 from dagster_lake.lake_hour import HOUR, parse_hour
-from dagster_lake.landing.land import manifests, partitions
-from dagster_lake.storage.delta import DeltaWriteError, Pinned, pin
+from dagster_lake.storage.accepted import accepted_snapshots
+from dagster_lake.storage.delta import DeltaWriteError, pin
+from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_table
 
@@ -57,16 +58,15 @@ def data_until(lake: Lake, contract: Contract) -> datetime | None:
     if silver is None:
         return None
     if isinstance(contract.source, FileSource):
-        return _delivered(lake, contract, silver)
+        return _delivered(lake, contract)
     hours = silver.partitions()
     return parse_hour(hours[-1]) + HOUR if hours else None
 
 
-def _delivered(lake: Lake, contract: Contract, silver: Pinned) -> datetime | None:
-    for snapshot in reversed(partitions(lake, contract)):
-        if silver.written(snapshot):
-            [manifest] = manifests(lake, contract, [snapshot])
-            return manifest.delivered_at or manifest.landed_at
+def _delivered(lake: Lake, contract: Contract) -> datetime | None:
+    for snapshot in accepted_snapshots(lake, contract)[-1:]:
+        manifest = read_manifest(lake.raw_partition(contract.name, snapshot, sensitive=contract.sensitive))
+        return None if manifest is None else manifest.delivered_at or manifest.landed_at
     return None
 
 
