@@ -56,8 +56,8 @@ def test_silver_holds_the_clean_rows_value_by_value(made: Materialised) -> None:
 def test_the_newest_rows_are_the_clean_rows(made: Materialised) -> None:
     for data_set in (*truth.SNAPSHOTS, *truth.TABLES):
         rows = made.rows(f"silver/{data_set}", None)
-        assert all(row.pop("_missing_since", None) is None for row in map(dict, rows))
-        own = [name for name in rows[0] if name != "_missing_since"]
+        assert all(row.get("_missing_since") is None and row.get("_deleted_at") is None for row in rows)
+        own = [name for name in rows[0] if name not in ("_missing_since", "_deleted_at", "_newer_in_quarantine")]
         newest = sorted(({n: row[n] for n in own} for row in rows), key=repr)
         kept = sorted(({n: row[n] for n in own} for row in made.rows(truth.SILVER[data_set], None)), key=repr)
         assert newest == kept
