@@ -1,4 +1,4 @@
-"""Silver's latest rows on Spark: the cases that tests/lake/test_latest.py runs on the embedded engine."""
+"""Silver's latest rows on Spark: cases that tests/lake/test_latest.py runs on the embedded engine."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from dagster_lake.engines.spark import SparkEngine
 from tests.lake.contract_changes import a_required_field_that_a_contract_gains_is_filled_in_every_snapshot
 from tests.lake.lakes import TestLake
-from tests.lake.latest_cases import CASES
+from tests.lake.latest_cases import ON_SPARK
 from tests.lake.latest_world import LatestWorld
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", ON_SPARK, ids=lambda case: case.__name__)
 def test_case(tmp_path: Path, case) -> None:  # type: ignore[no-untyped-def]
     case(lambda contract: LatestWorld(tmp_path / f"lake{len(list(tmp_path.iterdir()))}", contract, SparkEngine))
 
