@@ -43,9 +43,10 @@
 {% endmacro %}
 
 
-{# Whether a row of the model is of no customer that silver knows: his every version breaks a rule by now. #}
+{# Whether a row of engagements is of no customer that silver knows: his every version breaks a rule by now. Before its
+   first write, when nothing is known of what it read, it has no such row. #}
 {% macro customers_gone() %}
-  {% if not is_incremental() %}
+  {% if unread('engagements', 'engagement_daily') is none %}
     {% do return(false) %}
   {% endif %}
   {% set users = source('silver', 'users') %}
