@@ -31,7 +31,7 @@ def _blocking(contract: Contract) -> list[dg.AssetCheckSpec]:
             "keys_unique",
             asset=silver_key(contract),
             blocking=True,
-            description="No key occurs twice in a partition.",
+            description="No key occurs twice in a partition; of events, within 24 hours.",
         ),
         dg.AssetCheckSpec(
             "rules_hold",

@@ -18,11 +18,14 @@ from dagster_lake.assets.metadata import (
 )
 from dagster_lake.assets.pending import partitions_to_run
 from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
+from dagster_lake.compile.silver import conflict_reason
 from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest, silver_name, silver_table
+
+NO_CONFLICTS = "no_conflicting_copies"
 
 
 class SilverConfig(dg.Config):
@@ -72,6 +75,11 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                 description="Rows in = rows out + duplicates + quarantined + withheld, counted each on its own.",
             ),
             dg.AssetCheckSpec(
+                NO_CONFLICTS,
+                asset=silver,
+                description="No row came again with the same key and another content; the others are in quarantine.",
+            ),
+            dg.AssetCheckSpec(
                 "little_quarantined",
                 asset=quarantine,
                 description=f"At most {contract.max_bad_share:.0%} of the rows are quarantined; more means that the "
@@ -91,6 +99,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             context.log_event(further)
         counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
         quarantined = sum(c.quarantined for c in counts.values())
+        conflicting = result.reasons.get(conflict_reason(contract), 0)
         lost = {p: c for p, c in counts.items() if not c.balanced}
         # The step always makes both tables; what was not selected is not announced.
         results: list[dg.MaterializeResult] = [
@@ -108,6 +117,13 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
                         check_name="row_balance",
                         passed=not lost,
                         metadata={"balance": dg.MetadataValue.md(balance_table(lost or counts))},
+                    ),
+                    dg.AssetCheckResult(
+                        asset_key=silver,
+                        check_name=NO_CONFLICTS,
+                        passed=not conflicting,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        metadata={"rows": conflicting, "reason": conflict_reason(contract)},
                     ),
                 ),
             ),
@@ -193,9 +209,9 @@ def _newest_event(lake: Lake, contract: Contract, partitions: Collection[str]) -
     return {"newest_event": newest.astimezone(UTC).isoformat(timespec="milliseconds")}
 
 
-def _selected(context: dg.AssetExecutionContext, check: dg.AssetCheckResult) -> list[dg.AssetCheckResult]:
+def _selected(context: dg.AssetExecutionContext, *checks: dg.AssetCheckResult) -> list[dg.AssetCheckResult]:
     selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-    return [check] if (check.asset_key, check.check_name) in selected else []
+    return [check for check in checks if (check.asset_key, check.check_name) in selected]
 
 
 def _description(contract: Contract) -> str:

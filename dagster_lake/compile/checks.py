@@ -12,11 +12,22 @@ MASKED = {"hmac": "[A-Za-z0-9_.-]{1,32}:[0-9a-f]{64}", "redact": "\\*\\*\\*", "p
 
 
 def duplicate_keys_select(contract: Contract, dialect: Dialect) -> str:
-    """Rows of ``silver`` beyond the first of each key, within a partition."""
-    keys = ", ".join(dialect.identifier(p.name) for p in dedupe_of(contract).keys)
+    """Rows of ``silver`` beyond the first of each key: within a partition, or, where copies are looked for in the hours
+    before, within that look-back. Then ``around`` holds the rows of the hours that far before and after ``silver``'s.
+    """
+    dedupe = dedupe_of(contract)
+    keys = ", ".join(dialect.identifier(p.name) for p in dedupe.keys)
     partition = partition_field(contract).name
-    groups = f"SELECT count(*) AS n FROM silver GROUP BY {partition}, {keys} HAVING count(*) > 1"
-    return f"SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) FROM ({groups})"
+    if not dedupe.look_back:
+        groups = f"SELECT count(*) AS n FROM silver GROUP BY {partition}, {keys} HAVING count(*) > 1"
+        return f"SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) FROM ({groups})"
+    rows = (
+        f"SELECT {keys}, {partition} FROM silver UNION ALL "
+        f"SELECT {keys}, {partition} FROM around SEMI JOIN (SELECT {keys} FROM silver) AS here USING ({keys})"
+    )
+    before = f"lag({partition}) OVER (PARTITION BY {keys} ORDER BY {partition})"
+    apart = f"SELECT {dialect.hours_between(before, partition)} AS _apart FROM ({rows})"
+    return f"SELECT count(*) FROM ({apart}) WHERE _apart <= {dedupe.look_back}"
 
 
 def broken_rows_select(contract: Contract, dialect: Dialect) -> str:

@@ -128,6 +128,14 @@ class Dialect(Protocol):
         """How many hours the lake hour ``later`` is after ``earlier``, both keys."""
         ...
 
+    def record(self, expressions: Sequence[str]) -> str:
+        """The expressions as one value, to compare and to order by, in their order; a null equals a null in it."""
+        ...
+
+    def least_by(self, value: str, order: str) -> str:
+        """The aggregate that gives ``value`` of the row with the least ``order``."""
+        ...
+
     def list_of(self, expressions: Sequence[str]) -> str:
         """The non-null texts among the expressions, sorted."""
         ...

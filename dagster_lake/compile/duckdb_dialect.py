@@ -132,6 +132,12 @@ class DuckDBDialect:
         start, end = (f"strptime({key}, '%Y-%m-%dT%H')" for key in (earlier, later))
         return f"date_diff('hour', {start}, {end})"
 
+    def record(self, expressions: Sequence[str]) -> str:
+        return f"row({', '.join(expressions)})"
+
+    def least_by(self, value: str, order: str) -> str:
+        return f"arg_min({value}, {order})"
+
     def list_of(self, expressions: Sequence[str]) -> str:
         return f"list_sort(list_filter([{', '.join(expressions)}], lambda reason: reason IS NOT NULL))"
 

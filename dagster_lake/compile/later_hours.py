@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from dagster_lake.compile.columns import partition_field, position_fields
 from dagster_lake.compile.dialect import Dialect
-from dagster_lake.compile.silver import dedupe_of, keys_select, losers_select, valid_keys_select
+from dagster_lake.compile.silver import dedupe_of, keys_select, look_back, losers_select, valid_keys_select
 from dagster_lake.contract import Contract
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
 
@@ -23,6 +23,13 @@ def look_ahead(contract: Contract, partitions: Collection[str]) -> list[str]:
     starts = [parse_hour(p) for p in partitions]
     reached = {key for start in starts for key in HourRange(start + HOUR, start + hours * HOUR).keys}
     return sorted(reached - set(partitions))
+
+
+def hours_around(contract: Contract, hours: Collection[str] | None) -> list[str]:
+    """The hours before and after ``hours`` that may hold a copy of one of their rows; none when they are all hours."""
+    if hours is None:
+        return []
+    return sorted({*look_back(contract, hours), *look_ahead(contract, hours)})
 
 
 def reaching(contract: Contract, partitions: Collection[str], later: Collection[str]) -> list[str]:
@@ -50,23 +57,30 @@ def shared_partitions_select(contract: Contract, dialect: Dialect) -> str:
 
 
 def stale_partitions_select(contract: Contract, dialect: Dialect, later: Collection[str]) -> str:
-    """Those of the ``later`` partitions of which silver does not hold the copies that win.
+    """Those of the ``later`` partitions of which silver does not hold the copies that win, or quarantine those that
+    differ from them.
 
-    Reads ``suspects`` (keys), ``reach`` (rows like bronze's in which they occur) and ``made`` (silver's rows of the
-    later partitions).
+    Reads ``suspects`` (keys), ``reach`` (rows like bronze's in which they occur), and what there is of the later
+    partitions: ``made`` (rows of silver) and ``kept_out`` (rows of quarantine; the valid ones are such copies).
     """
     partition, keys = partition_field(contract).name, _keys(contract, dialect)
+    columns = ", ".join([*(f.name for f in position_fields(contract)), partition])
+    valid, kept_out = (f"({valid_keys_select(contract, dialect, name)}) AS v" for name in ("reach", "kept_out"))
+    losers = f"({losers_select(contract, dialect)}) AS losers"
     position = ", ".join(f.name for f in position_fields(contract))
+    those = f"{partition} IN ({dialect.texts(sorted(later))})"
     right = (
-        f"SELECT {position}, {partition} FROM ({valid_keys_select(contract, dialect, 'reach')}) AS v "
-        f"SEMI JOIN suspects USING ({keys}) "
-        f"ANTI JOIN ({losers_select(contract, dialect)}) AS losers USING ({position}) "
-        f"WHERE {partition} IN ({dialect.texts(sorted(later))})"
+        f"SELECT {columns}, 'silver' AS _table FROM {valid} SEMI JOIN suspects USING ({keys}) "
+        f"ANTI JOIN {losers} USING ({position}) WHERE {those} UNION ALL "
+        f"SELECT {columns}, 'quarantine' FROM {losers} WHERE _conflicting AND {those}"
     )
-    there = f"SELECT {position}, {partition} FROM made SEMI JOIN suspects USING ({keys})"
+    there = (
+        f"SELECT {columns}, 'silver' AS _table FROM made SEMI JOIN suspects USING ({keys}) UNION ALL "
+        f"SELECT {columns}, 'quarantine' FROM {kept_out} SEMI JOIN suspects USING ({keys})"
+    )
     return (
-        f"SELECT DISTINCT {partition} FROM ("
-        f"({right} EXCEPT {there}) UNION ALL ({there} EXCEPT {right})) AS differing ORDER BY 1"
+        f"SELECT DISTINCT {partition} FROM (SELECT * FROM (SELECT * FROM ({right}) EXCEPT SELECT * FROM ({there})) "
+        f"UNION ALL SELECT * FROM (SELECT * FROM ({there}) EXCEPT SELECT * FROM ({right}))) ORDER BY 1"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dagster_lake.compile.columns import (
     RESCUED,
+    SOURCE_FILE,
     bronze_schema,
     partition_field,
     position_fields,
@@ -92,7 +93,8 @@ def suspect_partitions_select(contract: Contract, dialect: Dialect) -> str:
 
 
 def losers_select(contract: Contract, dialect: Dialect) -> str:
-    """The position and partition of each valid row that loses to another row of the same key.
+    """The position and partition of each valid row that loses to another row of the same key, and whether it is
+    ``_conflicting``: other in content than the row that counts.
 
     A row loses to the row next to it in position: the previous one where the earliest wins, the next one where the
     latest does. Where rows look back, that row must be of an hour within the look-back; elsewhere, of the same
@@ -104,7 +106,7 @@ def losers_select(contract: Contract, dialect: Dialect) -> str:
     keys = [dialect.identifier(p.name) for p in dedupe.keys]
     within = keys if dedupe.look_back else [partition, *keys]
     order = ", ".join(c if dedupe.earliest_wins else f"{c} DESC" for c in position)
-    near = f"{dialect.hours_between('rival', partition)} <= {dedupe.look_back}" if dedupe.look_back else "true"
+    near = f"{dialect.hours_between('_rival', partition)} <= {dedupe.look_back}" if dedupe.look_back else "true"
     others = ", ".join(c for c in [*position, partition] if c not in {p.name for p in dedupe.keys})
     # Suspects are few: they are picked first, so that the rules are tried on them alone.
     suspected = (
@@ -112,15 +114,37 @@ def losers_select(contract: Contract, dialect: Dialect) -> str:
         f"FROM {_read(contract, dialect, 'reach', dedupe.keys)} SEMI JOIN suspects s ON "
         f"{' AND '.join(f'{_value(p, dialect)} = s.{dialect.identifier(p.name)}' for p in dedupe.keys)})"
     )
+    payload = dialect.record([*(_value(p, dialect) for p in contract.source_properties), RESCUED.name])
     valid = (
-        f"SELECT {_named_values(dedupe.keys, dialect)}, {others} "
+        f"SELECT {_named_values(dedupe.keys, dialect)}, {others}, {payload} AS _payload "
         f"FROM {_read(contract, dialect, suspected)} WHERE NOT ({_broken(contract, dialect)})"
     )
     return (
-        f"SELECT {', '.join(position)}, {partition} FROM ("
-        f"SELECT *, lag({partition}) OVER (PARTITION BY {', '.join(within)} ORDER BY {order}) AS rival FROM ({valid})"
-        f") WHERE rival IS NOT NULL AND {near}"
+        f"SELECT {', '.join(position)}, {partition}, _payload IS DISTINCT FROM _counts AS _conflicting FROM ("
+        f"SELECT *, lag({partition}) OVER (PARTITION BY {', '.join(within)} ORDER BY {order}) AS _rival, "
+        f"{_payload_that_counts(contract, dialect)} AS _counts FROM ({valid})"
+        f") WHERE _rival IS NOT NULL AND {near}"
     )
+
+
+def _payload_that_counts(contract: Contract, dialect: Dialect) -> str:
+    """What a copy's ``_payload`` is compared with: that of the row that wins.
+
+    Of an event, that is the earliest copy in the hours that are looked back on, so that what becomes of a copy follows
+    from them alone. Of a snapshot, the last row of the same file: that a newer file says something else is no conflict.
+    """
+    dedupe, partition = dedupe_of(contract), partition_field(contract).name
+    position = [f.name for f in position_fields(contract)]
+    keys = [dialect.identifier(p.name) for p in dedupe.keys]
+    if dedupe.look_back:
+        hour = dialect.hours_between(dialect.literal("1970-01-01T00"), partition)
+        return (
+            f"{dialect.least_by('_payload', dialect.record(position))} OVER (PARTITION BY {', '.join(keys)} "
+            f"ORDER BY {hour} RANGE BETWEEN {dedupe.look_back} PRECEDING AND CURRENT ROW)"
+        )
+    within = [partition, *keys, *([SOURCE_FILE.name] if contract.cadence == "snapshot" else [])]
+    latest_first = ", ".join(f"{c} DESC" for c in position)
+    return f"first_value(_payload) OVER (PARTITION BY {', '.join(within)} ORDER BY {latest_first})"
 
 
 def valid_keys_select(contract: Contract, dialect: Dialect, relation: str) -> str:
@@ -155,15 +179,31 @@ def silver_select(contract: Contract, dialect: Dialect) -> str:
 
 
 def quarantine_select(contract: Contract, dialect: Dialect) -> str:
-    """The rows that break a rule, as bronze holds them, with all their reasons."""
-    reasons = [
-        f"CASE WHEN {condition} THEN {dialect.literal(code)} END" for code, condition in _rules(contract, dialect)
-    ]
+    """The rows that break a rule, as bronze holds them, with all their reasons; and those of ``losers`` that differ
+    from the row that counts."""
+    rules = [*_rules(contract, dialect), (conflict_reason(contract), "_conflicting")]
+    reasons = [f"CASE WHEN {condition} THEN {dialect.literal(code)} END" for code, condition in rules]
     columns = [
         f"{dialect.list_of(reasons)} AS _reasons" if n == "_reasons" else dialect.identifier(n)
         for n in quarantine_schema(contract).names
     ]
-    return f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} WHERE {_broken(contract, dialect)}"
+    position = ", ".join(f.name for f in position_fields(contract))
+    return (
+        f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} "
+        f"LEFT JOIN (SELECT {position}, _conflicting FROM losers WHERE _conflicting) AS l USING ({position}) "
+        f"WHERE {_broken(contract, dialect)} OR coalesce(_conflicting, false)"
+    )
+
+
+def duplicates_select(contract: Contract) -> str:
+    """How many of ``losers`` are plain copies, by partition: the others are in quarantine."""
+    partition = partition_field(contract).name
+    return f"SELECT {partition}, count(*) FROM losers WHERE NOT _conflicting GROUP BY {partition}"
+
+
+def conflict_reason(contract: Contract) -> str:
+    """Why a copy that says something else than the row that counts is in quarantine."""
+    return f"{'+'.join(p.name for p in contract.keys)}:conflict"
 
 
 def uses_masking_key(contract: Contract) -> bool:

@@ -135,6 +135,12 @@ class SparkDialect:
         start, end = (f"to_timestamp({key}, \"yyyy-MM-dd'T'HH\")" for key in (earlier, later))
         return f"timestampdiff(HOUR, {start}, {end})"
 
+    def record(self, expressions: Sequence[str]) -> str:
+        return f"struct({', '.join(expressions)})"
+
+    def least_by(self, value: str, order: str) -> str:
+        return f"min_by({value}, {order})"
+
     def list_of(self, expressions: Sequence[str]) -> str:
         return f"array_sort(array_compact(array({', '.join(expressions)})))"
 

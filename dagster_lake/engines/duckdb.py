@@ -16,6 +16,7 @@ from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.later_hours import look_ahead
 from dagster_lake.compile.silver import (
+    duplicates_select,
     keys_before_select,
     keys_select,
     look_back,
@@ -112,9 +113,10 @@ class DuckDBEngine:
         later = sorted({*look_ahead(contract, partitions)} & {*bronze.partitions()})
         if not later:
             return []
+        kept_out = quarantine_table(self.lake, contract)
         with connection(self.settings) as con:
-            silver = spec.schema, delta.pin(spec.uri)
-            return stale_hours(con, contract, bronze, silver, partitions, later, self.dialect)
+            silver, quarantine = (spec.schema, delta.pin(spec.uri)), (kept_out.schema, delta.pin(kept_out.uri))
+            return stale_hours(con, contract, bronze, silver, quarantine, partitions, later, self.dialect)
 
     def _landed_rows(self, contract: Contract, partition: str) -> int:
         return manifests(self.lake, contract, [partition])[0].rows
@@ -151,22 +153,23 @@ class DuckDBEngine:
         bronze_uri = _existing(bronze_table(self.lake, contract)).uri
         reads = {"contract": noted(contract)}
         read = [*look_back(contract, partitions), *partitions]
-        seen: set[str] = set()
+        seen: set[str] | None = None
         rows_in: dict[str, int] = {}
         duplicates: dict[str, int] = {}
         with connection(self.settings) as con:
-            withheld = self._shrunken(con, contract, bronze_uri, partitions, step)
+            shrunken = self._shrunken(con, contract, bronze_uri, partitions, step)
 
             # Like bronze: what is read is pinned after what is written.
-            def read_bronze(wanted: list[str]) -> delta.Pinned:
-                bronze = delta.pin(bronze_uri)
-                assert bronze is not None
+            def read_bronze(wanted: list[str]) -> None:
+                nonlocal seen, rows_in, duplicates
+                bronze = _existing(bronze_table(self.lake, contract))
                 reads["bronze_version"] = str(bronze.version)
-                seen.clear()
-                seen.update(bronze.files(read))
+                files = {*bronze.files(read)}
+                if files != seen:
+                    duplicates = self._find_losers(con, contract, bronze, partitions)
+                    rows_in = {p: bronze.rows([p]) for p in partitions}
+                    seen = files
                 con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, wanted)}")
-                rows_in.update({p: bronze.rows([p]) for p in partitions})
-                return bronze
 
             # Another run's write of an hour that was looked back on conflicts with none of ours.
             def up_to_date() -> bool:
@@ -177,27 +180,29 @@ class DuckDBEngine:
                 return con.sql(quarantine_select(contract, self.dialect)).to_arrow_reader(BATCH_ROWS)
 
             def compute_silver() -> pa.RecordBatchReader:
-                bronze = read_bronze(taken)
-                duplicates.update(self._find_losers(con, contract, bronze, taken))
+                read_bronze(taken)
                 select = silver_select(contract, self.dialect)
                 return con.sql(select, params=self._key(contract)).to_arrow_reader(BATCH_ROWS)
 
-            quarantine = delta.replace_partitions(
-                quarantine_table(self.lake, contract), partitions, compute_quarantine, reads, up_to_date=up_to_date
-            )
-            loads = self._loads(con, contract, quarantine, rows_in)
-            bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
-            for p, why in bad.items():
-                if why is not None:
-                    withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
-            taken = [p for p in partitions if p not in withheld]
-            silver = delta.replace_partitions(
-                silver_table(self.lake, contract),
-                partitions,
-                compute_silver,
-                reads,
-                up_to_date=up_to_date,
-            )
+            quarantined_from: set[str] | None = None
+            while quarantined_from is None or quarantined_from != seen:  # both are made of the same bronze
+                quarantine = delta.replace_partitions(
+                    quarantine_table(self.lake, contract), partitions, compute_quarantine, reads, up_to_date=up_to_date
+                )
+                quarantined_from, withheld = seen, dict(shrunken)
+                loads = self._loads(con, contract, quarantine, rows_in)
+                bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
+                for p, why in bad.items():
+                    if why is not None:
+                        withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
+                taken = [p for p in partitions if p not in withheld]
+                silver = delta.replace_partitions(
+                    silver_table(self.lake, contract),
+                    partitions,
+                    compute_silver,
+                    reads,
+                    up_to_date=up_to_date,
+                )
             left = self._withheld_rows(con, contract, quarantine, sorted(withheld))
             if contract.cadence == "snapshot":
                 note_accepted(con, self.lake, contract, self.dialect, taken, sorted(withheld))
@@ -209,7 +214,7 @@ class DuckDBEngine:
             p: Counts(
                 rows_in=rows_in[p],
                 rows_out=silver.rows([p]),
-                duplicates=duplicates.get(p, 0),
+                duplicates=0 if p in withheld else duplicates.get(p, 0),
                 quarantined=quarantine.rows([p]),
                 withheld=left.get(p, 0),
             )
@@ -270,13 +275,14 @@ class DuckDBEngine:
     def _find_losers(
         self, con: duckdb.DuckDBPyConnection, contract: Contract, bronze: delta.Pinned, partitions: list[str]
     ) -> dict[str, int]:
-        """Creates ``losers``, the duplicates among the rows of ``partitions``, and counts them by partition.
+        """Creates ``losers``, the copies among the rows of ``partitions``, and counts the plain ones by partition.
 
         Only keys are read at first, and of the hours looked back on only those where such a key occurs are read whole:
         duplicates are few, and the hours before are many.
         """
         partition = partition_field(contract).name
         before = look_back(contract, partitions)
+        con.execute(f"CREATE OR REPLACE VIEW bronze AS {scan_sql(bronze, partitions)}")
         con.execute(f"CREATE OR REPLACE VIEW look_back AS {scan_sql(bronze, before)}")
         con.execute(f"CREATE OR REPLACE TEMP TABLE keys_here AS {keys_select(contract, self.dialect, 'bronze')}")
         con.execute(f"CREATE OR REPLACE TEMP TABLE keys_before AS {keys_before_select(contract, self.dialect)}")
@@ -288,7 +294,7 @@ class DuckDBEngine:
             f"WHERE {partition} IN (SELECT unnest($partitions))",
             {"partitions": partitions},
         )
-        return dict(con.execute(f"SELECT {partition}, count(*) FROM losers GROUP BY 1").fetchall())
+        return dict(con.execute(duplicates_select(contract)).fetchall())
 
     def _newest(self, contract: Contract, partitions: list[str]) -> StepResult:
         with connection(self.settings) as con:

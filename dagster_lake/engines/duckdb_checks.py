@@ -3,6 +3,7 @@
 from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
 from dagster_lake.compile.columns import newest_schema
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
+from dagster_lake.compile.later_hours import hours_around
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check
 from dagster_lake.engines.duckdb_connection import connection
@@ -28,6 +29,7 @@ def broken_rows(
     found = {}
     with connection(settings) as con:
         con.execute(f"CREATE VIEW silver AS {scan_sql(silver, partitions)}")
+        con.execute(f"CREATE VIEW around AS {scan_sql(silver, hours_around(contract, partitions))}")
         statements = {
             "keys_unique": duplicate_keys_select(contract, dialect),
             "rules_hold": broken_rows_select(contract, dialect),

@@ -17,12 +17,16 @@ from dagster_lake.contract import Contract
 from dagster_lake.engines.scan import empty_sql, scan_sql
 from dagster_lake.storage.delta import Pinned
 
+Made = tuple[pa.Schema, Pinned | None]
+"""A table that the step writes: its columns, and what there is of it."""
+
 
 def stale_hours(
     con: duckdb.DuckDBPyConnection,
     contract: Contract,
     bronze: Pinned,
-    silver: tuple[pa.Schema, Pinned | None],
+    silver: Made,
+    quarantine: Made,
     partitions: Collection[str],
     later: Collection[str],
     dialect: Dialect,
@@ -37,6 +41,7 @@ def stale_hours(
         "held": _scan(silver, own),
         "later": scan_sql(bronze, later),
         "made": _scan(silver, later),
+        "kept_out": _scan(quarantine, later),
         "around": scan_sql(bronze, [*look_back(contract, later), *later]),
     }.items():
         con.execute(f"CREATE OR REPLACE VIEW {view} AS {sql}")
@@ -48,6 +53,6 @@ def stale_hours(
     return [hour for (hour,) in con.execute(stale_partitions_select(contract, dialect, later)).fetchall()]
 
 
-def _scan(table: tuple[pa.Schema, Pinned | None], partitions: Collection[str]) -> str:
+def _scan(table: Made, partitions: Collection[str]) -> str:
     schema, pinned = table
     return empty_sql(schema) if pinned is None else scan_sql(pinned, partitions)

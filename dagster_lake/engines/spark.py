@@ -18,6 +18,7 @@ from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.silver import (
+    duplicates_select,
     keys_before_select,
     keys_select,
     look_back,
@@ -187,15 +188,19 @@ class SparkEngine:
         silver, quarantine = silver_table(self.lake, contract), quarantine_table(self.lake, contract)
         column = partition_field(contract).name
         before = look_back(contract, partitions)
-        withheld = self._shrunken(contract, partitions, step)
-        read = 0
+        shrunken = self._shrunken(contract, partitions, step)
+        read: int | None = None
 
         def read_bronze(wanted: list[str]) -> None:
             nonlocal read
-            read = self.delta.existing(bronze)
-            rows = self.delta.read(bronze.uri, read)
+            now = self.delta.existing(bronze)
+            rows = self.delta.read(bronze.uri, now)
+            if now != read:
+                rows.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("bronze")
+                rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
+                self._offer_losers(contract, now, partitions)
+                read = now
             rows.where(self.delta.is_one_of(column, wanted)).createOrReplaceTempView("bronze")
-            rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
 
         def compute_quarantine() -> "DataFrame":
             read_bronze(partitions)
@@ -203,34 +208,40 @@ class SparkEngine:
 
         def compute_silver() -> "DataFrame":
             read_bronze(taken)
-            self._offer_losers(contract, read, taken)
             self._offer_key(contract)
             return self.spark.sql(silver_select(contract, self.dialect))
 
-        def up_to_date() -> bool:
-            return self.delta.same_files(bronze.uri, column, [*before, *partitions], read, self.delta.existing(bronze))
+        def is_as_in(version: int | None) -> bool:
+            hours, now = [*before, *partitions], self.delta.existing(bronze)
+            return version is not None and self.delta.same_files(bronze.uri, column, hours, version, now)
 
         def metadata() -> dict[str, str]:
             return {"contract": noted(contract), "bronze_version": str(read)}
 
-        quarantined_version = self.delta.replace_partitions(
-            quarantine, partitions, compute_quarantine, up_to_date, metadata
-        )
-        self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
-        loads = self._loads(contract, partitions)
-        bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
-        for p, why in bad.items():
-            if why is not None:
-                withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
-        taken = [p for p in partitions if p not in withheld]
-        version = self.delta.replace_partitions(silver, partitions, compute_silver, up_to_date, metadata)
+        quarantined_from: int | None = None
+        while not is_as_in(quarantined_from):  # both are made of the same bronze
+            quarantined_version = self.delta.replace_partitions(
+                quarantine, partitions, compute_quarantine, lambda: is_as_in(read), metadata
+            )
+            quarantined_from, withheld = read, dict(shrunken)
+            self._rows_of(quarantine, quarantined_version, partitions).createOrReplaceTempView("quarantined")
+            loads = self._loads(contract, partitions)
+            bad = {p: why_withheld(contract, loads[p]) for p in partitions if p not in step.accepted}
+            for p, why in bad.items():
+                if why is not None:
+                    withheld[p] = f"{withheld[p]}; {why}" if p in withheld else why
+            taken = [p for p in partitions if p not in withheld]
+            version = self.delta.replace_partitions(
+                silver, partitions, compute_silver, lambda: is_as_in(read), metadata
+            )
+        assert read is not None
         self._rows_of(silver, version, partitions).createOrReplaceTempView("silver")
         self._rows_of(bronze, read, partitions).createOrReplaceTempView("bronze")
         # Each is counted on its own, from what is there; in one query, since a query's start costs more than a count.
         found = self._counted(
             rows_in=_rows_by(column, "bronze"),
             rows_out=_rows_by(column, "silver"),
-            duplicates=_rows_by(column, "losers"),
+            duplicates=duplicates_select(contract),
             quarantined=_rows_by(column, "quarantined"),
             left=withheld_select(contract),
             reasons=_rows_by("reason", "(SELECT explode(_reasons) AS reason FROM quarantined)"),
@@ -243,7 +254,7 @@ class SparkEngine:
             # What is withheld is not among these: it is asked about again when the contract changes.
             there = partial(accepted_snapshots, self.delta, self.lake, contract)
             self._note_contract(contract, silver, partitions, there)
-        counts |= {p: replace(counts[p], withheld=found["left"].get(p, 0)) for p in withheld}
+        counts |= {p: replace(counts[p], duplicates=0, withheld=found["left"].get(p, 0)) for p in withheld}
         return replace(self._result(silver, version, found, counts), withheld=withheld)
 
     def _loads(self, contract: Contract, partitions: list[str]) -> dict[str, Load]:
@@ -262,7 +273,7 @@ class SparkEngine:
         return {p: Load(found["rows"].get(p, 0), found["bad"].get(p, 0), reasons.get(p, {})) for p in partitions}
 
     def _offer_losers(self, contract: Contract, bronze_version: int, partitions: list[str]) -> None:
-        """Creates ``losers``, the duplicates among the rows of ``partitions``.
+        """Creates ``losers``, the copies among the rows of ``partitions``.
 
         Only keys are read at first, and of the hours looked back on only those where such a key occurs are read whole:
         duplicates are few, and the hours before are many.

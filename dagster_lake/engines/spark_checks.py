@@ -2,6 +2,7 @@
 
 from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
 from dagster_lake.compile.columns import newest_schema, partition_field
+from dagster_lake.compile.later_hours import hours_around
 from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check
@@ -23,6 +24,8 @@ def broken_rows(
         rows = rows.where(delta.is_one_of(partition, [newest] if newest else []))
     elif check.hours is not None:
         rows = rows.where(delta.is_one_of(partition, check.hours))
+    around = delta.read(silver.uri, version).where(delta.is_one_of(partition, hours_around(contract, check.hours)))
+    around.createOrReplaceTempView("around")
     rows.createOrReplaceTempView("silver")
     found = {}
     statements = {

@@ -1,6 +1,7 @@
 """Finds the later hours that a change of some hours of events makes stale, with Spark; see ``compile.later_hours``."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.dialect import Dialect
@@ -15,9 +16,13 @@ from dagster_lake.compile.silver import look_back
 from dagster_lake.contract import Contract
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.spark_delta import SparkDelta
-from dagster_lake.storage.tables import bronze_table, silver_table
+from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
 
-VIEWS = ("bronze", "held", "later", "made", "around", "suspects", "reach")
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+VIEWS = ("bronze", "held", "later", "made", "kept_out", "around", "suspects", "reach")
 """The temporary views that this makes."""
 
 
@@ -34,12 +39,13 @@ def stale_later_hours(
     later = sorted(row[0] for row in landed.collect())
     if not later:
         return []
-    own, version = reaching(contract, partitions, later), delta.version(silver.uri)
-    found = delta.empty(silver.schema) if version is None else delta.read(silver.uri, version)
+    own = reaching(contract, partitions, later)
+    found, kept_out = _read(delta, silver), _read(delta, quarantine_table(lake, contract))
     rows.where(delta.is_one_of(column, own)).createOrReplaceTempView("bronze")
     found.where(delta.is_one_of(column, own)).createOrReplaceTempView("held")
     rows.where(delta.is_one_of(column, later)).createOrReplaceTempView("later")
     found.where(delta.is_one_of(column, later)).createOrReplaceTempView("made")
+    kept_out.where(delta.is_one_of(column, later)).createOrReplaceTempView("kept_out")
     around = [*look_back(contract, later), *later]
     rows.where(delta.is_one_of(column, around)).createOrReplaceTempView("around")
     delta.spark.sql(shared_keys_select(contract, dialect)).createOrReplaceTempView("suspects")
@@ -48,3 +54,8 @@ def stale_later_hours(
         return []
     rows.where(delta.is_one_of(column, hours)).createOrReplaceTempView("reach")
     return [row[0] for row in delta.spark.sql(stale_partitions_select(contract, dialect, later)).collect()]
+
+
+def _read(delta: SparkDelta, spec: TableSpec) -> "DataFrame":
+    version = delta.version(spec.uri)
+    return delta.empty(spec.schema) if version is None else delta.read(spec.uri, version)

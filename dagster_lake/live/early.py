@@ -161,7 +161,7 @@ class EarlyAlerts:
         again = valid.filter(pa.array(self._known.occurred(valid["hash"].to_numpy(), since)))
         self._con.register("again", again.select(["row"]))
         self._con.execute(
-            f"CREATE OR REPLACE TABLE losers AS {losers_select(self.contract, self._dialect)} "
+            f"CREATE OR REPLACE TABLE losers AS SELECT {position} FROM ({losers_select(self.contract, self._dialect)}) "
             f"UNION SELECT {position} FROM valid WHERE rowid IN (SELECT row FROM again)"
         )
         self._known.add(hour, valid["hash"].to_numpy())

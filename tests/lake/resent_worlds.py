@@ -3,11 +3,12 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
@@ -15,18 +16,23 @@ import pyarrow as pa
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.lake_hour import HOUR, HourRange
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Sources
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.tables import silver_table
+from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.tables import quarantine_table, silver_table
 from tests.lake.lakes import content_of
 
 FIRST = datetime(2026, 1, 5, 12, tzinfo=UTC)
 STARS = contracts()["stars"]
+
+
+Tables = tuple[list[tuple[str, str, int]], list[tuple[str, str, int, tuple[str, ...]]]]
+"""Silver as (hour, id, stars), and quarantine with its reasons."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Sent:
     minutes: int = 30
 
     @property
+    def hour(self) -> str:
+        return hour_key(FIRST + self.hours * HOUR)
+
+    @property
     def arrives(self) -> datetime:
         return FIRST + self.hours * HOUR + timedelta(minutes=self.minutes)
 
@@ -46,6 +56,28 @@ class Sent:
     def body(self) -> bytes:
         time = FIRST.isoformat().replace("+00:00", "Z")
         return json.dumps({"event_id": self.id, "user_id": 1, "stars": self.stars, "event_time": time}).encode()
+
+
+def what_they_give(events: Iterable[Sent]) -> Tables:
+    """What silver and quarantine must hold, by the rule's words: of the valid copies of an event, one counts when no
+    other came in the 24 hours before it; one that does not and says something else than the first of these is kept in
+    quarantine."""
+    silver, kept_out = [], []
+    valid = sorted((event for event in events if event.stars <= 5), key=lambda event: event.arrives)
+    for event in events:
+        if event.stars > 5:
+            kept_out.append((event.hour, event.id, event.stars, ("stars:maximum",)))
+            continue
+        before = [
+            other
+            for other in valid
+            if other.id == event.id and other.arrives < event.arrives and event.hours - other.hours <= 24
+        ]
+        if not before:
+            silver.append((event.hour, event.id, event.stars))
+        elif before[0].stars != event.stars:
+            kept_out.append((event.hour, event.id, event.stars, ("event_id:conflict",)))
+    return sorted(silver), sorted(kept_out)
 
 
 class World:
@@ -81,19 +113,36 @@ class World:
         self._hub.append("stars", str(self._batches), [batch])
 
     def land(self, *hours: str) -> None:
-        """Raw of these hours."""
+        """Raw of these hours, and what came for them since it was landed."""
         for hour in hours:
-            land_hours(STARS, self.lake, HourRange.of(hour), self._sources)
+            land_hours(STARS, self.lake, HourRange.of(hour), self._sources, refresh=True)
 
     def make(self, *hours: str) -> StepResult:
         """Raw, bronze and silver of these hours, as one run makes them; what the silver step did."""
+        self.bronze(*hours)
+        return self.engine.run(Step("stars", "silver", hours))
+
+    def bronze(self, *hours: str) -> None:
+        """Raw and bronze of these hours."""
         self.land(*hours)
         self.engine.run(Step("stars", "bronze", hours))
-        return self.engine.run(Step("stars", "silver", hours))
+
+    def tables(self) -> Tables:
+        """What silver and quarantine hold."""
+        silver = self._rows(silver_table(self.lake, STARS))
+        kept_out = self._rows(quarantine_table(self.lake, STARS))
+        return (
+            sorted((row["_lake_hour"], row["event_id"], row["stars"]) for row in silver),
+            sorted((row["_lake_hour"], row["event_id"], int(row["stars"]), tuple(row["_reasons"])) for row in kept_out),
+        )
 
     def silver(self) -> dict[str, list[str]]:
         """The ids that silver holds, by hour."""
         found = defaultdict(list)
-        for row in content_of(Path(str(silver_table(self.lake, STARS).uri))):
+        for row in self._rows(silver_table(self.lake, STARS)):
             found[row["_lake_hour"]].append(row["event_id"])
         return {hour: sorted(ids) for hour, ids in sorted(found.items())}
+
+    @staticmethod
+    def _rows(table: TableSpec) -> list[dict[str, Any]]:
+        return content_of(Path(str(table.uri)))

@@ -46,13 +46,13 @@ def in_micro_batches(world: EventWorld, events: list[Event], cuts: list[int]) ->
 
 
 def hour_by_hour(world: EventWorld, events: list[Event], order: list[int]) -> None:
-    """Everything is there, and each hour is landed, and computed, on its own, in the order given."""
+    """Everything is there, and each hour is landed and computed by a run of its own, in the order given."""
     world.send(events)
     world.now = hour_of(world.now) + HOUR + timedelta(milliseconds=1)
     keys = HourRange(FIRST, hour_of(world.now)).keys
     keys = [keys[place] for place in sorted(range(len(keys)), key=lambda place: order[place % len(order)])]
-    for step in (world.land, world.silver, world.streams):
-        for key in keys:
+    for key in keys:
+        for step in (world.land, world.silver, world.streams):
             step(key)
 
 
