@@ -3,7 +3,7 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pyarrow as pa
 
 from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.engines.base import Engine, Step, StepResult
 from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing.land import land_hours
@@ -83,10 +83,10 @@ def what_they_give(events: Iterable[Sent]) -> Tables:
 class World:
     """A lake and its hub in ``folder``, far after the events: every hour is closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: Callable[..., Engine] = DuckDBEngine) -> None:
         self.settings = Settings(root=str(folder / "lake"), pii_key="k" * 48, pii_key_id="test-1", threads=1)
         self.lake = Lake.of(self.settings)
-        self.engine = DuckDBEngine(self.lake, contracts(), self.settings)
+        self.engine = engine(self.lake, contracts(), self.settings)
         self._hub = EmbeddedEventHub(self.lake.sources / "event_hub")
         self._sources = Sources(self._hub, Database(f"sqlite:///{folder / 'shop.db'}"))
         self._batches = 0
