@@ -7,9 +7,10 @@ import pytest
 
 from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
+from dagster_lake.live.tables import LiveTables
 from dagster_lake.resources.lake import LakeResource
 from tests.lake.lakes import content_of, definitions
-from tests.lake.resent_worlds import FIRST, Sent, World
+from tests.lake.resent_worlds import FIRST, STARS, Sent, World
 
 NOON, ONE = hour_key(FIRST), hour_key(FIRST + HOUR)
 
@@ -111,3 +112,30 @@ def test_gold_computes_nothing_but_its_hour_when_no_other_has_changed(world: Wor
     result = run(world, ONE, *HOURLY, GOLD)
 
     assert {hour for table, hour in told(result) if table == "gold/engagement_hourly"} == {ONE}
+
+
+def test_lake_stream_makes_an_hour_that_came_late_and_gold_follows(world: World) -> None:
+    world.send(Sent("a", hours=0, minutes=59), Sent("a", hours=1, minutes=1), Sent("b", hours=1))
+    stream = LiveTables(
+        world.lake, world.settings, world.engine, {"stars": STARS}, [], "a stream", lambda: False, lambda line: None
+    )
+    with world.here():
+        for hour in (ONE, NOON):
+            world.land(hour)
+            stream.make({"stars": {hour}})
+    assert world.silver() == {NOON: ["a"], ONE: ["b"]}
+
+    run(world, NOON, GOLD)
+    run(world, ONE, GOLD)
+
+    assert stars_by_hour(world) == {NOON: 1, ONE: 1}
+
+
+def test_a_copy_that_says_something_else_is_kept_and_warned_of(world: World) -> None:
+    world.send(Sent("a", hours=0), Sent("a", hours=0, minutes=31), Sent("a", hours=0, minutes=32, stars=1))
+
+    result = run(world, NOON, *HOURLY)
+
+    assert world.tables() == ([(NOON, "a", 5)], [(NOON, "a", 1, ("event_id:conflict",))])
+    (found,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "no_conflicting_copies"]
+    assert (found.passed, found.severity, found.metadata["rows"].value) == (False, dg.AssetCheckSeverity.WARN, 1)

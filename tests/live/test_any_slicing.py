@@ -28,7 +28,7 @@ def at_once(world: EventWorld, events: list[Event]) -> None:
 
 
 def in_micro_batches(world: EventWorld, events: list[Event], cuts: list[int]) -> None:
-    """As ``lake stream`` does it: what came is landed, and the hours from the first that changed are made anew."""
+    """As ``lake stream`` does it: what came is landed, and the hours that may have changed are made anew."""
     begin = FIRST
     for start, stop in zip([0, *cuts], [*cuts, len(events)], strict=True):
         world.send(events[start:stop])
