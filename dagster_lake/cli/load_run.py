@@ -38,7 +38,7 @@ def load_history(name: str, since: str | None, settings: Settings, console: Cons
     rows = sum(history.rows[hour] for hour in missing)
     if missing:
         _begin_with(lake, settings, missing[0])
-        console.print(f"{name}: {rows:,} rows of {len(missing):,} hours, {missing[0]} to {missing[-1]}")
+        console.print(f"{name}: {rows:,} rows of {len(missing):,} hours, {missing[0]} to {missing[-1]}", soft_wrap=True)
     with _progress(console) as progress:
         task = progress.add_task("raw: rows", total=rows)
         for _, landed in land_history(contract, lake, database, history, until):
@@ -48,7 +48,7 @@ def load_history(name: str, since: str | None, settings: Settings, console: Cons
         if gold and (made := list(history.rows)):
             _make_gold(lake, settings, made[-1], progress)
     for hour, reason in withheld.items():
-        console.print(f"[yellow]silver of {hour} was withheld:[/] {reason}")
+        console.print(f"[yellow]silver of {hour} was withheld:[/] {reason}", soft_wrap=True)
     console.print(
         f"{name}: everything until {until:%Y-%m-%dT%H:%M} UTC is in the lake; its first hour is {lake.first_hour()}."
     )
