@@ -28,6 +28,24 @@ def lake(tmp_path: Path) -> Iterator[TestLake]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def one_hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake that holds the first hour."""
+    made = TestLake(tmp_path_factory.mktemp("one_hour") / "lake", SMALL)
+    with made.here():
+        run_the_hour()
+    return made.root
+
+
+@pytest.fixture
+def built(one_hour: Path, tmp_path: Path) -> Iterator[TestLake]:
+    """A copy of it, to do harm to."""
+    shutil.copytree(one_hour, tmp_path / "lake")
+    made = TestLake(tmp_path / "lake", SMALL)
+    with made.here():
+        yield made
+
+
 def run_the_hour(*, without: tuple[str, ...] = (), ok: bool = True) -> dg.ExecuteInProcessResult:
     """The hourly job for the first hour, without the named sources."""
     job = defs.resolve_job_def(hourly_job.name)
@@ -81,16 +99,15 @@ def test_a_folder_emptied_after_a_delivery_leaves_the_last_snapshot_in_force(lak
     assert lake.content() == before
 
 
-def test_a_refused_export_leaves_the_last_snapshot_in_force_and_stops_nothing_else(lake: TestLake) -> None:
-    run_the_hour()
-    before = lake.rows("silver/users")
-    write(lake.root / "landing" / "users" / "users.jsonl", "")
+def test_a_refused_export_leaves_the_last_snapshot_in_force_and_stops_nothing_else(built: TestLake) -> None:
+    before = built.rows("silver/users")
+    write(built.root / "landing" / "users" / "users.jsonl", "")
     result = run_the_hour(without=("users",), ok=False)
     assert not result.success
     [failed] = [event.step_key for event in result.all_events if event.is_step_failure]
     assert failed == "accepted__users_snapshots"
     assert made(result) >= EVERYTHING
-    assert lake.rows("silver/users") == before
+    assert built.rows("silver/users") == before
 
 
 def test_a_file_dated_in_the_future_is_corrected_by_one_that_is_dropped_later(lake: TestLake) -> None:
@@ -104,10 +121,9 @@ def test_a_file_dated_in_the_future_is_corrected_by_one_that_is_dropped_later(la
 
 
 def test_a_folder_that_may_not_be_read_fails_the_run_and_stops_nothing(
-    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+    built: TestLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_the_hour()
-    before = lake.rows("silver/users_snapshots")
+    before = built.rows("silver/users_snapshots")
     listing = os.scandir
 
     def refused(folder: Any) -> Any:
@@ -126,13 +142,12 @@ def test_a_folder_that_may_not_be_read_fails_the_run_and_stops_nothing(
     ]
     assert check.asset_key == dg.AssetKey(["raw", "users"])
     assert made(result) >= EVERYTHING
-    assert lake.rows("silver/users_snapshots") == before
+    assert built.rows("silver/users_snapshots") == before
 
 
 def test_a_database_that_is_away_stops_neither_events_nor_their_streams_nor_files(
-    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+    built: TestLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_the_hour()
 
     def away(*_: Any, **__: Any) -> None:
         raise DatabaseError("the database does not answer")
