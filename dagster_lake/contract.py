@@ -8,6 +8,7 @@ error names the file, the field and the remedy.
 import dataclasses
 import math
 import re
+import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -100,10 +101,16 @@ class EventHubSource:
 
 @dataclass(frozen=True)
 class DatabaseSource:
-    """Rows of one table, taken by the column that says when a row was last written."""
+    """Rows of one table, taken by the column that says when a row was last written.
+
+    Where it is null, the first of the columns ``fallback`` that is not counts in its place, and is then silver's
+    ``updated_at``, too. Times without a zone are in ``time_zone``.
+    """
 
     table: str
     updated_at: str
+    fallback: tuple[str, ...] = ()
+    time_zone: str = "UTC"
     kind: Literal["database"] = "database"
 
 
@@ -406,10 +413,16 @@ class _Reader:
         if not isinstance(value, dict) or str(value.get("kind")) not in kinds:
             raise self.fail(where, f"{value!r} has no known kind", f"use kind: {', '.join(kinds)}")
         arguments = {k: v for k, v in value.items() if k != "kind"}
+        fallback: tuple[Any, ...] = ()
+        if isinstance(times := arguments.get("updated_at"), list) and times:
+            arguments["updated_at"], *rest = times
+            fallback = tuple(rest)
         try:
+            if "fallback" in arguments:
+                raise TypeError
             source = kinds[value["kind"]](**arguments)
         except TypeError:
-            fields = [f for f in dataclasses.fields(kinds[value["kind"]]) if f.name != "kind"]
+            fields = [f for f in dataclasses.fields(kinds[value["kind"]]) if f.name not in ("kind", "fallback")]
             wanted = ", ".join(f.name for f in fields if f.default is dataclasses.MISSING)
             others = "".join(f"; {f.name} may be added" for f in fields if f.default is not dataclasses.MISSING)
             raise self.fail(
@@ -418,6 +431,8 @@ class _Reader:
         for field_name, given in arguments.items():
             if not isinstance(given, str) or not given:
                 raise self.fail(f"{where}.{field_name}", f"is {given!r}", "give a name")
+        if isinstance(source, DatabaseSource):
+            source = dataclasses.replace(source, fallback=fallback)
         if isinstance(source, FileSource) and source.format not in ("json_lines", "json_document"):
             raise self.fail(f"{where}.format", f"{source.format!r} is unknown", "use json_lines or json_document")
         if isinstance(source, FileSource):
@@ -445,12 +460,20 @@ class _Reader:
 
     def check_source(self, source: Source, properties: tuple[Property, ...]) -> None:
         if isinstance(source, DatabaseSource):
-            column = next((p for p in properties if p.name == source.updated_at), None)
-            if column is None or column.logical_type != "timestamp":
+            for name in (source.updated_at, *source.fallback):
+                column = next((p for p in properties if p.name == name), None)
+                if column is None or column.logical_type != "timestamp":
+                    raise self.fail(
+                        "customProperties.source.updated_at",
+                        f"{name!r} is not a timestamp property of this contract",
+                        "name the column that holds when a row was last written, or a list of columns, of which the "
+                        "first that is not null counts",
+                    )
+            if source.time_zone not in zoneinfo.available_timezones():
                 raise self.fail(
-                    "customProperties.source.updated_at",
-                    f"{source.updated_at!r} is not a timestamp property of this contract",
-                    "name the column that holds when a row was last written",
+                    "customProperties.source.time_zone",
+                    f"{source.time_zone!r} is no time zone",
+                    "name one as Europe/Prague, the zone of the times that the database holds without one",
                 )
 
     def check_derived(self, properties: tuple[Property, ...]) -> None:

@@ -16,6 +16,7 @@ from dagster_lake.assets.reports import engagement_report
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
+from dagster_lake.database_checks import database_checks
 from dagster_lake.freshness_checks import freshness_checks
 from dagster_lake.landing_checks import landing_checks
 from dagster_lake.lineage.sensor import run_lineage
@@ -46,6 +47,7 @@ defs = dg.Definitions(
     ],
     asset_checks=[
         *contract_checks(),
+        *database_checks(),
         *accepted_checks(),
         *alert_checks(alerts),
         freshness_checks(),

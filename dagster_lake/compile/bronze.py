@@ -16,8 +16,10 @@ def bronze_select(contract: Contract, dialect: Dialect) -> str:
 
 def rescued_select(contract: Contract, dialect: Dialect, relation: str) -> str:
     """The partition and number of rows of ``relation``, a relation like bronze, that hold fields the contract does not
-    know. A malformed line is not one of them: it is quarantined."""
+    know. A malformed line is not one of them, nor a typed value that does not fit: they are quarantined."""
     partition = partition_field(contract).name
+    if contract.typed_source:
+        return f"SELECT {partition}, count(*) FROM {relation} WHERE false GROUP BY {partition}"
     return (
         f"SELECT {partition}, count(*) FROM {relation} WHERE {RESCUED.name} IS NOT NULL "
         f"AND {dialect.is_json_object(RESCUED.name)} GROUP BY {partition}"
@@ -44,7 +46,7 @@ def _from_typed(contract: Contract, dialect: Dialect) -> str:
         for p in contract.source_properties
     ]
     return (
-        f"SELECT {', '.join(columns)}, CAST(NULL AS {dialect.text_type()}) AS {RESCUED.name}, "
+        f"SELECT {', '.join(columns)}, CAST({RESCUED.name} AS {dialect.text_type()}) AS {RESCUED.name}, "
         f"{', '.join(_carried(contract))} FROM lines"
     )
 

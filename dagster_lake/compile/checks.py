@@ -3,10 +3,10 @@
 These do not trust the step that wrote silver: they read what is there, in its final types.
 """
 
-from dagster_lake.compile.columns import partition_field
+from dagster_lake.compile.columns import INGESTED_AT, partition_field
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import dedupe_of
-from dagster_lake.contract import Contract, Property
+from dagster_lake.contract import Contract, DatabaseSource, Property
 
 MASKED = {"hmac": "[A-Za-z0-9_.-]{1,32}:[0-9a-f]{64}", "redact": "\\*\\*\\*", "partial": ".\\*\\*\\*"}
 
@@ -41,6 +41,23 @@ def orphans_select(prop: Property, dialect: Dialect) -> str:
     assert prop.references is not None
     own, target = dialect.identifier(prop.name), dialect.identifier(prop.references[1])
     return f"SELECT count(*) FROM silver s ANTI JOIN referenced r ON s.{own} = r.{target} WHERE s.{own} IS NOT NULL"
+
+
+def stepped_back_select(contract: Contract, dialect: Dialect) -> str:
+    """Rows of ``silver`` that came later than ``referenced``, the latest row of their key, and say they are older.
+
+    A table holds a row once: when it came with an earlier time of writing than it had, its time was set back, and the
+    latest rows keep what is no longer true.
+    """
+    assert isinstance(contract.source, DatabaseSource)
+    written, keys = (
+        dialect.identifier(contract.source.updated_at),
+        ", ".join(dialect.identifier(p.name) for p in contract.keys),
+    )
+    return (
+        f"SELECT count(*) FROM silver s JOIN referenced r USING ({keys}) "
+        f"WHERE r.{written} > s.{written} AND r.{INGESTED_AT.name} < s.{INGESTED_AT.name}"
+    )
 
 
 def _conditions(prop: Property, dialect: Dialect) -> list[str]:

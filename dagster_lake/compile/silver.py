@@ -219,13 +219,18 @@ def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple
         texts.append(
             f"({RESCUED.name} IS NOT NULL AND NOT {dialect.is_json_object(RESCUED.name)}) AS {_malformed(dialect)}"
         )
+    if properties is None and contract.typed_source:
+        # Landing has put aside what did not fit its column's type, by the column's name.
+        document = f"CASE WHEN {RESCUED.name} IS NOT NULL THEN {dialect.json_object(RESCUED.name)} END"
+        names = [p.name for p in contract.source_properties]
+        texts.append(f"{dialect.json_texts(f'({document})', names)} AS {_misfits(dialect)}")
     for prop in properties or contract.source_properties:
         column = dialect.identifier(prop.name)
         if not contract.typed_source:
             texts.append(f"{dialect.trimmed(column)} AS {_text(prop, dialect)}")
             values.append(f"{dialect.try_cast(_text(prop, dialect), prop)} AS {_value(prop, dialect)}")
         else:
-            text = dialect.trimmed(column) if prop.logical_type == "string" else column
+            text = dialect.trimmed(column) if prop.logical_type == "string" else _given(prop, contract, dialect)
             texts.append(f"{text} AS {_text(prop, dialect)}")
             values.append(f"{_text(prop, dialect)} AS {_value(prop, dialect)}")
     return f"(SELECT *, {', '.join(values)} FROM (SELECT *, {', '.join(texts)} FROM {relation}))"
@@ -237,23 +242,25 @@ def _broken(contract: Contract, dialect: Dialect) -> str:
 
 def _rules(contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
     """(reason code, condition) of every rule; a condition that is null does not hold."""
-    if contract.typed_source:
-        well_formed, rules = "true", []
-    else:
-        well_formed, rules = f"NOT {_malformed(dialect)}", [("malformed", _malformed(dialect))]
+    rules = [] if contract.typed_source else [("malformed", _malformed(dialect))]
     for prop in contract.source_properties:
-        for rule, condition in _property_rules(prop, well_formed, contract, dialect):
+        for rule, condition in _property_rules(prop, contract, dialect):
             rules.append((f"{prop.name}:{rule}", condition))
     return rules
 
 
-def _property_rules(prop: Property, well_formed: str, contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
+def _property_rules(prop: Property, contract: Contract, dialect: Dialect) -> list[tuple[str, str]]:
     text, value = _text(prop, dialect), _value(prop, dialect)
     rules = []
+    misfit = dialect.item(_misfits(dialect), contract.source_properties.index(prop))
     if prop.required:
-        # A malformed line has no fields at all: that they are missing would only repeat it.
-        rules.append(("required", f"{text} IS NULL AND {well_formed}"))
-    if not contract.typed_source and prop.logical_type != "string":
+        # A malformed line has no fields at all, and a value of another type is there: that it is missing would only
+        # repeat it.
+        is_there = f"{misfit} IS NOT NULL" if contract.typed_source else _malformed(dialect)
+        rules.append(("required", f"{text} IS NULL AND NOT {is_there}"))
+    if contract.typed_source:
+        rules.append(("type", f"{misfit} IS NOT NULL"))
+    elif prop.logical_type != "string":
         rules.append(("type", f"{text} IS NOT NULL AND {value} IS NULL"))
     if prop.minimum is not None:
         rules.append(("minimum", f"{value} < {dialect.literal(prop.minimum)}"))
@@ -287,6 +294,18 @@ def _published(prop: Property, contract: Contract, dialect: Dialect) -> str:
 
 def _text(prop: Property, dialect: Dialect) -> str:
     return dialect.identifier(f"text of {prop.name}")
+
+
+def _given(prop: Property, contract: Contract, dialect: Dialect) -> str:
+    """A typed column; of when a row was written, the first of the columns that say so."""
+    source = contract.source
+    if isinstance(source, DatabaseSource) and source.fallback and prop.name == source.updated_at:
+        return f"coalesce({', '.join(dialect.identifier(name) for name in (source.updated_at, *source.fallback))})"
+    return dialect.identifier(prop.name)
+
+
+def _misfits(dialect: Dialect) -> str:
+    return dialect.identifier("misfits")
 
 
 def _malformed(dialect: Dialect) -> str:

@@ -1,6 +1,6 @@
 """Runs the contract's checks over silver with DuckDB."""
 
-from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
+from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select, stepped_back_select
 from dagster_lake.compile.columns import newest_schema
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.later_hours import hours_around
@@ -37,6 +37,12 @@ def broken_rows(
         for name, statement in statements.items():
             if name in checks:
                 found[name] = con.execute(statement).fetchall()[0][0]
+        if "times_go_forward" in checks:
+            latest, key = delta.pin(newest_table(lake, contract).uri), contract.keys[0].name
+            bounds = silver.bounds(key, partitions)
+            near = scan_sql(latest, overlapping=(key, *bounds) if bounds else None) if latest else None
+            con.execute(f"CREATE OR REPLACE VIEW referenced AS {near or empty_sql(newest_schema(contract))}")
+            found["times_go_forward"] = con.execute(stepped_back_select(contract, dialect)).fetchall()[0][0]
         for prop in contract.properties:
             if prop.references and f"{prop.name}_exists" in checks:
                 referenced = contracts[prop.references[0]]

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import duckdb
 import pyarrow as pa
 
-from dagster_lake.compile.columns import INGESTED_AT, SOURCE_FILE, SOURCE_MODIFIED, SOURCE_ROW, partition_field
+from dagster_lake.compile.columns import (
+    INGESTED_AT,
+    RESCUED,
+    SOURCE_FILE,
+    SOURCE_MODIFIED,
+    SOURCE_ROW,
+    arrow_type,
+    partition_field,
+)
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
 from dagster_lake.engines.raw_files import raw_files
@@ -56,8 +64,12 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[Land
         # A byte order mark at the start is dropped, as it is from files of lines.
         body = f"CASE WHEN body[1:3] = {_BYTE_ORDER_MARK} THEN body[4:] ELSE body END AS body"
         return f"SELECT {body}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
-    own = ", ".join(quoted(p.name) for p in contract.source_properties)
+    own = ", ".join([*(quoted(p.name) for p in contract.source_properties), RESCUED.name])
     position = "label AS _source_file, file_row_number + 1 AS _source_row"
+    # Files of before a column was added lack it.
+    typed = pa.schema([*(pa.field(p.name, arrow_type(p)) for p in contract.source_properties), RESCUED])
+    rows = f"read_parquet({paths}, filename = true, file_row_number = true, union_by_name = true)"
+    read = f"({empty_sql(typed)} UNION ALL BY NAME SELECT * FROM {rows}) JOIN raw_files USING (filename)"
     return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
 
 

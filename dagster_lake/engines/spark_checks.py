@@ -1,6 +1,6 @@
 """Runs the contract's checks over silver with Spark."""
 
-from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select
+from dagster_lake.compile.checks import broken_rows_select, duplicate_keys_select, orphans_select, stepped_back_select
 from dagster_lake.compile.columns import newest_schema, partition_field
 from dagster_lake.compile.later_hours import hours_around
 from dagster_lake.compile.spark_dialect import SparkDialect
@@ -35,14 +35,19 @@ def broken_rows(
     for name, statement in statements.items():
         if name in check.names:
             found[name] = delta.count(statement)
+    if "times_go_forward" in check.names:
+        _offer_newest(delta, lake, contract)
+        found["times_go_forward"] = delta.count(stepped_back_select(contract, dialect))
     for prop in contract.properties:
         if prop.references and f"{prop.name}_exists" in check.names:
-            referenced = contracts[prop.references[0]]
-            uri = newest_table(lake, referenced).uri
-            newest_version = delta.version(uri)
-            source = (
-                delta.empty(newest_schema(referenced)) if newest_version is None else delta.read(uri, newest_version)
-            )
-            source.createOrReplaceTempView("referenced")
+            _offer_newest(delta, lake, contracts[prop.references[0]])
             found[f"{prop.name}_exists"] = delta.count(orphans_select(prop, dialect))
     return found
+
+
+def _offer_newest(delta: SparkDelta, lake: Lake, contract: Contract) -> None:
+    """Creates the view ``referenced``, the latest rows of a data set."""
+    uri = newest_table(lake, contract).uri
+    version = delta.version(uri)
+    rows = delta.empty(newest_schema(contract)) if version is None else delta.read(uri, version)
+    rows.createOrReplaceTempView("referenced")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dagster_lake.compile.columns import INGESTED_AT, arrow_type, partition_field
+from dagster_lake.compile.columns import INGESTED_AT, RESCUED, arrow_type, partition_field
 from dagster_lake.compile.spark_quoting import quoted
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
@@ -58,6 +58,7 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
             )
     else:
         columns = {quoted(p.name): sql_type(arrow_type(p)) for p in contract.source_properties}
+        columns[RESCUED.name] = sql_type(RESCUED.type)
         read = _read_parquet(spark, places, ", ".join(f"{name} {kind}" for name, kind in columns.items()))
         own = (*columns, "label AS _source_file", "row_index + 1 AS _source_row")
     return read.join(broadcast(_described(spark, contract, files)), "place").selectExpr(*own, *carried)

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 
 from dagster_lake import clock
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract, DatabaseSource
+from dagster_lake.contract import Contract
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers
 from dagster_lake.landing.empty_hour import empty_hour
-from dagster_lake.landing.rows import columns_of
+from dagster_lake.landing.rows import columns_of, read_table
 from dagster_lake.resources.database import Database
+from dagster_lake.resources.database_dialect import WRITTEN
 from dagster_lake.storage.manifest import Attempt, ManifestReplaced, landed_partitions, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
@@ -49,12 +50,9 @@ class History:
 
 def history_of(contract: Contract, lake: Lake, database: Database, until: datetime) -> History:
     """Asks the source, by one scan of its times, which hours that end by ``until`` have rows; and raw what it holds."""
-    assert isinstance(contract.source, DatabaseSource)
-    source = contract.source
-    times = pa.schema([columns_of(contract).field(source.updated_at)])
     counts: dict[int, int] = {}
-    for batch in database.read_all(source.table, times, source.updated_at):
-        for hour, start, end in _runs(np.sort(_hours(pc.drop_null(batch.column(0))))):
+    for batch in read_table(contract, database, pa.schema([]), written=True):
+        for hour, start, end in _runs(np.sort(_hours(pc.drop_null(batch.column(WRITTEN))))):
             counts[hour] = counts.get(hour, 0) + end - start
     hours = {_EPOCH + hour * HOUR: rows for hour, rows in sorted(counts.items())}
     landed = landed_partitions(lake.raw(contract.name, sensitive=contract.sensitive))
@@ -94,20 +92,20 @@ def _pieces(history: History) -> Iterator[list[datetime]]:
 
 
 def _land_piece(contract: Contract, lake: Lake, database: Database, piece: list[datetime]) -> Iterator[tuple[str, int]]:
-    assert isinstance(contract.source, DatabaseSource)
-    source = contract.source
-    found = database.read(source.table, columns_of(contract), source.updated_at, piece[0], piece[-1] + HOUR)
-    for hour, slices in groupby(_by_hour(found, source.updated_at), key=lambda each: each[0]):
+    end = piece[-1] + HOUR
+    found = read_table(contract, database, columns_of(contract), piece[0], end, rescued=True, written=True)
+    for hour, slices in groupby(_by_hour(found), key=lambda each: each[0]):
         batches = [batch for _, batch in slices]
         _publish(contract, lake, hour, batches)
         yield hour_key(hour), sum(len(batch) for batch in batches)
 
 
-def _by_hour(rows: pa.RecordBatchReader, updated_at: str) -> Iterator[tuple[datetime, pa.RecordBatch]]:
+def _by_hour(rows: pa.RecordBatchReader) -> Iterator[tuple[datetime, pa.RecordBatch]]:
     """Batches in order of time, cut where the hour changes."""
     for batch in rows:
-        for hour, start, end in _runs(_hours(batch.column(updated_at))):
-            yield _EPOCH + hour * HOUR, batch.slice(start, end - start)
+        own = batch.drop_columns([WRITTEN])
+        for hour, start, end in _runs(_hours(batch.column(WRITTEN))):
+            yield _EPOCH + hour * HOUR, own.slice(start, end - start)
 
 
 def _hours(times: pa.Array) -> np.ndarray:

@@ -40,30 +40,32 @@ def land_hours(
 
 
 def late_commits(contract: Contract, lake: Lake, hours: HourRange, sources: Sources) -> list[datetime]:
-    """The starts of those complete hours whose source no longer looks as it did at the last look.
+    """The starts of those complete hours of which the source has something that is not landed.
 
-    That is a database's rows, or the files that Event Hubs Capture wrote; a hub itself has no late commits. Give the
-    three hours before the one that is being landed, rather than before now: then an outage cannot hide a late commit.
-    Landing the returned hours again adds the missing rows, if any.
+    That is a row of a database, or a file that Event Hubs Capture wrote; a hub itself has no late commits. A row that
+    left its hour, since it was updated, is none. Give the three hours before the one that is being landed, rather than
+    before now: then an outage cannot hide a late commit. Landing the returned hours again adds what is missing.
     """
-    look = _look_of(contract, lake, sources)
-    if look is None:
+    has_news = _has_news_of(contract, lake, sources)
+    if has_news is None:
         return []
     late = []
     for hour in hours:
         manifest = read_manifest(_folder(contract, lake, hour))
-        if manifest and manifest.complete and look(hour) != manifest.source_state:
+        if manifest and manifest.complete and has_news(hour, manifest):
             late.append(hour)
     return late
 
 
-def _look_of(contract: Contract, lake: Lake, sources: Sources) -> Callable[[datetime], str] | None:
-    """What an hour looks like in a source that may still add to it, as a fingerprint; None for another source."""
+def _has_news_of(contract: Contract, lake: Lake, sources: Sources) -> Callable[[datetime, Manifest], bool] | None:
+    """Whether a source that may still add to an hour has done so; None for another source."""
     if isinstance(contract.source, DatabaseSource):
-        return lambda hour: rows.look(contract, sources.database, hour)
+        return lambda hour, manifest: rows.has_news(
+            contract, hour, sources.database, manifest, _folder(contract, lake, hour)
+        )
     if isinstance(contract.source, EventHubSource) and (captured := captured_hub(contract, lake)):
         hub = contract.source.hub
-        return lambda hour: captured.look(hub, hour, hour + HOUR)
+        return lambda hour, manifest: captured.look(hub, hour, hour + HOUR) != manifest.source_state
     return None
 
 
@@ -124,8 +126,9 @@ def _read_source(
     It says whether the hour is complete: the event hub knows up to when it is settled, a database commits by the clock.
     """
     if isinstance(contract.source, EventHubSource):
-        look = _look_of(contract, lake, sources)
-        before = replace(before, source_state=look(hour) if look else None)  # looked at before it is read
+        captured = captured_hub(contract, lake)
+        look = captured.look(contract.source.hub, hour, hour + HOUR) if captured else None
+        before = replace(before, source_state=look)  # looked at before it is read
         return events.land(contract, hour, hub_of(contract, lake, sources), before, attempt, refresh)
     if isinstance(contract.source, DatabaseSource):
         after = rows.land(contract, hour, sources.database, before, attempt)

@@ -4,17 +4,20 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import TypedDict
 
 import duckdb
 import pyarrow as pa
+from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, DatabaseSource, Property
-from dagster_lake.lake_hour import HOUR
+from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.database import Database
+from dagster_lake.resources.database import Database, Untimed
 from dagster_lake.resources.database_dialect import listed, quoted
+from dagster_lake.resources.database_fit import RESCUED
 from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.manifest import Manifest, landed_files
 
@@ -28,30 +31,80 @@ _TYPES: dict[str, pa.DataType] = {
 }
 
 
+class TimesOf(TypedDict):
+    """How a database's times are told, as ``Database`` takes it."""
+
+    fallback: tuple[str, ...]
+    time_zone: str
+
+
 def land(contract: Contract, hour: datetime, database: Database, before: Manifest, attempt: AttemptFolder) -> Manifest:
     """Fills ``attempt`` with the hour's rows that are not landed yet; gives the manifest with what was seen."""
-    assert isinstance(contract.source, DatabaseSource)
     # Looked at before it is read: a row committed in between is read now and costs one look too many later. The
     # other way around it would be missed for good.
     seen = look(contract, database, hour)
-    columns = columns_of(contract)
-    source = contract.source
-    found = database.read(source.table, columns, source.updated_at, hour, hour + HOUR)
-    new = _not_landed(contract, found, before, attempt) if before.files else found
+    found = _read(contract, database, hour)
+    new = _not_landed(contract, found, before, attempt.path.parent) if before.files else found
     with commit(f"raw.{contract.name}.files"):
-        attempt.write_parquet("rows", columns, new)
+        attempt.write_parquet("rows", found.schema, new)
     return replace(before, source_state=seen)
 
 
 def look(contract: Contract, database: Database, hour: datetime) -> str:
     """The fingerprint of the hour's rows as the database has them now."""
+    source, times = _source(contract)
+    return str(database.fingerprint(source.table, columns_of(contract), source.updated_at, hour, hour + HOUR, **times))
+
+
+def has_news(contract: Contract, hour: datetime, database: Database, manifest: Manifest, folder: UPath) -> bool:
+    """Whether the database has a row of the hour that is not landed, or not as it is now.
+
+    A row that left the hour is no news: it was updated, and its new hour has it. ``folder`` is the hour's, in raw.
+    """
+    if look(contract, database, hour) == manifest.source_state:
+        return False
+    found = _read(contract, database, hour)
+    new = _not_landed(contract, found, manifest, folder) if manifest.files else found
+    return any(len(batch) for batch in new)
+
+
+def untimed(contract: Contract, database: Database, hours: HourRange | None) -> Untimed:
+    """The rows that land in no hour, since their time is null or none that can be read."""
+    source, times = _source(contract)
+    columns = columns_of(contract)
+    keys = pa.schema([columns.field(p.name) for p in contract.keys])
+    start, end = (hours.first, hours.end) if hours else (None, None)
+    return database.untimed(source.table, keys, source.updated_at, start, end, **times)
+
+
+def read_table(
+    contract: Contract,
+    database: Database,
+    columns: pa.Schema,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    rescued: bool = False,
+    written: bool = False,
+) -> pa.RecordBatchReader:
+    """The rows of the contract's table that were written in (start, end], or all; see ``Database.read``."""
+    source, times = _source(contract)
+    return database.read(
+        source.table, columns, source.updated_at, start, end, rescued=rescued, written=written, **times
+    )
+
+
+def _read(contract: Contract, database: Database, hour: datetime) -> pa.RecordBatchReader:
+    return read_table(contract, database, columns_of(contract), hour, hour + HOUR, rescued=True)
+
+
+def _source(contract: Contract) -> tuple[DatabaseSource, TimesOf]:
     assert isinstance(contract.source, DatabaseSource)
-    source = contract.source
-    return str(database.fingerprint(source.table, columns_of(contract), source.updated_at, hour, hour + HOUR))
+    return contract.source, {"fallback": contract.source.fallback, "time_zone": contract.source.time_zone}
 
 
 def columns_of(contract: Contract) -> pa.Schema:
-    """The columns that raw and bronze have of a database table, in their types."""
+    """The columns that raw and bronze have of a database table, in their types. Raw also has ``_rescued_data``."""
     return pa.schema([pa.field(p.name, _type(contract, p)) for p in contract.source_properties])
 
 
@@ -67,26 +120,35 @@ def _type(contract: Contract, prop: Property) -> pa.DataType:
 
 
 def _not_landed(
-    contract: Contract, found: pa.RecordBatchReader, before: Manifest, attempt: AttemptFolder
+    contract: Contract, found: pa.RecordBatchReader, before: Manifest, folder: UPath
 ) -> Iterator[pa.RecordBatch]:
-    assert isinstance(contract.source, DatabaseSource)
-    version = listed(dict.fromkeys([*(p.name for p in contract.keys), contract.source.updated_at]))
-    order = listed(dict.fromkeys([contract.source.updated_at, *(p.name for p in contract.keys)]))
+    source, _ = _source(contract)
+    keys = [quoted(p.name) for p in contract.keys]
+    written = f"coalesce({listed((source.updated_at, *source.fallback))})"
+    # A key that does not fit its type is null, and what it was is among the rescued: such rows are told apart by that.
+    odd_key = f"CASE WHEN {' OR '.join(f'{key} IS NULL' for key in keys)} THEN {quoted(RESCUED.name)} END"
+    version = ", ".join([*keys, written, odd_key])
+    order = ", ".join([written, *keys, listed(found.schema.names)])
     same = " AND ".join(f"found.{quoted(c)} IS NOT DISTINCT FROM last.{quoted(c)}" for c in found.schema.names)
-    # An attempt holds a key and time once, and attempt folders sort by number.
+    # What the newest attempt that holds a key and time has of it; attempt folders sort by number. Older files may lack
+    # columns.
     sql = f"""
-        WITH last AS (
-            SELECT * FROM read_parquet(?, filename = '_file')
-            QUALIFY row_number() OVER (PARTITION BY {version} ORDER BY _file DESC) = 1
+        WITH landed AS (
+            SELECT * FROM none UNION ALL BY NAME
+            SELECT * FROM read_parquet($files, filename = '_file', union_by_name = true)
+        ), last AS (
+            SELECT * FROM landed
+            QUALIFY rank() OVER (PARTITION BY {version} ORDER BY parse_dirpath(_file) DESC) = 1
         )
         SELECT found.* FROM found ANTI JOIN last ON {same} ORDER BY {order}"""
-    files = [str(place) for _, _, place in landed_files(attempt.path.parent, before)]
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'")
+    files = [str(place) for _, _, place in landed_files(folder, before)]
+    with tempfile.TemporaryDirectory(prefix="lake-") as spill, duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'; SET enable_progress_bar = false")
         connection.execute("SET temp_directory = ?", [spill])
-        let_read(connection, attempt.path)
+        let_read(connection, folder)
         connection.register("found", found)
-        new = connection.sql(sql, params=[files]).to_arrow_reader(ROW_GROUP_ROWS)
+        connection.register("none", found.schema.empty_table())
+        new = connection.sql(sql, params={"files": files}).to_arrow_reader(ROW_GROUP_ROWS)
         assert new is not None
         for batch in new:
             yield batch.cast(found.schema)

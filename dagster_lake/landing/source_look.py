@@ -20,7 +20,7 @@ from dagster_lake.contract import Contract, DatabaseSource
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import empty_sql, listed_paths, quoted, scan_sql
 from dagster_lake.lake_hour import HourRange, parse_hour
-from dagster_lake.landing.rows import columns_of
+from dagster_lake.landing.rows import columns_of, read_table
 from dagster_lake.resources.database import Database
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
@@ -57,14 +57,14 @@ def source_look(
     """Reads the keys of the table: all of them when ``whole``, else those written in ``hours``."""
     assert isinstance(contract.source, DatabaseSource)
     source = contract.source
-    names = list(dict.fromkeys([*(p.name for p in contract.keys), source.updated_at]))
+    names = list(dict.fromkeys([*(p.name for p in contract.keys), source.updated_at, *source.fallback]))
     columns = pa.schema([columns_of(contract).field(name) for name in names])
     latest = delta.pin(newest_table(lake, contract).uri)
     with connection(settings) as con:
         if whole:
-            rows = database.read_all(source.table, columns, source.updated_at)
+            rows = read_table(contract, database, columns)
         elif hours is not None:
-            rows = database.read(source.table, columns, source.updated_at, hours.first, hours.end)
+            rows = read_table(contract, database, columns, hours.first, hours.end)
         else:
             rows = pa.RecordBatchReader.from_batches(columns, [])
         con.register("source_rows", rows)
@@ -222,7 +222,7 @@ class SourceLook:
             files += [str(place) for _, _, place in landed_files(folder, manifest)] if manifest else []
         if not files:
             return f"({empty_sql(columns_of(self.contract))})"
-        return f"(SELECT * FROM read_parquet({listed_paths(files)}))"
+        return f"(SELECT * FROM read_parquet({listed_paths(files)}, union_by_name = true))"
 
     def _show_deletions(self) -> None:
         spec = deletions_table(self.lake, self.contract)
@@ -253,6 +253,8 @@ def _scanned(spec: TableSpec, hours: Collection[str] | None) -> str:
 def _keys(contract: Contract, relation: str) -> str:
     """The keys and times of a relation of source's columns, made as silver makes them."""
     assert isinstance(contract.source, DatabaseSource)
-    names = ", ".join(quoted(name) for name in [*(p.name for p in contract.keys), contract.source.updated_at])
-    rows = f"(SELECT {names}, NULL AS _lake_hour FROM {relation})"
+    source = contract.source
+    names = ", ".join(quoted(name) for name in [*(p.name for p in contract.keys), source.updated_at])
+    more = "".join(f", {quoted(name)}" for name in source.fallback)
+    rows = f"(SELECT {names}{more}, NULL AS _lake_hour FROM {relation})"
     return f"SELECT {names} FROM ({keys_select(contract, DuckDBDialect(), rows)})"

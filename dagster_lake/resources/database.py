@@ -1,18 +1,40 @@
 """The SQL source, which is only read: SQLAlchemy knows its tables, ADBC (Arrow out) reads the volume."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from dagster_lake.resources.database_dialect import DatabaseError, Dialect, Fingerprint, Query
+from dagster_lake.resources.database_dialect import WRITTEN, DatabaseError, Dialect, Fingerprint, Query
+from dagster_lake.resources.database_fit import RESCUED, WRITTEN_AT, fitted, without_time
 
-__all__ = ["Database", "DatabaseError", "teaching"]
+__all__ = ["Database", "DatabaseError", "Untimed", "teaching"]
+
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Untimed:
+    """Rows of which nobody can say when they were written, and some of them: their keys and what they have as time."""
+
+    rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Table:
+    kinds: dict[str, Any]
+    indexed: frozenset[str]
 
 
 class Database:
@@ -25,53 +47,102 @@ class Database:
     def __init__(self, url: str | URL) -> None:
         self.url = make_url(url)
         self.dialect = _dialect(self.url)
-        self._found: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
+        self._found: dict[str, _Table] = {}
 
     def read(
-        self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
+        self,
+        table: str,
+        columns: pa.Schema,
+        updated_at: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        fallback: Sequence[str] = (),
+        time_zone: str = "UTC",
+        rescued: bool = False,
+        written: bool = False,
     ) -> pa.RecordBatchReader:
-        """The rows with start < ``updated_at`` <= end, as exactly ``columns``, by (updated_at, primary key).
+        """The rows with start < ``updated_at`` <= end, or all of them, as exactly ``columns``, in a stable order.
 
-        Raises DatabaseError when the table or a column does not exist, or when a value does not fit its type.
+        Where ``updated_at`` is null, the first of the columns ``fallback`` that is not counts in its place. Times
+        without a zone are in ``time_zone``. A value that its column's type cannot hold is null; with ``rescued``, the
+        column ``_rescued_data`` after them has the texts of such values, as JSON; with ``written``, the last column
+        ``_written`` is when the row was. All rows come in any order. Raises DatabaseError when the table or a column
+        does not exist.
         """
-        query = self._query(table, columns, updated_at, start, end)
-        return pa.RecordBatchReader.from_batches(columns, self._read(query))
-
-    def read_all(self, table: str, columns: pa.Schema, updated_at: str) -> pa.RecordBatchReader:
-        """Every row, those without ``updated_at`` too, as exactly ``columns``, in any order.
-
-        Raises DatabaseError as ``read`` does.
-        """
-        query = self._query(table, columns, updated_at, None, None)
-        return pa.RecordBatchReader.from_batches(columns, self._read(query))
+        query = self._query(table, columns, (updated_at, *fallback), time_zone, start, end)
+        more = [field for field, wanted in ((RESCUED, rescued), (WRITTEN_AT, written)) if wanted]
+        schema = pa.schema([*columns, *more])
+        return pa.RecordBatchReader.from_batches(schema, self._read(query, schema))
 
     def fingerprint(
-        self, table: str, columns: pa.Schema, updated_at: str, start: datetime, end: datetime
+        self,
+        table: str,
+        columns: pa.Schema,
+        updated_at: str,
+        start: datetime,
+        end: datetime,
+        *,
+        fallback: Sequence[str] = (),
+        time_zone: str = "UTC",
     ) -> Fingerprint:
-        """Count and checksum of what ``read`` would give: it changes when a row comes, goes or changes."""
-        query = self._query(table, columns, updated_at, start, end)
+        """Count and checksum of what ``read`` would give: it changes when a row comes, goes or changes.
+
+        It may change, too, when nothing of that happened to these rows.
+        """
+        query = self._query(table, columns, (updated_at, *fallback), time_zone, start, end)
         with teaching(table):
             return self.dialect.fingerprint(query)
 
-    def _read(self, query: Query) -> Iterator[pa.RecordBatch]:
+    def untimed(
+        self,
+        table: str,
+        keys: pa.Schema,
+        updated_at: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        fallback: Sequence[str] = (),
+        time_zone: str = "UTC",
+    ) -> Untimed:
+        """The rows that are of no hour, since their time is null or none that can be read.
+
+        Cheap where the column has an index; a time that only looks like one, as 30 February, is then found when its
+        day is in the range.
+        """
+        times = (updated_at, *fallback)
+        named = [keys.field(name) for name in keys.names]
+        named += [pa.field(name, pa.timestamp("us", "UTC")) for name in times if name not in keys.names]
+        query = self._query(table, pa.schema(named), times, time_zone, start, end)
+        with teaching(table):
+            rows, some = without_time(query, _wire(query, self.dialect.untimed(query)), EXAMPLES)
+        return Untimed(rows, tuple(", ".join(f"{n} {v}" for n, v in row.items()) for row in some))
+
+    def _read(self, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with teaching(query.table):
-            yield from self.dialect.read(query)
+            for batch in fitted(query, _wire(query, self.dialect.read(query))):
+                yield batch.select(schema.names)
 
     def _query(
-        self, table: str, columns: pa.Schema, updated_at: str, start: datetime | None, end: datetime | None
+        self,
+        table: str,
+        columns: pa.Schema,
+        times: tuple[str, ...],
+        time_zone: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
     ) -> Query:
-        existing, primary_key = self._table(table)
-        missing = [name for name in [*columns.names, updated_at] if name not in existing]
+        found = self._table(table)
+        missing = [name for name in dict.fromkeys([*columns.names, *times]) if name not in found.kinds]
         if missing:
             raise DatabaseError(
-                f"table {table} has no column {', '.join(missing)}; it has {', '.join(sorted(existing))}. "
+                f"table {table} has no column {', '.join(missing)}; it has {', '.join(sorted(found.kinds))}. "
                 "Correct the contract's properties, or add the column"
             )
-        order = tuple(dict.fromkeys((updated_at, *(primary_key or columns.names))))
-        return Query(table, columns, updated_at, order, start, end)
+        return Query(table, columns, times, time_zone, found.kinds, found.indexed, start, end)
 
-    def _table(self, table: str) -> tuple[frozenset[str], tuple[str, ...]]:
-        """The table's columns and its primary key, asked once."""
+    def _table(self, table: str) -> "_Table":
+        """What there is to know of the table, asked once."""
         if table not in self._found:
             with teaching(table), self._engine() as engine:
                 inspector = sqlalchemy.inspect(engine)
@@ -82,9 +153,9 @@ class Database:
                         f"{', '.join(sorted(names)) or 'no tables'}. Create it, or correct the contract's "
                         "customProperties.source.table"
                     )
-                columns = frozenset(column["name"] for column in inspector.get_columns(table))
-                primary_key = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
-                self._found[table] = (columns, primary_key)
+                kinds = {column["name"]: column["type"] for column in inspector.get_columns(table)}
+                leading = [index["column_names"][0] for index in inspector.get_indexes(table)]
+                self._found[table] = _Table(kinds, frozenset(name for name in leading if name))
         return self._found[table]
 
     @contextmanager
@@ -94,6 +165,15 @@ class Database:
             yield engine
         finally:
             engine.dispose()
+
+
+def _wire(query: Query, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
+    """The batches as one stream; the first says in which types the columns come."""
+    first = next(batches, None)
+    if first is None:
+        empty = pa.schema([*query.columns, pa.field(WRITTEN, pa.timestamp("us", "UTC"))])
+        return pa.RecordBatchReader.from_batches(empty, [])
+    return pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
 
 
 def _dialect(url: URL) -> Dialect:
@@ -118,6 +198,6 @@ def teaching(table: str) -> Iterator[None]:
 
     try:
         yield
-    except (AdbcError, SQLAlchemyError, sqlite3.Error, pa.ArrowInvalid) as error:
+    except (AdbcError, SQLAlchemyError, sqlite3.Error, duckdb.Error, pa.ArrowInvalid) as error:
         remedy = "check the database's address, the contract's types and the keys that rows refer to"
         raise DatabaseError(f"table {table}: {str(error).strip()}; {remedy}") from error

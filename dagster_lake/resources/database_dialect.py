@@ -1,6 +1,6 @@
 """What the database systems have in common: the question asked of them, and the SQL they all spell alike."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +8,12 @@ from typing import Protocol
 import pyarrow as pa
 import sqlalchemy
 from sqlalchemy.engine import URL
+
+WRITTEN = "_written"
+"""The column of a dialect's rows that holds when each was written: the first of the query's times that is not null."""
+
+MISFIT = "_misfit "
+"""Before a column's name: the text of a value that the column's own type has and the lake's has not."""
 
 
 class DatabaseError(Exception):
@@ -27,24 +33,21 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Query:
-    """The rows with start < updated_at <= end of one table, in a stable order; or all its rows, in any order, where
-    there is no range."""
+    """Rows of one table, by the time they were written.
+
+    That is the first of the columns ``times`` that is not null. ``start`` < time <= ``end``; without them every row.
+    Times without a zone are in ``time_zone``. ``kinds`` are the types that the table's columns have in the database,
+    and ``indexed`` its columns by whose order rows are found.
+    """
 
     table: str
     columns: pa.Schema
-    updated_at: str
-    order: tuple[str, ...]
+    times: tuple[str, ...]
+    time_zone: str
+    kinds: Mapping[str, sqlalchemy.types.TypeEngine]
+    indexed: frozenset[str] = frozenset()
     start: datetime | None = None
     end: datetime | None = None
-
-    @property
-    def order_by(self) -> str:
-        """The order as SQL, with its words; nothing for a whole table, which the database need not sort.
-
-        Qualified, since a bare name would mean the selected text and put 10 before 9."""
-        if self.start is None:
-            return ""
-        return "ORDER BY " + ", ".join(f"{quoted(self.table)}.{quoted(name)}" for name in self.order)
 
 
 class Dialect(Protocol):
@@ -55,11 +58,18 @@ class Dialect(Protocol):
         ...
 
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
-        """The rows, in batches of exactly ``query.columns``."""
+        """The rows, and perhaps some of other times, with the query's columns and ``WRITTEN``.
+
+        A column comes in its own type where every value fits the lake's, else as text; see ``MISFIT``.
+        """
+        ...
+
+    def untimed(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """As ``read``: the rows of any time, and perhaps others, of which nobody can say when they were written."""
         ...
 
     def fingerprint(self, query: Query) -> Fingerprint:
-        """The fingerprint of the rows; computed by the database, so no row travels."""
+        """The fingerprint of the rows that ``read`` would give, computed by the database, so that no row travels."""
         ...
 
 

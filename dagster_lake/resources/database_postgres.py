@@ -2,14 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy
 from adbc_driver_postgresql import dbapi
+from sqlalchemy import types as sqltypes
 from sqlalchemy.engine import URL
 
-from dagster_lake.resources.database_dialect import Fingerprint, Query, listed, quoted
+from dagster_lake.resources.database_dialect import (
+    MISFIT,
+    WRITTEN,
+    DatabaseError,
+    Fingerprint,
+    Query,
+    listed,
+    quoted,
+)
+
+_HOUR = timedelta(hours=1)
 
 
 class PostgresDialect:
@@ -35,60 +48,106 @@ class PostgresDialect:
             yield cursor
 
     def read(self, query: Query) -> Iterator[pa.RecordBatch]:
-        """The rows, in batches of exactly ``query.columns``."""
-        values = ", ".join(_readable(field) for field in query.columns)
+        """The rows, with the query's columns and ``WRITTEN``; see ``Dialect``."""
+        yield from self._rows(query, "true" if query.start is None else _where(query))
+
+    def untimed(self, query: Query) -> Iterator[pa.RecordBatch]:
+        """The rows without a time, or with one that the lake's types do not hold; see ``Dialect``."""
+        odd = " OR ".join(f"NOT ({_IN_RANGE.format(quoted(name))})" for name in query.times)
+        yield from self._rows(query, f"coalesce({listed(query.times)}) IS NULL OR {odd}")
+
+    def _rows(self, query: Query, where: str) -> Iterator[pa.RecordBatch]:
+        values = [value for field in query.columns for value in _readable(field, query)]
+        times = ", ".join(_instant(name, query) for name in query.times)
+        values.append(f"CASE WHEN {_IN_RANGE.format(f'coalesce({times})')} THEN coalesce({times}) END AS {WRITTEN}")
         with self._transaction() as cursor:
             _set_range(cursor, query)
-            cursor.execute(f"SELECT {values} FROM {quoted(query.table)} {_where(query)} {query.order_by}")
+            cursor.execute(f"SELECT {', '.join(values)} FROM {quoted(query.table)} WHERE {where}")
             for batch in cursor.fetch_record_batch():
                 if len(batch):
-                    yield _typed(batch, query.columns)
+                    yield batch
 
     def fingerprint(self, query: Query) -> Fingerprint:
         """Count and checksum of the rows, computed by the server."""
-        row = f"ROW({listed(query.columns.names)})::text"
+        row = f"ROW({listed(dict.fromkeys([*query.columns.names, *query.times]))})::text"
         with self._transaction() as cursor:
             _set_range(cursor, query)
             cursor.execute(
                 f"SELECT count(*), coalesce(sum(hashtextextended({row}, 0)), 0)::text "
-                f"FROM {quoted(query.table)} {_where(query)}"
+                f"FROM {quoted(query.table)} WHERE {_where(query)}"
             )
             rows, checksum = cursor.fetchone()
         return Fingerprint(rows, checksum)
 
 
+_IN_RANGE = "{0} >= '0001-01-01' AND {0} < '10000-01-01'"
+
+
 def _set_range(cursor: Any, query: Query) -> None:
-    if query.start is None or query.end is None:
-        return
     # The driver streams (COPY) only a query without parameters, so the range is bound to session settings.
-    cursor.execute(
-        "SELECT set_config('lake.start', $1, true), set_config('lake.end', $2, true)",
-        (query.start.isoformat(), query.end.isoformat()),
-    )
+    bounds = {"zone": query.time_zone}
+    if query.start is not None and query.end is not None:
+        zone = ZoneInfo(query.time_zone)
+        offsets = [moment.astimezone(zone).utcoffset() or timedelta() for moment in (query.start, query.end)]
+        bounds |= {
+            "start": query.start.isoformat(),
+            "end": query.end.isoformat(),
+            # The range on the database's own clocks, an hour more than enough, so that an index serves it.
+            "wall_start": (query.start + min(offsets) - _HOUR).replace(tzinfo=None).isoformat(),
+            "wall_end": (query.end + max(offsets) + _HOUR).replace(tzinfo=None).isoformat(),
+        }
+    settings = ", ".join(f"set_config('lake.{name}', ${number}, true)" for number, name in enumerate(bounds, 1))
+    cursor.execute(f"SELECT {settings}", tuple(bounds.values()))
     cursor.fetchall()
 
 
 def _where(query: Query) -> str:
-    if query.start is None:
-        return ""
-    column = quoted(query.updated_at)
-    return (
-        f"WHERE {column} > current_setting('lake.start')::timestamptz "
-        f"AND {column} <= current_setting('lake.end')::timestamptz"
+    """The rows of the range, by the first of the times that is not null."""
+    cases, before = [], ""
+    for name in query.times:
+        instant = _instant(name, query)
+        within = (
+            f"{instant} > current_setting('lake.start')::timestamptz "
+            f"AND {instant} <= current_setting('lake.end')::timestamptz"
+        )
+        if instant != quoted(name):
+            within += (
+                f" AND {quoted(name)} >= current_setting('lake.wall_start')::timestamp "
+                f"AND {quoted(name)} <= current_setting('lake.wall_end')::timestamp"
+            )
+        cases.append(f"({before}{within})")
+        before += f"{quoted(name)} IS NULL AND "
+    return "(" + " OR ".join(cases) + ")"
+
+
+def _instant(name: str, query: Query) -> str:
+    """When a row was written, with a zone: that of the column, or the one that the contract gives the database."""
+    kind = query.kinds[name]
+    if isinstance(kind, sqltypes.DateTime):
+        return quoted(name) if kind.timezone else f"({quoted(name)} AT TIME ZONE current_setting('lake.zone'))"
+    if isinstance(kind, sqltypes.Date):
+        return f"({quoted(name)}::timestamp AT TIME ZONE current_setting('lake.zone'))"
+    raise DatabaseError(
+        f"table {query.table}: column {name} is {kind}, which PostgreSQL does not compare as a time; name a column of "
+        "type timestamp, timestamptz or date as customProperties.source.updated_at, perhaps of a view"
     )
 
 
-def _readable(field: pa.Field) -> str:
-    # The driver has no Arrow type for numeric; its text is exact.
-    name = quoted(field.name)
-    return f"{name}::text AS {name}" if pa.types.is_decimal(field.type) or pa.types.is_string(field.type) else name
-
-
-def _typed(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
-    def typed(array: pa.Array, field: pa.Field) -> pa.Array:
-        try:
-            return array.cast(field.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise pa.ArrowInvalid(f"column {field.name} cannot be read as {field.type}: {error}") from None
-
-    return pa.RecordBatch.from_arrays([typed(batch.column(i), f) for i, f in enumerate(columns)], schema=columns)
+def _readable(field: pa.Field, query: Query) -> list[str]:
+    """The column in its own type where each value fits the field's, else as text; the driver has no Arrow type for
+    numeric. Of a time or date, what the lake's types do not hold comes as text beside it."""
+    name, kind = quoted(field.name), query.kinds[field.name]
+    is_time = isinstance(kind, sqltypes.DateTime | sqltypes.Date)
+    if (pa.types.is_timestamp(field.type) and is_time) or (
+        pa.types.is_date(field.type) and isinstance(kind, sqltypes.Date)
+    ):
+        value = name if pa.types.is_date(field.type) else _instant(field.name, query)
+        fits = _IN_RANGE.format(name)
+        return [
+            f"CASE WHEN {fits} THEN {value} END AS {name}",
+            f"CASE WHEN NOT ({fits}) THEN {name}::text END AS {quoted(MISFIT + field.name)}",
+        ]
+    own = (pa.types.is_integer(field.type) and isinstance(kind, sqltypes.Integer)) or (
+        pa.types.is_boolean(field.type) and isinstance(kind, sqltypes.Boolean)
+    )
+    return [name if own else f"{name}::text AS {name}"]

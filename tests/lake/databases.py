@@ -30,7 +30,7 @@ from .postgres import postgres_server, postgres_url  # noqa: F401  # fixtures
 KEY = Property("id", "integer", "The key.", required=True, key=True)
 AMOUNT = Property("amount", "number", "CZK.", precision=12, scale=2)
 CHANGED_AT = Property("changed_at", "timestamp", "Last written.")
-NOW = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
+NOW = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
 Row = dict[str, Any]
 MakesEngine = Callable[[Lake, dict[str, Contract], Settings], Engine]
 

@@ -204,13 +204,13 @@ def test_any_table_is_read_with_its_nulls_and_odd_names(database: Database, url:
     assert found.column("f").to_pylist() == [None, True, False]
 
 
-def test_a_value_that_does_not_fit_its_type_is_an_error_that_names_the_column(
+def test_a_value_that_does_not_fit_its_type_is_put_aside_under_its_column_s_name(
     database: Database, shop: ShopDatabase
 ) -> None:
     shop.upsert({"orders": [batch([order(1, 1, "1.23")])]})
     narrow = pa.schema([("order_value", pa.decimal128(12, 1))])
-    with pytest.raises(DatabaseError, match="table orders: column order_value cannot be read as decimal"):
-        database.read("orders", narrow, "updated_at", NOON, NOON + HOUR).read_all()
+    found = database.read("orders", narrow, "updated_at", NOON, NOON + HOUR, rescued=True).read_all().to_pylist()
+    assert found == [{"order_value": None, "_rescued_data": '{"order_value":"1.23"}'}]
 
 
 def test_a_death_at_any_commit_then_the_same_rows_gives_the_same_table(database: Database, shop: ShopDatabase) -> None:
@@ -240,6 +240,6 @@ def test_writers_do_not_wait_for_a_reader(tmp_path: Path) -> None:
     database, shop = Database(url), ShopDatabase(url)
     shop.upsert({"orders": [batch(order(i, 1) for i in range(100_000))]})
     reader = database.read("orders", ORDERS, "updated_at", NOON, NOON + HOUR)
-    reader.read_next_batch()
+    first = reader.read_next_batch()
     shop.upsert({"orders": [batch([order(1, 2, "2.00")])]})
-    assert sum(len(found) for found in reader) == 100_000 - 65_536
+    assert len(first) + sum(len(found) for found in reader) == 100_000

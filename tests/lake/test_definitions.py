@@ -181,7 +181,7 @@ def test_a_hub_that_cannot_be_back_dated_is_given_no_past_hour(
 def test_a_database_that_is_down_does_not_keep_the_closed_hour_from_running(
     lake: TestLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise DatabaseError("the database does not answer")
 
     lake.run_data_set("orders", FIRST_HOUR)

@@ -92,8 +92,8 @@ def line_rows(bodies: Iterable[bytes], hours: Iterable[str] | None = None) -> li
 
 def lines_table(of: Contract, lines: list[Row]) -> pa.Table:
     """The relation ``lines`` as the engine offers it."""
-    typed = {p.name for p in of.source_properties} if not of.typed_source else set()
-    given = [f for f in bronze_schema(of) if f.name not in {*typed, "_rescued_data"}]
+    of_bronze = set() if of.typed_source else {*(p.name for p in of.source_properties), "_rescued_data"}
+    given = [f for f in bronze_schema(of) if f.name not in of_bronze]
     body = [] if of.typed_source else [pa.field("body", pa.binary())]
     return pa.Table.from_pylist(lines, pa.schema([*body, *given]))
 
