@@ -7,6 +7,7 @@ tests/engines runs both on the same inputs and compares them with a model in pla
 from collections.abc import Sequence
 from typing import Protocol
 
+from dagster_lake.compile.exact_numbers import NUMBER, plain_form, spelled_out
 from dagster_lake.contract import Property
 
 DEEPEST = 1000
@@ -15,8 +16,6 @@ DEEPEST = 1000
 WHITE_SPACE = " \t\r\n"
 """What JSON calls white space, and all that is trimmed."""
 
-INTEGER = "[+-]?[0-9]{1,19}"
-NUMBER = "[+-]?[0-9]+(\\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?"
 _OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
@@ -96,13 +95,13 @@ class Dialect(Protocol):
 
         Strings come unescaped, numbers as they are written, null and absent as null, the rest as JSON: without white
         space between tokens, strings with only the escapes that JSON requires, numbers as they are written. Of fields
-        of the same name the first counts.
+        of the same name the first counts; ``json_rest`` has the others.
         """
         ...
 
     def json_rest(self, document: str, names: Sequence[str]) -> str:
-        """The fields of a ``json_object`` that are not named, as a JSON object like those of ``json_texts``; null when
-        there is none."""
+        """The fields of a ``json_object`` that ``json_texts`` does not give, as a JSON object like those of its texts:
+        those that are not named, and those named ones that come again. Null when there is none."""
         ...
 
     def item(self, array: str, index: int) -> str:
@@ -113,7 +112,8 @@ class Dialect(Protocol):
         """Trimmed text in the property's type; null when it is not exactly of that type.
 
         Engines cast '1.5' to an integer or 1.005 to cents each in its own way, so the form is checked first: no
-        rounding, no local date forms, no 24:00. A timestamp without an offset is UTC; what is finer than a microsecond
+        rounding, no local date forms, no 24:00. Numbers are what JSON calls so: ``1e3`` and ``1.0`` are integers,
+        ``007`` and ``+5`` are none. A timestamp without an offset is UTC; what is finer than a microsecond
         is cut off. A number is finite, and a date or timestamp within the years 1 to 9999, which every reader can hold.
         An array is a JSON array; its items are texts as in ``json_texts``.
         """
@@ -141,8 +141,20 @@ class Dialect(Protocol):
         ...
 
 
+def is_exact(prop: Property) -> bool:
+    """Whether ``prop`` is an integer or an exact decimal."""
+    return prop.precision is not None or prop.logical_type == "integer"
+
+
+def exact(dialect: Dialect, text: str, prop: Property) -> str:
+    """``try_cast`` of an integer or exact decimal. Nearly all are written plainly; the others are spelled out first."""
+    form, kind, plain = plain_form(prop), dialect.sql_type(prop), spelled_out(text)
+    return (
+        f"CASE WHEN {dialect.matches(text, form)} THEN try_cast({text} AS {kind}) "
+        f"WHEN {dialect.matches(text, NUMBER)} AND {dialect.matches(plain, form)} THEN try_cast({plain} AS {kind}) END"
+    )
+
+
 def form_of(prop: Property) -> str:
-    """The regular expression of a text that may be a value of ``prop``, a number, date or timestamp."""
-    if prop.precision is not None:
-        return f"[+-]?[0-9]+(\\.[0-9]{{0,{prop.scale}}}0*)?"
-    return {"integer": INTEGER, "number": NUMBER, "date": DATE, "timestamp": TIMESTAMP}[prop.logical_type]
+    """The regular expression of a text that may be a value of ``prop``, a double, date or timestamp."""
+    return {"number": NUMBER, "date": DATE, "timestamp": TIMESTAMP}[prop.logical_type]

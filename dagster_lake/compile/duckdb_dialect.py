@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dagster_lake.compile.dialect import DEEPEST, RANGES, form_of
+from dagster_lake.compile.dialect import DEEPEST, RANGES, exact, form_of, is_exact
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, STRING, marked, re2
 from dagster_lake.contract import Property
 
@@ -118,8 +118,10 @@ class DuckDBDialect:
             return self._json_array(text)
         if prop.logical_type == "boolean":
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+        if is_exact(prop):
+            return exact(self, text, prop)
         condition, value = self.matches(text, form_of(prop)), f"try_cast({text} AS {kind})"
-        if prop.logical_type in RANGES and prop.precision is None:
+        if prop.logical_type in RANGES:
             least, most = (f"CAST('{bound}' AS {kind})" for bound in RANGES[prop.logical_type])
             condition += f" AND {value} BETWEEN {least} AND {most}"
         return f"CASE WHEN {condition} THEN {value} END"
@@ -187,9 +189,23 @@ class DuckDBDialect:
         removal = "{" + ", ".join(f'"{n}":null' for n in names) + "}"
         rest = f"CAST(json_merge_patch({document}, {self.literal(removal)}) AS VARCHAR)"
         # Building the patched document is dear, and few documents have a field that is not named; most have all of
-        # them in one order.
+        # them in one order, and nearly none has one twice.
         keys, known = f"json_keys({document})", f"[{self.texts(names)}]"
-        return f"CASE WHEN {keys} = {known} OR list_has_all({known}, {keys}) THEN NULL ELSE {rest} END"
+        return (
+            f"CASE WHEN {keys} = {known} THEN NULL "
+            f"WHEN list_unique({keys}) < len({keys}) THEN {self._rest_of_repeated(document, keys, known)} "
+            f"WHEN list_has_all({known}, {keys}) THEN NULL ELSE {rest} END"
+        )
+
+    def _rest_of_repeated(self, document: str, keys: str, known: str) -> str:
+        # A merge patch would take out every field of a name.
+        fields = f"list_zip({keys}, json_extract({document}, '$.*'))"
+        is_rest = f"NOT list_contains({known}, field[1]) OR list_position({keys}, field[1]) < place"
+        members = (
+            f"list_transform(list_filter({fields}, lambda field, place: {is_rest}), "
+            f"lambda field: to_json(field[1])::VARCHAR || ':' || field[2]::VARCHAR)"
+        )
+        return f"'{{' || nullif(array_to_string({members}, ','), '') || '}}'"
 
     def _unmarked(self, text: str) -> str:
         return (

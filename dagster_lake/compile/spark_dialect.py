@@ -7,7 +7,7 @@ marked (see ``json_marks``).
 
 from collections.abc import Sequence
 
-from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, form_of
+from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, exact, form_of, is_exact
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, marked
 from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.contract import Property
@@ -98,7 +98,8 @@ class SparkDialect:
 
     def json_rest(self, document: str, names: Sequence[str]) -> str:
         known = self.texts([MARK + name for name in names])
-        rest = f"filter(map_entries({document}), field -> field.key NOT IN ({known}))"
+        again = f"array_position(map_keys({document}), field.key) <= place"  # the one counts from 1, the other from 0
+        rest = f"filter(map_entries({document}), (field, place) -> field.key NOT IN ({known}) OR {again})"
         value = (
             f"CASE WHEN field.value IS NULL THEN 'null' WHEN left(field.value, 1) = '{MARK}' THEN "
             f"{self._json_string('field.value')} ELSE {self._unmarked('field.value')} END"
@@ -117,12 +118,14 @@ class SparkDialect:
             return self._json_array(text)
         if prop.logical_type == "boolean":
             return f"CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+        if is_exact(prop):
+            return exact(self, text, prop)
         given = text
         if prop.logical_type == "timestamp":  # Spark wants seconds where an offset follows
             with_seconds = f"left({text}, 16) || ':00' || substr({text}, 17)"
             given = f"CASE WHEN substr({text}, 17, 1) = ':' THEN {text} ELSE {with_seconds} END"
         condition, value = self.matches(text, form_of(prop)), f"try_cast({given} AS {kind})"
-        if prop.logical_type in RANGES and prop.precision is None:
+        if prop.logical_type in RANGES:
             least, most = (f"CAST('{bound}' AS {kind})" for bound in RANGES[prop.logical_type])
             condition += f" AND {value} BETWEEN {least} AND {most}"
         return f"CASE WHEN {condition} THEN {value} END"

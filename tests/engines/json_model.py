@@ -30,9 +30,12 @@ def bronze_of(body: bytes) -> dict[str, str | None]:
     if not isinstance(document, Members):
         return {**nothing, "_rescued_data": text.rstrip("\r\n")}
     first: dict[str, str | None] = {}
+    rest = []
     for name, value in document.pairs:
-        first.setdefault(name, text_of(value))
-    rest = [(name, value) for name, value in document.pairs if name not in NAMES]
+        if name in NAMES and name not in first:
+            first[name] = text_of(value)
+        else:
+            rest.append((name, value))
     return {**{name: first.get(name) for name in NAMES}, "_rescued_data": written(Members(rest)) if rest else None}
 
 

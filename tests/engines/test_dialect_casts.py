@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -12,31 +13,34 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake.compile.derive import derived
-from dagster_lake.contract import Property
+from dagster_lake.contract import EventHubSource, Property
 from tests.engines.dialects import Side, casts
 from tests.engines.json_model import Members, parsed, text_of
+from tests.unit.compiled import contract, line_rows
+
+JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?"
 
 
 def integer(text: str) -> int | None:
-    return int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) and -(2**63) <= int(text) < 2**63 else None
+    exact = decimal(38, 0)(text)
+    return int(exact) if exact is not None and -(2**63) <= exact < 2**63 else None
 
 
 def number(text: str) -> float | None:
-    if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?", text):
+    if not re.fullmatch(JSON_NUMBER, text):
         return None
     return None if abs(value := float(text)) == float("inf") else value
 
 
 def decimal(precision: int, scale: int) -> Callable[[str], Decimal | None]:
     def of(text: str) -> Decimal | None:
-        match = re.fullmatch(r"([+-]?)([0-9]+)(?:\.([0-9]*))?", text)
-        if not match:
+        if not re.fullmatch(JSON_NUMBER, text):
             return None
-        whole, fraction = match[2].lstrip("0"), (match[3] or "").ljust(scale, "0")
-        if len(whole) > precision - scale or fraction[scale:].strip("0"):
+        units = Fraction(Decimal(text)) * 10**scale
+        if units.denominator != 1 or abs(units) >= 10**precision:
             return None
-        digits = tuple(int(digit) for digit in whole + fraction[:scale]) or (0,)
-        return Decimal((int(match[1] == "-" and any(digits)), digits, -scale))
+        digits = str(abs(units.numerator)).zfill(scale + 1)
+        return Decimal((int(units < 0), tuple(map(int, digits)), -scale))
 
     return of
 
@@ -93,6 +97,30 @@ SEEDS = {
         "1.0",
         "-9223372036854775809",
         "1e3",
+        "1E2",
+        "1.0E7",
+        "1.5e0",
+        "-12e-1",
+        "1200e-2",
+        "0e999",
+        "-0.0",
+        "1e999",
+        "1e-999",
+        "9223372036854775807e0",
+        "922337203685477580.7e1",
+        "9223372036854775808e0",
+        "1e18",
+        "1e19",
+        "1e0003",
+        "1e",
+        "1e+2",
+        "00012",
+        "012",
+        "12",
+        "-012",
+        "00e1",
+        "01e1",
+        "1" + "0" * 60 + "e-60",
         "0x1F",
         "٣",
         "１",
@@ -135,8 +163,27 @@ SEEDS = {
         "1e+05",
         "1,5",
         "1\n",
+        "007.5",
+        "+5",
     ],
     "decimal": [
+        "12.345e1",
+        "12.345e-1",
+        "1e-3",
+        "1e-2",
+        "1.0E7",
+        "1e8",
+        "9999999999e-2",
+        "9999999999e-3",
+        "007.5",
+        "07",
+        "-0e5",
+        "-0.5e0",
+        "0.00001e5",
+        "1e-38",
+        "12e-39",
+        "1e37",
+        "1e38",
         "1.10",
         "1.100",
         "1.105",
@@ -281,6 +328,38 @@ def test_doubles_come_through_to_the_last_bit(side: Side) -> None:
     draw = Random(7)
     numbers = [float(f"{draw.uniform(-10, 10)!r}e{draw.randrange(-300, 300)}") for _ in range(300)]
     assert casts(side, map(repr, numbers), Property("x", "number", "d")) == numbers
+
+
+def test_numbers_with_exponents_are_taken_where_they_are_exact_and_only_there(side: Side) -> None:
+    draw = Random(11)
+
+    def written() -> str:
+        digits = str(draw.getrandbits(draw.choice([3, 30, 66, 130]))) + "0" * draw.choice([0, 0, 3, 20])
+        point = draw.randrange(len(digits) + 1)
+        whole = (digits[:point].lstrip("0") or "0") if draw.random() < 0.9 else digits[:point]
+        fraction = f".{digits[point:]}" if digits[point:] else ""
+        mark, sign = draw.choice("eE"), draw.choice(["", "+", "-"])
+        return f"{draw.choice(['', '-'])}{whole}{fraction}{mark}{sign}{draw.choice([0, 1, 2, 7, 18, 25, 40, 999])}"
+
+    texts = [written() for _ in range(1500)]
+    for kind in ("integer", "decimal", "wide decimal", "deep decimal"):
+        prop, model = CASES[kind]
+        wanted = [model(text) for text in texts]
+        assert sum(value is not None for value in wanted) > 30
+        found = casts(side, texts, prop)
+        assert [(t, f, w) for t, f, w in zip(texts, found, wanted, strict=True) if _exactly(f) != _exactly(w)] == []
+
+
+def test_texts_with_leading_zeros_are_no_duplicates_of_the_integer(side: Side) -> None:
+    key = Property("id", "integer", "d", required=True, key=True)
+    of = contract(EventHubSource("products"), [key], [Property("price", "number", "d", precision=10, scale=2)])
+    ids = ["00012", "012", 12, "12", "+12"]
+    documents = [*({"id": one, "price": "7.5"} for one in ids), {"id": 13, "price": "007.5"}]
+    outcome = side.run(of, line_rows(json.dumps(document).encode() for document in documents))
+    assert [(row["id"], row["price"]) for row in outcome.silver] == [(12, Decimal("7.50"))]
+    kept_out = {row["id"]: row["_reasons"] for row in outcome.quarantine}
+    assert kept_out == {"+12": ["id:type"], "00012": ["id:type"], "012": ["id:type"], "13": ["price:type"]}
+    assert len(outcome.losers) == 1
 
 
 def test_only_json_s_white_space_is_trimmed(side: Side) -> None:

@@ -31,17 +31,21 @@ def one(text: str, prop: Property) -> Any:
     st.lists(st.one_of(st.integers().map(str), st.from_regex(r"[+-]?[0-9]{1,21}", fullmatch=True), st.text(max_size=6)))
 )
 def test_integers_are_64_bit_or_nothing(texts: list[str]) -> None:
-    wanted = [
-        int(t) if re.fullmatch(r"[+-]?[0-9]{1,19}", t, re.ASCII) and -(2**63) <= int(t) < 2**63 else None for t in texts
-    ]
+    form = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+    wanted = [int(t) if form.fullmatch(t) and -(2**63) <= int(t) < 2**63 else None for t in texts]
     assert cast(texts, INTEGER) == wanted
 
 
 @pytest.mark.parametrize(
-    "text", ["1.5", "1.0", "1e3", "1_000", "0x10", "", " 1", "１", "٣", "--1", "9223372036854775808"]
+    "text", ["1.5", "1e-3", "1e19", "012", "+1", "1_000", "0x10", "", " 1", "１", "٣", "--1", "9223372036854775808"]
 )
 def test_what_only_looks_like_an_integer_is_none(text: str) -> None:
     assert one(text, INTEGER) is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e3", 1000), ("1E2", 100), ("1.0E7", 10_000_000), ("-1.0", -1)])
+def test_an_integer_that_java_or_python_writes_as_a_number_is_one(text: str, value: int) -> None:
+    assert one(text, INTEGER) == value
 
 
 @QUIET
@@ -49,7 +53,7 @@ def test_what_only_looks_like_an_integer_is_none(text: str) -> None:
 @example(["1.005", "1.10", "99999999.99", "100000000", "-99999999.990", "0.01", "1.", "1e2", "NaN", "1.00000000000001"])
 def test_decimals_are_exact_to_the_cent_or_nothing(texts: list[str]) -> None:
     def wanted(text: str) -> Decimal | None:
-        if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?", text):
+        if not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[0-9]+)?", text):
             return None
         value = Decimal(text)
         cents = value.quantize(Decimal("0.01"))

@@ -1,0 +1,35 @@
+"""Numbers as JSON writes them, ``1e3`` and ``1.0`` included, as exact integers and decimals, without a double between.
+
+``00012`` is no number: it is a text that happens to have digits, and to take it for 12 would make one key of two.
+"""
+
+from dagster_lake.contract import Property
+
+_WHOLE = "-?(0|[1-9][0-9]*)"
+_PLACES = 1000
+_EXPONENT = "([eE][+-]?[0-9]{1,3})?"
+
+NUMBER = f"{_WHOLE}(\\.[0-9]+)?{_EXPONENT}"
+"""What JSON calls a number, with an exponent of at most three digits."""
+
+
+def plain_form(prop: Property) -> str:
+    """The regular expression of an integer or exact decimal without exponent, all of whose digits fit."""
+    if not prop.scale:
+        return _WHOLE if prop.precision is None else f"{_WHOLE}(\\.0+)?"
+    return f"{_WHOLE}(\\.[0-9]{{1,{prop.scale}}}0*)?"
+
+
+def spelled_out(text: str) -> str:
+    """SQL, of every engine: a NUMBER without exponent, and without zeros that say nothing."""
+    mantissa, power = (f"split_part(lower(ltrim({text}, '-')), 'e', {part})" for part in (1, 2))
+    # The point moves within so many zeros that no exponent brings it to their end.
+    zeros = f"repeat('0', {_PLACES})"
+    digits = f"{zeros} || split_part({mantissa}, '.', 1) || split_part({mantissa}, '.', 2) || {zeros}"
+    exponent = f"coalesce(try_cast({power} AS INTEGER), 0)"
+    point = f"({_PLACES} + length(split_part({mantissa}, '.', 1)) + {exponent})"
+    whole = f"regexp_replace(substr({digits}, 1, {point}), '^0+', '')"
+    fraction = f"regexp_replace(substr({digits}, {point} + 1), '0+$', '')"
+    sign = f"CASE WHEN {text} LIKE '-%' THEN '-' ELSE '' END"
+    places = f"coalesce('.' || nullif({fraction}, ''), '')"
+    return f"({sign} || coalesce(nullif({whole}, ''), '0') || {places})"
