@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 from open_data_contract_standard.model import (
@@ -24,6 +24,8 @@ from open_data_contract_standard.model import (
     Team,
 )
 from pydantic import ValidationError
+
+from dagster_lake.contract_words import classification_of, problems
 
 CONTRACTS_FOLDER: Traversable = resources.files("dagster_lake") / "contracts"  # on a cluster, inside the zipped wheel
 
@@ -243,11 +245,11 @@ def contracts() -> dict[str, Contract]:
 
 def load_contract(file: Traversable) -> Contract:
     """The contract in ``file``. Raises ContractError when it is not one that dagster_lake can use."""
-    document = _parse(file)
-    return _Reader(file.name, document).contract()
+    data, document = _parse(file)
+    return _Reader(file.name, data, document).contract()
 
 
-def _parse(file: Traversable) -> OpenDataContractStandard:
+def _parse(file: Traversable) -> tuple[dict[str, Any], OpenDataContractStandard]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -257,7 +259,7 @@ def _parse(file: Traversable) -> OpenDataContractStandard:
     if nameless := [key for key in data if not isinstance(key, str)]:
         raise ContractError(f"{file.name}: {nameless[0]!r} is no field's name; remove it, or write it in quotes")
     try:
-        return OpenDataContractStandard(**data)
+        return data, OpenDataContractStandard(**data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -282,8 +284,9 @@ def _check_references(contracts: dict[str, Contract]) -> None:
 class _Reader:
     """Reads one parsed document, remembering the file name for the errors."""
 
-    def __init__(self, file: str, document: OpenDataContractStandard) -> None:
+    def __init__(self, file: str, data: dict[str, Any], document: OpenDataContractStandard) -> None:
         self.file = file
+        self.data = data
         self.document = document
 
     def fail(self, where: str, problem: str, remedy: str) -> ContractError:
@@ -295,6 +298,8 @@ class _Reader:
             raise self.fail("apiVersion", f"is {document.apiVersion!r}", "write apiVersion: v3.1.0")
         if document.kind != "DataContract":
             raise self.fail("kind", f"is {document.kind!r}", "write kind: DataContract")
+        for where, problem, remedy in problems(self.data, document):
+            raise self.fail(where, problem, remedy)
         if not document.schema_ or len(document.schema_) != 1:
             raise self.fail("schema", "must hold exactly one object", "split the contract, one file per data set")
         schema = document.schema_[0]
@@ -517,7 +522,7 @@ class _Reader:
             derivation=derivation,
             derived_from=raw.transformSourceObjects[0] if raw.transformSourceObjects else None,
             references=self.references(name, raw),
-            classification=raw.classification or "public",
+            classification=classification_of(raw.classification) or "public",
         )
         if not prop.description:
             raise self.fail(f"{name}.description", "is missing", "say what the field means and its unit")
@@ -575,11 +580,12 @@ class _Reader:
         for custom in raw.customProperties or []:
             if custom.property != "masking":
                 raise self.fail(f"{name}.customProperties", f"{custom.property!r} is unknown", "use masking")
-            if custom.value not in _MASKINGS:
+            masking = str(custom.value).lower()
+            if masking not in _MASKINGS:
                 raise self.fail(f"{name}.masking", f"{custom.value!r}", f"use one of {', '.join(_MASKINGS)}")
             if raw.logicalType != "string" or raw.primaryKey:
                 raise self.fail(f"{name}.masking", "only a string that is not the key can be masked", "remove it")
-            return custom.value
+            return cast(Masking, masking)
         return None
 
     def references(self, name: str, raw: SchemaProperty) -> tuple[str, str] | None:

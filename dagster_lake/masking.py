@@ -7,15 +7,14 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from dagster_lake.masking_keys import MaskingKeyError, registered, require_registered
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
+__all__ = ["MaskingKey", "MaskingKeyError", "configured_key", "masking_key"]
+
 _BLOCK = 64
 _SHORTEST = 32
-
-
-class MaskingKeyError(Exception):
-    """The masking key is missing or too short; the message says what to set."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,8 +40,16 @@ class MaskingKey:
 def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
     """The key from ``LAKE_PII_KEY``; without one, a key made once and kept beside the sources, mode 0600.
 
-    That file is for the embedded default only: a remote lake must be given its key.
+    That file is for the embedded default only: a remote lake must be given its key. Raises MaskingKeyError for a key
+    that is not the lake's, and where the lake's own is lost.
     """
+    key = configured_key(settings, lake, make=not registered(lake))
+    require_registered(lake, key.id)
+    return key
+
+
+def configured_key(settings: Settings, lake: Lake, *, make: bool) -> MaskingKey:
+    """The key that the settings give, or the lake's own, which is made when there is none and ``make`` says so."""
     if settings.pii_key is not None:
         if settings.pii_key_id is None:
             raise MaskingKeyError("LAKE_PII_KEY has no name; set LAKE_PII_KEY_ID, a new one for each new key")
@@ -52,15 +59,25 @@ def masking_key(settings: Settings, lake: Lake) -> MaskingKey:
             "a remote lake needs its masking key: set LAKE_PII_KEY (32 to 64 bytes) and LAKE_PII_KEY_ID"
         )
     path = str(lake.sources / "pii.key")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{secrets.token_hex(8)}"
     if not os.path.exists(path):
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(_SHORTEST))
-        with contextlib.suppress(FileExistsError):  # the first of two processes wins; both then read the same key
-            os.link(temporary, path)
-        os.unlink(temporary)
+        if not make:
+            raise MaskingKeyError(
+                f"{path} is gone, the key that values in {lake.root} are masked by: values of two keys never join. "
+                "Bring it back from a copy; without one, run `lake keys accept`, which makes a new key, and make "
+                "silver again (docs/operations.md, Change the masking key)"
+            )
+        _make(path)
     with open(path, "rb") as handle:
         key = handle.read()
     # Named after itself: a key that was lost and made anew must not pass for the one before.
     return MaskingKey.of(f"local-{hashlib.sha256(key).hexdigest()[:8]}", key)
+
+
+def _make(path: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{secrets.token_hex(8)}"
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(secrets.token_hex(_SHORTEST))
+    with contextlib.suppress(FileExistsError):  # the first of two processes wins; both then read the same key
+        os.link(temporary, path)
+    os.unlink(temporary)

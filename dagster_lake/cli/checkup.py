@@ -18,6 +18,7 @@ from dagster_lake.cli.checkup_event_hub import event_hub_findings
 from dagster_lake.cli.checkup_spark import spark_findings
 from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
+from dagster_lake.masking_keys import registered
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, is_remote
 
@@ -121,6 +122,9 @@ def masking_key_present(settings: Settings) -> Finding:
         return Finding("fail", "masking key", "a remote lake must be given its key", remedy)
     file = Lake.placed(settings).sources / "pii.key"
     if not file.exists():
+        if registered(Lake.placed(settings)):
+            remedy = "bring it back from a copy, or run `lake keys accept` (docs/operations.md)"
+            return Finding("fail", "masking key", f"{file} is gone, the key that values are masked by", remedy)
         return Finding("ok", "masking key", "made with the first lake")
     if stat.S_IMODE(file.stat().st_mode) & 0o077:
         return Finding("warn", "masking key", f"{file} is readable by others", f"chmod 600 {file}")

@@ -13,6 +13,7 @@ from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.deploy_commands import deploy
 from dagster_lake.cli.doctor import doctor
+from dagster_lake.cli.keys_commands import keys
 from dagster_lake.cli.lineage import lineage
 from dagster_lake.cli.load import load
 from dagster_lake.cli.preview import preview
@@ -63,3 +64,4 @@ for command in (demo, load, stream, status, query, preview, lineage, doctor, res
 app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")
 app.add_typer(deploy, name="deploy")
+app.add_typer(keys, name="keys")

@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dagster_lake.compile.silver import uses_masking_key
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Check, Step, StepResult
 from dagster_lake.engines.databricks_runs import OwnRuns, Runs, SharedRun
 from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.engines.raw_files import landed_partitions
+from dagster_lake.masking_keys import require_registered
 from dagster_lake.remote.document import Work, read_result, written
 from dagster_lake.resources.databricks import Workspace, WorkspaceError
 from dagster_lake.resources.databricks_compute import cost
@@ -98,7 +100,10 @@ class DatabricksEngine:
         return tuple(landed_partitions(self.lake, contract, partitions))
 
     def _work(self, task: Step | Check, landed: tuple[LandedPartition, ...]) -> Work:
-        own = self.settings.databricks
+        own, key_id = self.settings.databricks, self.settings.pii_key_id
+        masks = isinstance(task, Step) and task.layer == "silver" and uses_masking_key(self.contracts[task.data_set])
+        if masks and key_id:  # where the key is, the step cannot see the lake's list
+            require_registered(self.lake, key_id)
         return Work(
             root=str(self.lake.root),
             task=task,

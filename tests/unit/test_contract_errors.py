@@ -71,7 +71,23 @@ masking = {"property": "masking", "value": "hmac"}
 
 
 def zone(value: str) -> Callable[[Document], None]:
-    return lambda document: document["customProperties"].append({"property": "zone", "value": value})
+    return custom("zone", value)
+
+
+def custom(name: str, value: Any) -> Callable[[Document], None]:
+    return lambda document: document["customProperties"].append({"property": name, "value": value})
+
+
+def schema_(**values: Any) -> Callable[[Document], None]:
+    return lambda document: document["schema"][0].update(values)
+
+
+def sla(name: str) -> Callable[[Document], None]:
+    return set_(slaProperties=[{"property": name, "value": 1, "unit": "d"}])
+
+
+def both(one: Callable[[Document], None], other: Callable[[Document], None]) -> Callable[[Document], None]:
+    return lambda document: (one(document), other(document))[-1]
 
 
 ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
@@ -143,6 +159,32 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("a pattern that looks around", option("city", pattern="(?=a)"), "city.logicalTypeOptions.pattern", "look-around"),
     ("no description of a field", on("city", description=" "), "city.description", "say what the field means"),
     ("an array of numbers", on("jobs", items={"logicalType": "integer"}), "jobs.items", "logicalType: string"),
+    (
+        "an unknown word of privacy",
+        on("city", classification="secret"),
+        "city.classification",
+        "internal, confidential",
+    ),
+    ("PII by another name", on("city", classification="PII"), "city.classification", "property: masking"),
+    ("PII in capitals", on("city", classification="RESTRICTED"), "city.classification", "property: masking"),
+    ("a misspelt source", custom("souce", {}), "customProperties.souce", "use source, zone"),
+    ("masking of everything", custom("masking", "hmac"), "customProperties.masking", "use source, zone"),
+    ("a zone twice", both(zone("sensitive"), zone("sensitive")), "customProperties.zone", "leave one"),
+    ("a misspelt field", on("city", clasification="confidential"), "city.clasification", "classification"),
+    ("a misspelt field above", set_(slaPropertys=[]), "slaPropertys", "this field"),
+    ("an unknown service level", sla("frequency"), "slaProperties.frequency", "use latency, retention"),
+    ("a rule of the schema", schema_(quality=values), "schema.quality", "on a property"),
+    ("a uniqueness", on("city", unique=True), "city.unique", "primaryKey"),
+    ("an enum", on("city", enum=["Brno"]), "city.enum", "invalidValues"),
+    ("another physical name", on("city", physicalName="town"), "city.physicalName", "as the source names"),
+    ("two rules", on("city", quality=values * 2), "city.quality", "leave one"),
+    ("a source without a derivation", on("city", transformSourceObjects=["id"]), "city.transform", "remove both"),
+    (
+        "a rule of items",
+        on("jobs", items={"logicalType": "string", "required": True}),
+        "jobs.items.required",
+        "any text",
+    ),
     ("an unknown zone", zone("private"), "customProperties.zone", "use sensitive or open"),
     ("an open zone for personal data", zone("open"), "customProperties.zone", "remove the zone"),
     ("PII in clear", on("city", classification="restricted"), "city.classification", "property: masking"),
@@ -212,6 +254,15 @@ def test_a_reference_to_a_data_set_that_does_not_exist_names_those_that_do(tmp_p
         ContractError, match=r"users\.odcs\.yaml: id\.relationships: people\.id does not exist; .*users"
     ):
         load_contracts(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["Confidential", "RESTRICTED", "PII", "sensitive", " personal "])
+def test_a_classification_in_any_case_makes_the_field_personal_data(tmp_path: Path, word: str) -> None:
+    document = copy.deepcopy(USERS)
+    field(document, "city").update(classification=word, customProperties=[{**masking, "value": "HMAC"}])
+    city = load_contract(saved(tmp_path, document)).property("city")
+    assert city.classification in ("confidential", "restricted")
+    assert city.masking == "hmac"
 
 
 def test_what_arrives_as_text_is_in_the_sensitive_zone_unless_its_contract_says_open() -> None:
