@@ -38,9 +38,12 @@ def readable_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def tell(message: str) -> None:
-    """Prints ``message`` as an error."""
+    """Prints ``message`` as an error, without any secret that the settings or the message itself hold."""
     from rich.console import Console
 
+    from dagster_lake.telemetry.secret_values import masker
+
+    message = masker()(message)
     console = Console(stderr=True)
     console.print("[bold red]Error:[/] ", end="")
     console.print(message, markup=False, highlight=False, soft_wrap=True)

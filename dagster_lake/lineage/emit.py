@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagster_lake.secret_text import scrub, without_secrets
+
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
     from openlineage.client.event_v2 import RunEvent
@@ -64,7 +66,9 @@ def _emit(client: "OpenLineageClient", events: "Iterable[RunEvent]") -> int:
         try:
             client.emit(event)
         except Exception as error:  # each transport has errors of its own
-            raise LineageError(f"event {sent + 1}, of {event.job.name}, was not taken: {error}") from error
+            scrub(error)
+            told = without_secrets(str(error))
+            raise LineageError(f"event {sent + 1}, of {event.job.name}, was not taken: {told}") from error
         sent += 1
     if not client.close(timeout=30):
         raise LineageError("not every event was taken within 30 s; the receiver may be slow or down")

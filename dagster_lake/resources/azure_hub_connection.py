@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.secret_text import without_secrets
 from dagster_lake.settings import Settings
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class HubConnection:
         )
 
     def _without_secret(self, text: str) -> str:
-        text = re.sub(r"(SharedAccessKey|SharedAccessSignature|sig)=[^;&\s]+", r"\1=...", " ".join(text.split()))
+        text = without_secrets(" ".join(text.split()))
         if self.connection_string is not None:
             key = re.search(r"SharedAccessKey=([^;]+)", self.connection_string.get_secret_value(), re.IGNORECASE)
             text = text.replace(key[1], "...") if key else text

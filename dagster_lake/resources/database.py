@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dagster_lake.resources.database_dialect import WRITTEN, DatabaseError, Dialect, Fingerprint, Query
 from dagster_lake.resources.database_fit import RESCUED, WRITTEN_AT, fitted, without_time
+from dagster_lake.secret_text import scrub, without_secrets
 
 __all__ = ["Database", "DatabaseError", "Untimed", "teaching"]
 
@@ -199,5 +200,6 @@ def teaching(table: str) -> Iterator[None]:
     try:
         yield
     except (AdbcError, SQLAlchemyError, sqlite3.Error, duckdb.Error, pa.ArrowInvalid) as error:
+        scrub(error)
         remedy = "check the database's address, the contract's types and the keys that rows refer to"
-        raise DatabaseError(f"table {table}: {str(error).strip()}; {remedy}") from error
+        raise DatabaseError(f"table {table}: {without_secrets(str(error)).strip()}; {remedy}") from error

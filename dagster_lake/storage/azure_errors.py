@@ -1,6 +1,5 @@
 """What went wrong between us and ADLS Gen2, in one sentence that names the setting to mend."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,10 +7,10 @@ from urllib.parse import parse_qs
 
 from upath import UPath
 
+from dagster_lake.secret_text import scrub
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import credential_setting
 
-_SIGNATURE = re.compile(r"(sig=)[^&\s'\"]+", re.IGNORECASE)
 _REFUSED = ("AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo", "403 Forbidden", "401 Unauth")
 _UNREACHABLE = ("ServiceRequestError", "error sending request", "Cannot connect to host", "dns error", "tcp connect")
 _ROLE = "AuthorizationPermissionMismatch"
@@ -25,20 +24,16 @@ class StorageError(Exception):
 def reaching(path: UPath) -> Iterator[None]:
     """Turns what the libraries say of a refused or failed access to ``path`` into a StorageError.
 
-    Whatever else goes wrong passes through unchanged; so does everything on a local path.
+    Whatever else goes wrong passes through, rid of any secret in its text; so does everything on a local path.
     """
     try:
         yield
     except Exception as error:
         told = _told(path, error) if is_adls(path) and not isinstance(error, StorageError) else None
         if told is None:
+            scrub(error)
             raise
         raise StorageError(told) from None  # the libraries' own texts may hold addresses with a signature
-
-
-def without_signature(text: str) -> str:
-    """``text`` with the signature of every shared access signature blotted out."""
-    return _SIGNATURE.sub(r"\1...", text)
 
 
 def _told(path: UPath, error: Exception) -> str | None:

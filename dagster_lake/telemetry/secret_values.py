@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
+from dagster_lake.secret_text import MASK, without_secrets
+
 _NAMED_SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY|SAS|CONNECTION|WEBHOOK)$", re.IGNORECASE)
 _KEY_IN_CONNECTION = re.compile(r"(?:SharedAccessKey|AccountKey|SharedAccessSignature)=([^;]+)")
 _SHORTEST = 8
 """A shorter value is likely to be part of ordinary words."""
-MASK = "***"
 
 
 def masker(environment: Mapping[str, str] | None = None) -> Callable[[str], str]:
@@ -18,7 +19,7 @@ def masker(environment: Mapping[str, str] | None = None) -> Callable[[str], str]
 
     Secrets are the lake's own secret settings, what variables hold whose names end in PASSWORD, SECRET, TOKEN, KEY,
     SAS, CONNECTION or WEBHOOK, and passwords in URLs; each as it is, quoted for a URL, and as JSON writes it. They are
-    looked for once, when the function is made.
+    looked for once, when the function is made. What is written like a secret goes whoever knows it.
     """
     values = {
         spelling
@@ -27,10 +28,10 @@ def masker(environment: Mapping[str, str] | None = None) -> Callable[[str], str]
         for spelling in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
     }
     if not values:
-        return lambda line: line
+        return without_secrets
     # The longest first: a key is masked whole where another secret is a part of it.
     any_secret = re.compile("|".join(re.escape(value) for value in sorted(values, key=len, reverse=True)))
-    return lambda line: any_secret.sub(MASK, line)
+    return lambda line: without_secrets(any_secret.sub(MASK, line))
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.adls_path import AddressError, AdlsPath, parse_address
 from dagster_lake.storage.azure import AzureSettingsError, adls_root, delta_options
-from dagster_lake.storage.azure_errors import StorageError, reaching, without_signature
+from dagster_lake.storage.azure_errors import StorageError, reaching
 from dagster_lake.storage.azure_identity import SCOPE, SHORTEST_SECONDS, Identity, default_identity
 from dagster_lake.storage.paths import Lake
 
@@ -88,7 +88,6 @@ def test_no_secret_is_in_what_is_printed() -> None:
         said = f"{chosen!r} {chosen} {lake!r} {lake.root} {lake.table('silver', 'users')!r} {lake.marker}"
         assert "topsecret" not in said
         assert "c2VjcmV0" not in said
-    assert without_signature(f"GET https://x/?{SAS}&b=1") == f"GET https://x/?{SAS.partition('topsecret')[0]}...&b=1"
 
 
 def test_a_path_travels_to_another_process_with_its_credential() -> None:

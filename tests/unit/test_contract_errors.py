@@ -175,7 +175,7 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("an unknown service level", sla("frequency"), "slaProperties.frequency", "use latency, retention"),
     ("a rule of the schema", schema_(quality=values), "schema.quality", "on a property"),
     ("a uniqueness", on("city", unique=True), "city.unique", "primaryKey"),
-    ("an enum", on("city", enum=["Brno"]), "city.enum", "invalidValues"),
+    ("an enum", on("city", enum=[{"value": "Brno"}]), "city.enum", "invalidValues"),
     ("another physical name", on("city", physicalName="town"), "city.physicalName", "as the source names"),
     ("two rules", on("city", quality=values * 2), "city.quality", "leave one"),
     ("a source without a derivation", on("city", transformSourceObjects=["id"]), "city.transform", "remove both"),
