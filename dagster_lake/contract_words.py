@@ -21,7 +21,7 @@ CLASSIFICATIONS: dict[str, Classification] = {
 }
 """What a field may be classified as, in whatever case, and what is meant."""
 
-CUSTOM_PROPERTIES = ("source", "zone", "max_bad_share")
+CUSTOM_PROPERTIES = ("source", "zone", "max_bad_share", "reconcile")
 """The ``customProperties`` of a contract that something acts on."""
 
 SERVICE_LEVELS = ("latency", "retention")

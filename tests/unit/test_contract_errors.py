@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dagster_lake import contract as module
 from dagster_lake.contract import CONTRACTS_FOLDER, Contract, ContractError, contracts, load_contract, load_contracts
+from dagster_lake.contract_words import CUSTOM_PROPERTIES
 from tests.unit.compiled import run
 
 FILES = sorted(CONTRACTS_FOLDER.glob("*.odcs.yaml"))
@@ -285,6 +286,11 @@ def test_each_error_in_the_code_is_provoked_here() -> None:
     source_text = inspect.getsource(module._Reader)
     raised = len(re.findall(r"raise self\.fail\(", source_text))
     assert raised <= len(ERRORS), f"{raised} places raise, {len(ERRORS)} errors are tested: add the new one to ERRORS"
+
+
+def test_every_custom_property_that_is_read_is_known_and_the_other_way_round() -> None:
+    read = set(re.findall(r'property [!=]= "(\w+)"', inspect.getsource(module._Reader))) - {"masking"}
+    assert read == set(CUSTOM_PROPERTIES)
 
 
 def test_the_project_s_own_contracts_load_and_refer_to_each_other() -> None:
