@@ -16,7 +16,8 @@ def bronze_select(contract: Contract, dialect: Dialect) -> str:
 
 def rescued_select(contract: Contract, dialect: Dialect, relation: str) -> str:
     """The partition and number of rows of ``relation``, a relation like bronze, that hold fields the contract does not
-    know. A malformed line is not one of them, nor a typed value that does not fit: they are quarantined."""
+    know, or one twice. A malformed line is not one of them, nor a typed value that does not fit: they are
+    quarantined."""
     partition = partition_field(contract).name
     if contract.typed_source:
         return f"SELECT {partition}, count(*) FROM {relation} WHERE false GROUP BY {partition}"

@@ -30,7 +30,7 @@ DESCRIPTIONS = {
     "_newer_in_quarantine": "Whether a newer version of the row is in quarantine; this is the latest valid one.",
     "_deleted_at": "When the source was found to have deleted the row, UTC; null while it has the row.",
     "_ingested_at": "When raw landed, UTC, from its manifest: the same on every re-run.",
-    "_rescued_data": "What the contract does not know, or its types do not hold, as JSON; all of a malformed line.",
+    "_rescued_data": "What the contract does not know, its types do not hold or came twice, as JSON; a malformed line.",
     "_reasons": "Every rule the row breaks, as field:rule.",
     "_source_file": "The raw file the row came from.",
     "_source_row": "Its line or row in that file, from 1; the sequence number of an event.",
