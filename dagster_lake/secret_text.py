@@ -13,7 +13,7 @@ _WRITTEN = re.compile(
     rf"((?:SharedAccessKey|AccountKey|SharedAccessSignature)\s*=\s*)[^;,\s'\"<>\\)]+"
     rf"|(\bsig(?:=|%3D)){_END}"
     rf"|(\b(?:password|passwd|pwd|api_?key|access_token|client_secret)=){_END}"
-    r"|(\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{20,}"
+    r"|(\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=%-]{20,}"
     r"|(://[^/\s:@'\"]*:)[^\s'\"]+(?=@)",  # a password may hold what an address would quote
     re.IGNORECASE,
 )
