@@ -188,13 +188,15 @@ class DuckDBDialect:
         # A merge patch (RFC 7396) that takes the named fields out.
         removal = "{" + ", ".join(f'"{n}":null' for n in names) + "}"
         rest = f"CAST(json_merge_patch({document}, {self.literal(removal)}) AS VARCHAR)"
-        # Building the patched document is dear, and few documents have a field that is not named; most have all of
-        # them in one order, and nearly none has one twice.
+        # Building the patched document is dear, and so is a look for names that come twice; few documents have a field
+        # that is not named, nearly none has one twice, and most have all of them in one order.
         keys, known = f"json_keys({document})", f"[{self.texts(names)}]"
+        paths = self.texts([f'$."{name}"' for name in names])
+        found = f"list_sum(CAST(json_exists({document}, [{paths}]) AS INTEGER[]))"
         return (
-            f"CASE WHEN {keys} = {known} THEN NULL "
+            f"CASE WHEN {keys} = {known} OR len({keys}) = {found} THEN NULL "
             f"WHEN list_unique({keys}) < len({keys}) THEN {self._rest_of_repeated(document, keys, known)} "
-            f"WHEN list_has_all({known}, {keys}) THEN NULL ELSE {rest} END"
+            f"ELSE {rest} END"
         )
 
     def _rest_of_repeated(self, document: str, keys: str, known: str) -> str:

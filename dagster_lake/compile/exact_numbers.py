@@ -5,7 +5,7 @@
 
 from dagster_lake.contract import Property
 
-_WHOLE = "-?(0|[1-9][0-9]*)"
+_WHOLE = "-?(?:0|[1-9][0-9]*)"
 _PLACES = 1000
 _EXPONENT = "([eE][+-]?[0-9]{1,3})?"
 
@@ -16,13 +16,13 @@ NUMBER = f"{_WHOLE}(\\.[0-9]+)?{_EXPONENT}"
 def plain_form(prop: Property) -> str:
     """The regular expression of an integer or exact decimal without exponent, all of whose digits fit."""
     if not prop.scale:
-        return _WHOLE if prop.precision is None else f"{_WHOLE}(\\.0+)?"
-    return f"{_WHOLE}(\\.[0-9]{{1,{prop.scale}}}0*)?"
+        return _WHOLE if prop.precision is None else f"{_WHOLE}(?:\\.0+)?"
+    return f"{_WHOLE}(?:\\.[0-9]{{1,{prop.scale}}}0*)?"
 
 
 def spelled_out(text: str) -> str:
     """SQL, of every engine: a NUMBER without exponent, and without zeros that say nothing."""
-    mantissa, power = (f"split_part(lower(ltrim({text}, '-')), 'e', {part})" for part in (1, 2))
+    mantissa, power = (f"split_part(lower(regexp_replace({text}, '^-', '')), 'e', {part})" for part in (1, 2))
     # The point moves within so many zeros that no exponent brings it to their end.
     zeros = f"repeat('0', {_PLACES})"
     digits = f"{zeros} || split_part({mantissa}, '.', 1) || split_part({mantissa}, '.', 2) || {zeros}"
