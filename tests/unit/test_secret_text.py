@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.lineage.emit import _emit
@@ -32,6 +32,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None)
 @given(secret=st.from_regex(r"[A-Za-z0-9+%_-]{20,60}=?", fullmatch=True), before=st.text(max_size=5))
 def test_a_secret_written_in_any_known_way_is_taken_out_and_the_rest_stays(way: str, secret: str, before: str) -> None:
     said = without_secrets(f"{before} {WAYS[way].format(secret)} end")
@@ -40,6 +41,7 @@ def test_a_secret_written_in_any_known_way_is_taken_out_and_the_rest_stays(way: 
     assert said.endswith(" end")
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")))
 def test_what_was_cleaned_stays_as_it_is(text: str) -> None:
     assert without_secrets(without_secrets(text)) == without_secrets(text)
