@@ -53,6 +53,10 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[Land
     con.register("raw_files", described)
     paths = listed_paths([f.place for f in files])
     read = f"read_parquet({paths}, filename = true, file_row_number = true) JOIN raw_files USING (filename)"
+    numbered = (
+        f"(SELECT * FROM read_parquet({paths}, filename = true, union_by_name = true) "
+        "UNION ALL BY NAME SELECT CAST(NULL AS BIGINT) AS _row WHERE false) JOIN raw_files USING (filename)"
+    )  # documents that landed before arrays were read have no number
     if isinstance(contract.source, EventHubSource):
         position = (
             "enqueued_time AS _enqueued_time, partition AS _partition, sequence_number AS _sequence_number, "
@@ -60,10 +64,10 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[Land
         )
         return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
     if isinstance(contract.source, FileSource):
-        position = "modified AS _source_modified, source_file AS _source_file, 1::BIGINT AS _source_row"
+        position = "modified AS _source_modified, source_file AS _source_file, coalesce(_row, 1) AS _source_row"
         # A byte order mark at the start is dropped, as it is from files of lines.
         body = f"CASE WHEN body[1:3] = {_BYTE_ORDER_MARK} THEN body[4:] ELSE body END AS body"
-        return f"SELECT {body}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+        return f"SELECT {body}, {position}, {INGESTED_AT.name}, {partition} FROM {numbered}"
     own = ", ".join([*(quoted(p.name) for p in contract.source_properties), RESCUED.name])
     position = "label AS _source_file, file_row_number + 1 AS _source_row"
     # Files of before a column was added lack it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # same in a path and in the URL that Spark makes of it.
 _PLACE = "regexp_extract(_metadata.file_path, '([^/]+/[^/]+/[^/]+)$', 1)"
 _EVENTS = "body BINARY, enqueued_time TIMESTAMP, partition STRING, sequence_number BIGINT"
-_DOCUMENTS = "body BINARY, modified TIMESTAMP, source_file STRING"
+_DOCUMENTS = "body BINARY, modified TIMESTAMP, source_file STRING, _row BIGINT"
 _BYTE_ORDER_MARK = "X'EFBBBF'"
 
 
@@ -54,7 +54,7 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
                 f"{_without_byte_order_mark('body')} AS body",
                 "document_modified AS _source_modified",
                 "source_file AS _source_file",
-                "1L AS _source_row",
+                "coalesce(_row, 1L) AS _source_row",
             )
     else:
         columns = {quoted(p.name): sql_type(arrow_type(p)) for p in contract.source_properties}

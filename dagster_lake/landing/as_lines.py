@@ -9,8 +9,10 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
-from dagster_lake.landing.form import Form
+from dagster_lake.landing.form import SNIFFED, Form, form_of
 
 MOST_CHARACTERS = 64 * 1024 * 1024
 """The longest value that is read, in characters."""
@@ -34,14 +36,26 @@ def as_lines(read: Callable[[int], bytes], form: Form) -> Iterator[bytes]:
         yield piece.encode("utf-8", "surrogateescape" if form.encoding == "utf-8" else "surrogatepass")
 
 
-def rows_of(document: bytes, form: Form) -> list[bytes] | None:
-    """The rows of one whole document; None where it cannot be read as values, one after the other, to its end."""
+def document_rows(document: bytes) -> list[bytes]:
+    """The rows of one whole document, in UTF-8: itself, or the values of the array that it is.
+
+    An array that is empty or breaks off is one row, which is no object, so that it is not lost.
+    """
+    form = form_of(document[:SNIFFED])
+    start = document[:SNIFFED].decode(form.encoding, "ignore").lstrip("\ufeff \t\r\n")
+    if form.shape == "values" and start.startswith("["):
+        with suppress(BrokenOff):
+            rows = [row for row in _all_lines(document, form).split(b"\n") if row]
+            if rows:
+                return rows
+    if form.encoding == "utf-8" and not form.marks:
+        return [document]
+    return [_all_lines(document, replace(form, shape="lines"))]
+
+
+def _all_lines(document: bytes, form: Form) -> bytes:
     parts = iter([document])
-    try:
-        lines = b"".join(as_lines(lambda most: next(parts, b""), form)).split(b"\n")
-    except BrokenOff:
-        return None
-    return [line for line in lines if line]
+    return b"".join(as_lines(lambda most: next(parts, b""), form))
 
 
 def _texts(read: Callable[[int], bytes], encoding: str) -> Iterator[str]:

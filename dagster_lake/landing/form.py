@@ -35,15 +35,17 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class Form:
-    """How a file holds its rows. ``marks`` is whether several byte order marks, or some in UTF-16, stand first."""
+    """How a file holds its rows. ``marks`` is whether several byte order marks, or some in UTF-16, stand first;
+    ``line_ends`` whether a carriage return alone ends a line."""
 
     shape: Shape = "lines"
     encoding: str = "utf-8"
     marks: bool = False
+    line_ends: bool = False
 
     @property
     def plain(self) -> bool:
-        """Whether the file is JSON lines as readers take them, apart from its line ends."""
+        """Whether the file is JSON lines as readers take them."""
         return self == Form()
 
 
@@ -84,10 +86,10 @@ def _encoding(start: bytes) -> tuple[str, bool]:
 def _holds_values(text: str) -> bool:
     """Whether values run over several lines, or stand in an array, so that a line is not a row."""
     text = text.lstrip(" \t\r\n")
-    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    first, *others = re.split(r"[\r\n]", text, maxsplit=1)
     if text.startswith("["):
         return re.match(r"\[\s*(\{|\]\s*$)", text) is not None
-    if not text.startswith("{") or _is_value(first):
+    if not text.startswith("{") or not others or _is_value(first):
         return False
     if first.rstrip(" \t").endswith(("{", "[", ",")):
         return True

@@ -16,7 +16,9 @@ from upath import UPath
 from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, FileSource
-from dagster_lake.landing.attempt import AttemptFolder, HashingFile, locked, remove_old_blobs, until_published
+from dagster_lake.landing.as_lines import document_rows
+from dagster_lake.landing.attempt import AttemptFolder, locked, remove_old_blobs, until_published
+from dagster_lake.landing.copying import Copied, NoJson, add_copy, copy_file, refuse, refuse_others
 from dagster_lake.landing.dropped import (
     ENDINGS,
     Dropped,
@@ -27,8 +29,7 @@ from dagster_lake.landing.dropped import (
     read_steadily,
     safe_name,
 )
-from dagster_lake.landing.line_count import LineCounter
-from dagster_lake.landing.result import Landed, LandingError
+from dagster_lake.landing.result import Landed, LandingError, Unreadable
 from dagster_lake.landing.whole import look_twice
 from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.storage.adls_path import is_adls
@@ -47,13 +48,18 @@ _DOCUMENT_FIELDS: list[pa.Field] = [
     pa.field("source_file", pa.string(), nullable=False),
     pa.field("modified", pa.timestamp("us", "UTC"), nullable=False),
     pa.field("body", pa.binary(), nullable=False),
+    pa.field("_row", pa.int64()),
+    pa.field("_original", pa.binary()),
 ]
 DOCUMENT_SCHEMA = pa.schema(_DOCUMENT_FIELDS)
-"""The columns of packed documents: one row a file, its bytes exactly as they were."""
+"""The columns of packed documents: one row a file, its bytes exactly as they were.
+
+A file that is an array of objects has a row for each, with its number; where ``body`` is not the file's bytes, the
+first row has them as ``_original``.
+"""
 
 _BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_FILES = 10_000
-_CHUNK = 1024 * 1024
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _READERS = 4
 _REMOTE_READERS = 16
@@ -94,7 +100,7 @@ def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool, oth
         try:
             with commit(f"raw.{contract.name}.files"):
                 if source.format == "json_lines":
-                    _copy(dropped.files, attempt, checksum)
+                    _copy(contract, dropped.files, attempt, checksum)
                 else:
                     attempt.write_parquet("documents", DOCUMENT_SCHEMA, _documents(dropped.files, checksum))
             if look_into(lake.landing(contract.name), source).listing != dropped.listing:
@@ -102,6 +108,9 @@ def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool, oth
         except Unsettled as unsettled:
             _discard(raw / key, attempt)
             return _waiting(contract, lake, dropped, previous, str(unsettled))
+        except Unreadable:
+            _discard(raw / key, attempt)
+            raise
         landed = Manifest(
             data_set=contract.name,
             partition=key,
@@ -175,11 +184,11 @@ def _waiting(contract: Contract, lake: Lake, dropped: Dropped, previous: Manifes
 def _nothing_to_land(
     contract: Contract, source: FileSource, lake: Lake, dropped: Dropped, previous: Manifest | None
 ) -> Landed:
-    """No failure: a partner who is late must not stop what others delivered."""
+    """No failure without any file: a partner who is late must not stop what others delivered."""
     patterns = ", ".join(f"*{ending}" for ending in ENDINGS[source.format])
-    others = f" ({len(dropped.skipped)} other files are there)" if dropped.skipped else ""
     place = lake.landing(contract.name)
-    warning = f"no file to land{others}; drop {patterns} into {place}. {_in_force(previous)}"
+    refuse_others(contract, dropped.skipped, f"drop {patterns} into {place}")
+    warning = f"no file to land; drop {patterns} into {place}. {_in_force(previous)}"
     return Landed.of(previous, changed=False, skipped=tuple(dropped.skipped), warnings=(warning,))
 
 
@@ -244,21 +253,21 @@ def _remove_leftovers(raw: UPath, newest: Manifest | None) -> None:
             shutil.rmtree(entry.path)
 
 
-def _copy(files: list[DroppedFile], attempt: AttemptFolder, checksum: "hashlib._Hash") -> None:
+def _copy(contract: Contract, files: list[DroppedFile], attempt: AttemptFolder, checksum: "hashlib._Hash") -> None:
+    unreadable: list[str] = []
     for number, file in enumerate(files):
         name = safe_name(number, file.source)
 
-        def copy(opened: BinaryIO, name: str = name) -> tuple[HashingFile, int]:
-            counter = LineCounter()
-            with attempt.new_file(name) as copied:
-                while chunk := opened.read(_CHUNK):
-                    copied.write(chunk)
-                    counter.add(chunk)
-            return copied, counter.lines
+        def copy(opened: BinaryIO, name: str = name) -> Copied:
+            return copy_file(attempt, name, opened)
 
-        copied, lines = read_steadily(file, copy)
-        attempt.add(name, lines, copied, source=file.source, modified=file.stamp.modified)
-        checksum.update(_content(file, copied.sha256.digest()))
+        copied = read_steadily(file, copy)
+        try:
+            add_copy(attempt, name, copied, source=file.source, modified=file.stamp.modified)
+        except NoJson as error:
+            unreadable.append(f"{file.source} {error}")
+        checksum.update(_content(file, copied.file.sha256.digest()))
+    refuse(contract, unreadable)
 
 
 def _documents(files: list[DroppedFile], checksum: "hashlib._Hash") -> Iterator[pa.RecordBatch]:
@@ -270,14 +279,16 @@ def _documents(files: list[DroppedFile], checksum: "hashlib._Hash") -> Iterator[
             read = list(readers.map(lambda file: read_steadily(file, lambda opened: opened.read()), batch))
             for file, body in zip(batch, read, strict=True):
                 checksum.update(_content(file, hashlib.sha256(body).digest()))
-            yield pa.RecordBatch.from_arrays(
-                [
-                    pa.array([file.source for file in batch], pa.string()),
-                    pa.array([file.stamp.modified for file in batch], pa.timestamp("us", "UTC")),
-                    pa.array(read, pa.binary()),
-                ],
-                schema=DOCUMENT_SCHEMA,
-            )
+            rows = [
+                (file.source, file.stamp.modified, row, number, body if number == 1 and row is not body else None)
+                for file, body in zip(batch, read, strict=True)
+                for number, row in enumerate(document_rows(body), 1)
+            ]
+            columns = [
+                pa.array(values, field.type)
+                for values, field in zip(zip(*rows, strict=True), DOCUMENT_SCHEMA, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA)
 
 
 def _content(file: DroppedFile, digest: bytes) -> bytes:

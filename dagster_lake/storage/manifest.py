@@ -34,12 +34,22 @@ class ManifestReplaced(ManifestError):
 
 
 @dataclass(frozen=True)
+class Original:
+    """The byte-identical copy of a dropped file whose rows stand beside it as lines; ``path`` as in ``RawFile``."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RawFile:
     """One landed file. ``path`` is relative to the partition's folder.
 
     ``source`` and ``modified`` are the name below the landing folder and the modification time of the one file this
     is a byte-identical copy of; None otherwise. ``rows`` counts events, rows or documents; of a text copy, the lines
-    that are not empty.
+    that are not empty. Where the dropped file was JSON in another form than lines, this holds its rows as lines, and
+    ``original`` is the copy of it.
     """
 
     path: str
@@ -48,6 +58,7 @@ class RawFile:
     sha256: str
     source: str | None = None
     modified: datetime | None = None
+    original: Original | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +242,8 @@ def _read(folder: UPath) -> tuple[Manifest | None, str | None]:
 def verify(folder: UPath, manifest: Manifest) -> list[str]:
     """Reads every file and compares its checksum; returns a sentence for each that differs."""
     problems = []
-    for file in manifest.files:
+    copies: list[RawFile | Original] = [*manifest.files, *(f.original for f in manifest.files if f.original)]
+    for file in copies:
         place = folder / file.path
         if not place.exists():
             problems.append(_differs(place, file, "is missing"))
@@ -242,7 +254,7 @@ def verify(folder: UPath, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _differs(place: UPath, file: RawFile, how: str) -> str:
+def _differs(place: UPath, file: RawFile | Original, how: str) -> str:
     return (
         f"{place} {how}, but its manifest says {file.bytes} bytes, sha256 {file.sha256}; restore the file, or move "
         "the partition's folder away and land it again"
@@ -267,7 +279,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         Attempt(
             number=attempt["number"],
             landed_at=datetime.fromisoformat(attempt["landed_at"]),
-            files=tuple(RawFile(**{**file, "modified": _instant(file.get("modified"))}) for file in attempt["files"]),
+            files=tuple(_raw_file(file) for file in attempt["files"]),
         )
         for attempt in document["attempts"]
     )
@@ -287,6 +299,12 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         delivered_at=_instant(document.get("delivered_at")),
         marker=document.get("marker"),
     )
+
+
+def _raw_file(fields: dict[str, Any]) -> RawFile:
+    original = fields.get("original")
+    modified = _instant(fields.get("modified"))
+    return RawFile(**{**fields, "modified": modified, "original": Original(**original) if original else None})
 
 
 def _instant(text: str | None) -> datetime | None:
