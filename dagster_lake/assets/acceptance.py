@@ -4,28 +4,19 @@ The silver step goes on without a withheld load, and so does everything after it
 check ``accepted``, a step of its own that nothing waits for.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 
 import dagster as dg
 
 from dagster_lake.assets.keys import silver_key
 from dagster_lake.assets.partitions import hours_if_any
-from dagster_lake.compile.bronze import bronze_select
-from dagster_lake.compile.duckdb_dialect import DuckDBDialect
-from dagster_lake.compile.silver import quarantine_select
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.engines.judged import notes_that_hold, raw_read, rules_of
 from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage import delta
 from dagster_lake.storage.accepted import accepted_snapshots
-from dagster_lake.storage.manifest import Manifest, read_manifest
-from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.refusals import Note, notes, remove_note, write_note
-from dagster_lake.storage.tables import bronze_table
 
 CHECK = "accepted"
 
@@ -42,9 +33,9 @@ def run_silver(
 
     ``accept`` is for the hours, or the newest snapshot: it was looked at, and is to be taken as it is.
     """
-    noted, rules = notes(lake.lake, contract.name), rules_of(contract)
+    noted = notes(lake.lake, contract.name)
     asked_again = _asked_again(contract, partitions, accept_shrink, accept)
-    held = {p: note for p, note in noted.items() if note.rules == rules and note.raw == raw_of(lake.lake, contract, p)}
+    held = notes_that_hold(lake.lake, contract)
     standing = {p: n.why for p, n in held.items() if n.why is not None and p in partitions and p not in asked_again}
     accepted = {p for p, note in held.items() if not note.refused} | (asked_again if accept else set())
     for p, why in standing.items():
@@ -64,12 +55,18 @@ def run_silver(
             why = result.withheld[p]
             context.log.error(told(contract, p, why))
             if not (p in held and note and note.refused):
-                write_note(lake.lake, contract.name, p, Note(_raw_read(lake, contract, p), rules, context.run_id, why))
+                write_note(lake.lake, contract.name, p, _note(context, lake, contract, p, why))
         elif accept and p in asked_again:
-            write_note(lake.lake, contract.name, p, Note(_raw_read(lake, contract, p), rules, context.run_id, None))
+            write_note(lake.lake, contract.name, p, _note(context, lake, contract, p, None))
         elif note and note.refused:
             remove_note(lake.lake, contract.name, p)
     return replace(result, withheld={**result.withheld, **standing})
+
+
+def _note(
+    context: dg.AssetExecutionContext, lake: LakeResource, contract: Contract, partition: str, why: str | None
+) -> Note:
+    return Note(raw_read(lake.lake, contract, partition), rules_of(contract), context.run_id, why)
 
 
 def accepted_checks() -> list[dg.AssetChecksDefinition]:
@@ -134,43 +131,6 @@ def _failure(contract: Contract, withheld: Mapping[str, str]) -> str:
             f"with the config {take}. Whom to tell: {tell}.",
         ]
     )
-
-
-def rules_of(contract: Contract) -> str:
-    """A fingerprint of all that decides on a load but its rows: the contract as compiled, and our own version."""
-    dialect = DuckDBDialect()
-    parts = (bronze_select(contract, dialect), quarantine_select(contract, dialect), str(contract.max_bad_share))
-    return hashlib.sha256("\0".join((*parts, version("dagster-lake"))).encode()).hexdigest()[:16]
-
-
-def raw_of(lake: Lake, contract: Contract, partition: str) -> str | None:
-    """A fingerprint of what raw holds of a load; None when it was never landed."""
-    manifest = _manifest(lake, contract, partition)
-    return None if manifest is None else _fingerprint(manifest)
-
-
-def _raw_read(lake: LakeResource, contract: Contract, partition: str) -> str | None:
-    """``raw_of``, provided that bronze was made of it; None where raw has moved on since."""
-    manifest, bronze = _manifest(lake.lake, contract, partition), delta.pin(bronze_table(lake.lake, contract).uri)
-    if manifest is None or bronze is None or bronze.rows([partition]) != manifest.rows:
-        return None
-    landed = max((a.landed_at for a in manifest.attempts if sum(f.rows for f in a.files)), default=None)
-    bounds = bronze.bounds("_ingested_at", [partition])
-    same = bounds is None or landed is None or _milliseconds(bounds[1]) == _milliseconds(landed)
-    return _fingerprint(manifest) if same else None
-
-
-def _milliseconds(moment: object) -> int:
-    return int(moment.timestamp() * 1000)  # type: ignore[attr-defined]
-
-
-def _manifest(lake: Lake, contract: Contract, partition: str) -> Manifest | None:
-    return read_manifest(lake.raw_partition(contract.name, partition, sensitive=contract.sensitive))
-
-
-def _fingerprint(manifest: Manifest) -> str:
-    files = [(attempt.number, file.sha256, file.rows) for attempt in manifest.attempts for file in attempt.files]
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
 def _asked_again(contract: Contract, partitions: list[str], accept_shrink: bool, accept: bool) -> set[str]:

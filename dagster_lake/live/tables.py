@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notify import tell
 from dagster_lake.alerts.written import written_hours
 from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Engine, Step
+from dagster_lake.engines.base import Engine, Step, StepResult
+from dagster_lake.engines.judged import accepted_loads
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources.dbt import STREAMS, build, manifest
 from dagster_lake.settings import Settings
@@ -31,7 +32,8 @@ class Made:
 class LiveTables:
     """What makes the tables, as a Dagster run makes them of the same hours.
 
-    ``stopping`` is asked between steps; ``say`` takes what is told of alerts.
+    ``stopping`` is asked between steps; ``say`` takes what is told of alerts, and of hours that
+    silver withheld.
     """
 
     lake: Lake
@@ -42,6 +44,7 @@ class LiveTables:
     run: str
     stopping: Callable[[], bool]
     say: Callable[[str], None]
+    withheld: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def make(self, hours: Mapping[str, Collection[str]]) -> Made:
         """Makes the tables of these hours, by data set, and of the later ones that they change, and notes their alerts.
@@ -52,15 +55,25 @@ class LiveTables:
         for layer in ("bronze", "silver"):
             for name, of_data_set in hours.items():
                 self._go_on()
-                self.engine.run(Step(name, layer, tuple(sorted(of_data_set))))
+                accepted = accepted_loads(self.lake, self.contracts[name]) if layer == "silver" else ()
+                result = self.engine.run(Step(name, layer, tuple(sorted(of_data_set)), accepted=accepted))
+                self._tell_of_withheld(name, result)
         self._go_on()
         changed = {hour for of_data_set in hours.values() for hour in of_data_set}
         further: set[str] = set()
-        for result in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
-            further.update(result.further)  # build raises when a model fails
+        for made in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
+            further.update(made.further)  # build raises when a model fails
         every = HourRange.of(min(changed | further), max(changed | further))
         noted = tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
         return Made(time.monotonic() - started, sum(noted.states.values()))
+
+    def _tell_of_withheld(self, name: str, result: StepResult) -> None:
+        """Says which hours silver holds nothing of, and why: once, until the reason is another. The others go on."""
+        for hour in result.counts:
+            why = result.withheld.get(hour)
+            if why is not None and self.withheld.get((name, hour)) != why:
+                self.say(f"{result.table.replace('.', '/')}: {hour} withheld: {why}")
+            self.withheld[name, hour] = why
 
     def _go_on(self) -> None:
         if self.stopping():

@@ -1,5 +1,8 @@
 """A load with nothing valid, or too much bad, is withheld: said loudly, by itself, and not tried again in vain."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -7,6 +10,8 @@ import pytest
 
 from dagster_lake.assets import acceptance
 from dagster_lake.contract import contracts
+from dagster_lake.engines import judged
+from dagster_lake.settings import PROJECT_ROOT
 from tests.lake.lakes import TestLake, write
 from tests.lake.test_hand_made_input import MONDAY, OF_USERS, drop_users, newest, person
 
@@ -105,7 +110,8 @@ def test_a_refusal_is_tried_again_when_the_contract_the_code_or_raw_has_changed(
     drop_users(lake, "x\n" * 3)
     users(lake, ok=False)
     version = delta_version(lake, "quarantine/users")
-    monkeypatch.setattr(acceptance, changed, lambda *of: "another")
+    for module in (acceptance, judged):
+        monkeypatch.setattr(module, changed, lambda *of: "another", raising=False)
 
     assert not users(lake, ok=False).success
     assert delta_version(lake, "quarantine/users") > version
@@ -123,3 +129,25 @@ def test_one_bad_guest_stops_no_other(lake: TestLake) -> None:
 
 def delta_version(lake: TestLake, table: str) -> int:
     return len(list((lake.table_folder(table) / "_delta_log").glob("*.json")))
+
+
+def test_the_command_line_ends_with_an_error_and_prints_the_reasons_and_whom_to_tell(
+    lake: TestLake, tmp_path: Path
+) -> None:
+    drop_users(lake, '{"id": 1}\nnot json\n[]\n')
+    drop_users(lake, "x", name="readme.txt")
+    selection = " or ".join(f'key:"{key}"' for key in ("raw/users", "bronze/users", "silver/users_snapshots"))
+    command = ("-m", "dagster", "asset", "materialize", "-m", "dagster_lake.definitions", "--select", selection)
+    environment = {**os.environ, **lake.environment, "DAGSTER_HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"}
+
+    ended = subprocess.run(
+        [sys.executable, *command], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True
+    )
+
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said
+    assert (
+        f"silver/users_snapshots: {FIRST} withheld: 3 of 3 rows are bad: malformed 2, birth_number:required 1" in said
+    )
+    assert f"Whom to tell: {contracts()['users'].owner}" in said
+    assert "readme.txt was skipped: it does not end in .jsonl" in said

@@ -91,7 +91,13 @@ def both(one: Callable[[Document], None], other: Callable[[Document], None]) -> 
     return lambda document: (one(document), other(document))[-1]
 
 
+def max_bad_share(value: object) -> Callable[[Document], None]:
+    return lambda document: document["customProperties"].append({"property": "max_bad_share", "value": value})
+
+
 ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
+    ("a share in percent", max_bad_share(20), "customProperties.max_bad_share", "from 0 to 1, such as 0.2 for a fifth"),
+    ("a share in words", max_bad_share("a fifth"), "customProperties.max_bad_share", "from 0 to 1"),
     ("an older standard", set_(apiVersion="v2.2.2"), "apiVersion", "v3.1.0"),
     ("another kind", set_(kind="Other"), "kind", "DataContract"),
     ("no schema", set_(schema=[]), "schema", "one file per data set"),
