@@ -49,9 +49,8 @@ def load_history(name: str, since: str | None, settings: Settings, console: Cons
             _make_gold(lake, settings, made[-1], progress)
     for hour, reason in withheld.items():
         console.print(f"[yellow]silver of {hour} was withheld:[/] {reason}", soft_wrap=True)
-    console.print(
-        f"{name}: everything until {until:%Y-%m-%dT%H:%M} UTC is in the lake; its first hour is {lake.first_hour()}."
-    )
+    told = f"{name} is in the lake until {until:%Y-%m-%dT%H:%M} UTC. The first hour is {lake.first_hour()}."
+    console.print(told, soft_wrap=True)
     if withheld:
         raise CommandError(f"{len(withheld)} hours of {name} are withheld from silver; mend them and load again")
 
