@@ -15,7 +15,6 @@ from tests.simulation.outside import KEYS, Outside, Row
 from tests.simulation.rules import Judged, judge_row, judge_text
 
 LOOK_BACK = timedelta(hours=24)
-CONFLICTS_ARE_COUNTED = False
 MOST_BAD = Decimal("0.2")
 MOST_LOST = Decimal("0.2")
 HISTORY = (
@@ -289,8 +288,7 @@ class _Quarantine:
 
     def conflict(self, partition: str, key: str) -> None:
         """A copy that lost to another one with another payload."""
-        if CONFLICTS_ARE_COUNTED:
-            self.add(partition, (f"{key}:conflict",))
+        self.add(partition, (f"{key}:conflict",))
 
     def rows(self) -> list[Row]:
         return [{self.partition: p, "_reasons": list(r), "rows": n} for (p, r), n in self.counted.items()]
