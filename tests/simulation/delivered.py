@@ -32,6 +32,10 @@ class Delivered:
             if not same or same[-1] != row:
                 held.append(row)
 
+    def has(self, table: str, row: Row) -> bool:
+        """Whether some copy of this version of a row was landed."""
+        return any(_version(version) == _version(row) for version in self.versions[table])
+
     def export(self, data_set: str, key: str, files: dict[str, tuple[datetime, str]], lines: list[Line]) -> None:
         """A folder of exports was landed as a new snapshot."""
         texts = {name: text for name, (_, text) in files.items()}

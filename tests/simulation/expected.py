@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation.delivered import Delivered, Snapshot
 from tests.simulation.outside import KEYS, Outside, Row
-from tests.simulation.rules import Judged, judge_row, judge_text
+from tests.simulation.rules import judge_row, judge_text
 
 LOOK_BACK = timedelta(hours=24)
 MOST_BAD = Decimal("0.2")
@@ -31,7 +31,7 @@ def expected(outside: Outside, delivered: Delivered) -> Tables:
     """
     tables: Tables = {}
     for hub, sent in outside.events.items():
-        arrived = [(_hour(one.at), one.at, *judge_text(hub, one.body.decode())) for one in sent]
+        arrived = [(_hour(one.at), one.at, *judge_text(hub, one.body.decode()), one.body) for one in sent]
         tables |= _events(hub, arrived)
     for table, versions in delivered.versions.items():
         tables |= _changes(table, versions, outside.rows(table))
@@ -43,23 +43,24 @@ def expected(outside: Outside, delivered: Delivered) -> Tables:
 # ---- events
 
 
-def _events(hub: str, arrived: list[tuple[str, datetime, Row, tuple[str, ...]]]) -> Tables:
-    """Each event once: a copy is left out when the valid one before it came at most 24 lake hours earlier."""
-    kept: dict[str, Row] = {}
-    last: dict[str, str] = {}
+def _events(hub: str, arrived: list[tuple[str, datetime, Row, tuple[str, ...], bytes]]) -> Tables:
+    """Each event once: a copy is left out when the valid one before it came at most 24 lake hours earlier.
+
+    It is a conflict when it says something else than the earliest copy of the 24 hours before.
+    """
+    copies: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
     silver, quarantine = [], _Quarantine("_lake_hour")
-    for hour, at, values, reasons in sorted(arrived, key=lambda one: one[1]):
+    for hour, at, values, reasons, body in sorted(arrived, key=lambda one: one[1]):
         if reasons:
             quarantine.add(hour, reasons)
             continue
-        id = values["event_id"]
-        if id in last and _start(hour) - _start(last[id]) <= LOOK_BACK:
-            if values != kept[id]:
-                quarantine.conflict(hour, "event_id")
-        else:
-            kept[id] = values
+        before = copies[values["event_id"]]
+        near = [other for when, other in before if _start(hour) - _start(when) <= LOOK_BACK]
+        if not near:
             silver.append({**values, "_enqueued_time": at, "_lake_hour": hour})
-        last[id] = hour
+        elif json.loads(body) != json.loads(near[0]):
+            quarantine.conflict(hour, ("event_id",))
+        before.append((hour, body))
     return {f"silver/{hub}": silver, f"quarantine/{hub}": quarantine.rows()}
 
 
@@ -69,7 +70,7 @@ def _events(hub: str, arrived: list[tuple[str, datetime, Row, tuple[str, ...]]])
 def _changes(table: str, versions: Iterable[Row], present: list[Row]) -> Tables:
     """Every version of a row, and of each key the newest valid one; what is gone from the source is marked."""
     quarantine = _Quarantine("_lake_hour")
-    held: dict[tuple[Any, ...], Row] = {}
+    held: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     newest_bad: dict[tuple[Any, ...], datetime] = {}
     for row in versions:
         values, reasons = judge_row(table, row)
@@ -77,18 +78,19 @@ def _changes(table: str, versions: Iterable[Row], present: list[Row]) -> Tables:
         if reasons:
             quarantine.add(hour, reasons)
             newest_bad[key] = max(row["updated_at"], newest_bad.get(key, row["updated_at"]))
-            continue
-        before = held.get((key, row["updated_at"]))
-        if before is not None:
-            quarantine.conflict(hour, KEYS[table][0])
-        held[key, row["updated_at"]] = {**values, "_lake_hour": hour}
+        else:
+            held[key, row["updated_at"]].append({**values, "_lake_hour": hour})
+    for copies in held.values():
+        for copy in copies[:-1]:
+            if copy != copies[-1]:
+                quarantine.conflict(copy["_lake_hour"], KEYS[table])
     newest: dict[tuple[Any, ...], Row] = {}
-    for (key, stamp), row in sorted(held.items(), key=lambda item: item[0][1]):
+    for (key, stamp), copies in sorted(held.items(), key=lambda item: item[0][1]):
         bad = key in newest_bad and newest_bad[key] > stamp
-        newest[key] = {**row, "_newer_in_quarantine": bad}
+        newest[key] = {**copies[-1], "_newer_in_quarantine": bad}
     alive = {_key(table, row) for row in present}
     rows = [{**row, "_is_deleted": key not in alive} for key, row in newest.items()]
-    changes = {f"silver/{table}_changes": list(held.values()), f"silver/{table}": rows}
+    changes = {f"silver/{table}_changes": [copies[-1] for copies in held.values()], f"silver/{table}": rows}
     return {**changes, f"quarantine/{table}": quarantine.rows()}
 
 
@@ -112,7 +114,9 @@ def _snapshots(data_set: str, snapshots: list[Snapshot]) -> Tables:
         bad = sum(bool(reasons) for _, reasons in judged)
         shrunken = not snapshot.accepted and lost > MOST_LOST * len(held)
         refused = shrunken or _is_withheld(len(judged), bad)
-        _quarantined(snapshot.key, judged, valid, quarantine)
+        for _, reasons in judged:
+            if reasons:
+                quarantine.add(snapshot.key, reasons)
         if not refused:
             taken.append((snapshot.key, valid, named))
             every += [{**row, "_snapshot": snapshot.key} for row in valid.values()]
@@ -137,25 +141,21 @@ def _is_withheld(rows: int, bad: int) -> bool:
     return 0 < bad == rows or (rows >= 20 and bad > MOST_BAD * rows)
 
 
-def _quarantined(key: str, judged: list[Judged], valid: dict[int, Row], quarantine: "_Quarantine") -> None:
-    for values, reasons in judged:
-        if reasons:
-            quarantine.add(key, reasons)
-        elif values != valid[values["id"]]:
-            quarantine.conflict(key, "id")
-
-
 def _history(taken: list[tuple[str, dict[int, Row], set[int]]]) -> list[Row]:
-    """Every state of a user: from the first export that holds it to the first that does not."""
+    """Every state of a user: from the first export that holds it to the first that does not. Whom an export holds in
+    quarantine alone is as he was when he was valid last."""
     states: list[Row] = []
     current: dict[int, Row] = {}
+    last_valid: dict[int, Row] = {}
     versions: Counter[int] = Counter()
-    for key, valid, _ in taken:
+    for key, valid, named in taken:
         instant = datetime.strptime(key, "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
+        last_valid |= valid
+        there = {id: last_valid[id] for id in named if id in last_valid}
         for id in list(current):
-            if id not in valid or any(valid[id][name] != current[id][name] for name in HISTORY):
+            if id not in there or any(there[id][name] != current[id][name] for name in HISTORY):
                 current.pop(id).update({"valid_to": instant, "is_current": False})
-        for id, row in valid.items():
+        for id, row in there.items():
             if id not in current:
                 versions[id] += 1
                 state = {"id": id, "version": versions[id], **{name: row[name] for name in HISTORY}}
@@ -286,9 +286,10 @@ class _Quarantine:
     def add(self, partition: str, reasons: tuple[str, ...]) -> None:
         self.counted[partition, reasons] += 1
 
-    def conflict(self, partition: str, key: str) -> None:
+    def conflict(self, partition: str, keys: tuple[str, ...]) -> None:
         """A copy that lost to another one with another payload."""
-        self.add(partition, (f"{key}:conflict",))
+        if CONFLICTS_ARE_COUNTED:
+            self.add(partition, (f"{'+'.join(keys)}:conflict",))
 
     def rows(self) -> list[Row]:
         return [{self.partition: p, "_reasons": list(r), "rows": n} for (p, r), n in self.counted.items()]

@@ -57,7 +57,11 @@ class Product(TestLake):
     @contextmanager
     def here(self) -> Iterator[None]:
         """Makes this process use this lake, by the simulation's clock."""
-        with patch.dict(os.environ, self.environment), patch.object(clock, "utc_now", lambda: self.now):
+        with (
+            patch.dict(os.environ, self.environment),
+            patch.object(clock, "utc_now", lambda: self.now),
+            patch.object(clock, "wait", lambda _: None, create=True),
+        ):
             yield
 
     # ---- hours
@@ -124,18 +128,26 @@ class Product(TestLake):
         closed = HourRange(first, hour_of(self.now) - HOUR).keys
         return [key for key in closed if any(key not in self._made(name, "raw") for name in self.hourly)]
 
-    def changed_since(self, first: datetime) -> list[str]:
-        """The closed hours whose database rows are not all landed, however old they are."""
-        closed = HourRange(first, hour_of(self.now) - HOUR)
-        return [
-            hour_key(hour)
-            for hour in closed
-            if any(
-                row not in self.delivered.versions[table]
-                for table in {*TABLES} & {*self.hourly}
-                for row in self.outside.rows_of_hour(table, hour)
-            )
-        ]
+    def reconcile(self) -> None:
+        """The daily reconciliation of each table; however many keys are gone, they were deleted on purpose."""
+        from dagster_lake.landing.reconciliation import SETTLED_AFTER, reconcile
+
+        for table in (name for name in TABLES if name in self.hourly):
+            landed = sorted(self._made(table, "raw"))
+            last = hour_of(self.now) - HOUR - SETTLED_AFTER
+            if landed and parse_hour(landed[0]) <= last:
+                for hour in HourRange(parse_hour(landed[0]), last):
+                    rows = self.outside.rows_of_hour(table, hour)
+                    if any(not self.delivered.has(table, row) for row in rows):
+                        self.delivered.rows(table, rows)
+            with self.here():
+                lake = self.resource
+                arguments = (contracts()[table], lake.lake, lake.settings, lake.sources, lake.engine, self.now)
+                found = reconcile(*arguments, accept_deletions=True)
+            if found is not None:
+                self.pending |= {*found.made_again, *found.refreshed}
+                for layer in LAYERS:
+                    self._made(table, layer).update(found.made_again)
 
     # ---- exports
 

@@ -230,6 +230,10 @@ class World:
         self.product.run_exports(again=again)
         self.product.whole_gold()
 
+    def do_reconcile(self) -> None:
+        """The daily reconciliation's turn."""
+        self.product.reconcile()
+
     def do_follow(self) -> None:
         """Automation's turn: streams and gold of the hours whose silver was made without them."""
         self.product.gold(self.product.pending)
@@ -239,9 +243,10 @@ class World:
         self.product.now = self.story.end + timedelta(minutes=5)
         self.product.run_exports(again=False)
         self._in_slices([*self.product.asked(), *self.product.never_landed(self.story.first)], order)
-        self._in_slices(self.product.changed_since(self.story.first), order, longest=4)
         self._in_slices(map(hour_key, self.quiet), order, refresh=True)
         self.product.catch_up()
+        self.product.now += timedelta(hours=5)  # the hours that the reconciliation leaves to the schedule are over
+        self.product.reconcile()
         # A last closing of an hour, as each hour has one: it carries on what exports alone have changed.
         self.product.run_hours([hour_key(self.story.end - timedelta(hours=1))], gold=False)
         self.do_follow()
