@@ -18,7 +18,7 @@ from dagster_lake.assets.acceptance import run_silver
 from dagster_lake.assets.pending import pending_snapshots
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
-from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
+from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
 from dagster_lake.landing.land import land_hours, land_snapshot
 from dagster_lake.resources.dbt import build, manifest
 from dagster_lake.resources.lake import LakeResource

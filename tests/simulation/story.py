@@ -9,8 +9,6 @@ from tests.simulation.world import START, Step, Story
 
 HOUR_MS = 3_600_000
 TABLES, EVENTS = HOURLY[:2], HOURLY[2:]
-NOT_YET: frozenset[str] = frozenset()
-"""Kinds of steps after which the lake is not right yet."""
 LENGTHS = (6, 6, 8, 8, 10, 12, 26, 28)
 """How many hours a world lasts; a day and more only where the look-back of events has to show."""
 Kinds = dict[Callable[[int], None], int]
@@ -58,7 +56,6 @@ class _Teller:
 
     def happen(self, kinds: Kinds, times: int) -> None:
         """Makes up so many steps of these kinds, which have weights."""
-        kinds = {make: weight for make, weight in kinds.items() if make.__name__ not in NOT_YET}
         for make in self.rng.choices(list(kinds), list(kinds.values()), k=times):
             make(self.time())
 
@@ -85,7 +82,7 @@ class _Teller:
     def write_order(self, at: int, order: int) -> None:
         lines = self.rng.sample(range(1, 4), self.rng.choice([0, 1, 1, 2]))
         items = [[line, self.rng.randint(0, 7), self.rng.randint(1, 5), self.price()] for line in lines]
-        bad = 0.5 if "bad_order" in NOT_YET else self.rng.random()
+        bad = self.rng.random()
         value = "-1.00" if bad < 0.06 else self.price()
         user = None if bad > 0.96 else self.rng.randint(0, 9)
         ago = self.rng.choice([0, 0, 0, 90 * 60_000, 5 * HOUR_MS, self.rng.randint(0, 8 * HOUR_MS)])
@@ -93,7 +90,7 @@ class _Teller:
         self.add(at, "order", order=order, user=user, value=value, ago=ago, days=days, items=items)
 
     def item_again(self, at: int) -> None:
-        quantity = self.rng.choice([1, 2, 3, 4, *([] if "bad_order" in NOT_YET else [0])])
+        quantity = self.rng.choice([1, 2, 3, 4, 0])
         what = {"order": self.known_order(), "row": self.rng.randint(1, 3), "product_id": self.rng.randint(0, 7)}
         self.add(at, "item", **what, quantity=quantity, price=self.price())
 
@@ -167,13 +164,13 @@ class _Teller:
                 {"nickname": "Jája"},
             ]
             bad = [{"birth_number": "8001011000"}, {"name": None, "user_name": ""}, '{"id": ' + str(id)]
-            change[id] = self.rng.choice(good if "bad_user" in NOT_YET else [*good, *bad])
+            change[id] = self.rng.choice([*good, *bad])
         name = self.rng.choice([None, None, f"export-{self.rng.randint(1, 3)}.jsonl"])
         self.add(at, "people", change=change, name=name)
 
     def products(self, at: int) -> None:
         id = self.rng.randint(0, 8)
-        bad = [] if "bad_product" in NOT_YET else ["{", {"price": self.rng.choice([-3, "x"])}]
+        bad = ["{", {"price": self.rng.choice([-3, "x"])}]
         good = self.rng.choice([{}, None, {"price": self.rng.choice([1, 2.5])}, *bad])
         name = self.rng.choice([None, None, None, "product-{}.json"])
         self.add(at, "goods", change={id: good}, name=name)
