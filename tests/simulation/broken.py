@@ -6,8 +6,10 @@ from typing import Any
 from unittest.mock import patch
 
 from dagster_lake.compile import silver
+from dagster_lake.compile.newest_changes import NewestChanges
 from dagster_lake.engines import recompute
 from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.landing.source_look import SourceLook
 
 Break = Callable[[], Any]
 
@@ -31,7 +33,28 @@ def later_hours_stay_as_they_are() -> Any:
     return patch.object(DuckDBEngine, "_stale_later_hours", lambda *_: [])
 
 
-_BREAKS = (look_back_of_23_hours, orders_that_move_stay_counted, later_hours_stay_as_they_are)
+def older_versions_win() -> Any:
+    """Of two versions of a row in the hours at hand, the latest table takes the one written first."""
+    ranked = NewestChanges._ranked
+
+    def oldest_first(self: NewestChanges, select: str, name: str, order: list[str]) -> str:
+        return ranked(self, select, name, order).replace(" DESC", "")
+
+    return patch.object(NewestChanges, "_ranked", oldest_first)
+
+
+def deleted_rows_stay() -> Any:
+    """The reconciliation finds the rows that the source has deleted, and does not note them."""
+    return patch.object(SourceLook, "note_gone", lambda *_: None)
+
+
+_BREAKS = (
+    look_back_of_23_hours,
+    later_hours_stay_as_they_are,
+    orders_that_move_stay_counted,
+    older_versions_win,
+    deleted_rows_stay,
+)
 BROKEN: dict[str, Break] = {each.__name__: each for each in _BREAKS}
 
 

@@ -34,7 +34,7 @@ class _Teller:
         self.streams = self.hourly != TABLES and rng.random() < 0.2
 
     def story(self) -> Story:
-        database: Kinds = {self.order: 16, self.order_again: 10, self.item_again: 5, self.quiet: 1, self.delete: 3}
+        database: Kinds = {self.order: 16, self.order_again: 10, self.item_again: 5, self.quiet: 1, self.delete: 5}
         events: Kinds = {self.event: 26, self.event_again: 12}
         exports: Kinds = {self.users: 7, self.products: 4, self.vips: 2, self.shrunken: 1, self.touch: 1}
         many = self.rng.choice([1, 2])
@@ -47,7 +47,9 @@ class _Teller:
         if "orders" in self.hourly:
             asked[self.reconcile] = 2
         self.happen(asked, self.rng.choice([1, 1, 2, 3]))
-        for hour in self.rng.sample(range(1, self.hours), min(self.hours - 1, self.rng.choice([0, 1, 1, 2]))):
+        # The sources alone keep no history: what is landed in between is what later versions have to replace.
+        self.happen({self.landing: 1}, self.rng.choice([4, 8]) if "orders" in self.hourly else 2)
+        for hour in self.rng.sample(range(1, self.hours), min(self.hours - 1, self.rng.choice([0, 1, 2, 2]))):
             self.add(hour * HOUR_MS + 5 * 60_000, "tick", each=self.rng.random() < 0.3)
         steps = sorted(self.steps, key=lambda step: step.at)
         # No two at one instant: what comes first is then no question.
@@ -198,6 +200,12 @@ class _Teller:
         layer = self.rng.choice(["raw", "raw", "bronze", "silver", "silver", "newest"])
         hours = self.rng.sample(range(self.hours), min(3, self.hours))
         self.add(at, "layer", data_set=data_set, layer=layer, hours=hours)
+
+    def landing(self, at: int) -> None:
+        now = at // HOUR_MS
+        hours = sorted({now, *self.rng.choices(range(now + 1), k=2)})
+        for data_set in self.hourly:
+            self.add(at, "layer", data_set=data_set, layer="raw", hours=hours)
 
     def exports(self, at: int) -> None:
         self.add(at, "exports", again=self.rng.random() < 0.4)
