@@ -288,8 +288,7 @@ class _Quarantine:
 
     def conflict(self, partition: str, keys: tuple[str, ...]) -> None:
         """A copy that lost to another one with another payload."""
-        if CONFLICTS_ARE_COUNTED:
-            self.add(partition, (f"{'+'.join(keys)}:conflict",))
+        self.add(partition, (f"{'+'.join(keys)}:conflict",))
 
     def rows(self) -> list[Row]:
         return [{self.partition: p, "_reasons": list(r), "rows": n} for (p, r), n in self.counted.items()]
