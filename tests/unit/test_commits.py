@@ -45,11 +45,13 @@ ALLOWED = {
         "_discard": "removes what no manifest names",
         "_remove_leftovers": "removes what no manifest names",
     },
-    "masking.py": {"masking_key": "the key's file appears whole, by link, and is never replaced"},
+    "masking.py": {"_make": "the key's file appears whole, by link, and is never replaced"},
     "notices.py": {"write_notice": "a page for people; the next failure writes another"},
     "remote/": {"": "messages of a step and the mailbox of a worker, which mean nothing when it has ended"},
-    "resources/database_sqlite.py": {"SqliteDialect.upsert": "called within database.<tables>"},
-    "resources/database_postgres.py": {"PostgresDialect.upsert": "called within database.<tables>"},
+    "resources/shop_database.py": {
+        "SqliteWriter.upsert": "called within database.<tables>",
+        "PostgresWriter.upsert": "called within database.<tables>",
+    },
     "resources/dbt.py": {"": "dbt's working files, made anew when they are missing"},
     "resources/embedded_event_hub.py": {
         "EmbeddedEventHub": "removes what no index names, and the index itself is written within event_hub.<hub>"
@@ -60,10 +62,12 @@ ALLOWED = {
         "overwrite.write": "called by _attempt within <table>",
         "merge.write": "called by _attempt within <table>",
         "append.write": "called by _attempt within <table>",
+        "note_contract.write": "called by _attempt within <table>",
     },
     "storage/spark_delta.py": {
         "SparkDelta._save": "writes for a caller, whose call is inside a commit or listed here",
         "SparkDelta.replace_partitions.write": "called by _attempt within <table>",
+        "SparkDelta.overwrite.write": "called by _attempt within <table>",
         "SparkDelta.merge.write": "called by _attempt within <table>",
     },
     "storage/blobs.py": {
@@ -71,7 +75,6 @@ ALLOWED = {
         "upload_blob": "writes for a caller, whose call is inside a commit",
         "remove_blobs": "removes for a caller, whose call is inside a commit or listed here",
     },
-    "storage/paths.py": {"Lake._write_marker": "the format marker, written before anything else is"},
     "storage/publish.py": {"": "writes for a caller, whose call is inside a commit"},
 }
 """Functions (or what holds them) that write outside a commit, and why that needs no crash test of its own."""
