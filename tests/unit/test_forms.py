@@ -108,7 +108,7 @@ def test_lines_that_are_no_json_stay_lines(content: str) -> None:
         ("id\tname\n1\tEva\n".encode("utf-16"), "CSV"),
         (b"<?xml version='1.0'?><users/>", "XML"),
         (b"  <!DOCTYPE html><html>", "HTML"),
-        (gzip.compress(b"{}"), "gzip"),
+        (gzip.compress(b"{}", mtime=0), "gzip"),
         (b"PK\x03\x04rest", "zip"),
         (b"PAR1rest", "Parquet"),
         (b"Obj\x01rest", "Avro"),
