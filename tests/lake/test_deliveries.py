@@ -13,7 +13,8 @@ import pytest
 from dagster_lake.automation import hourly_job
 from dagster_lake.definitions import defs
 from dagster_lake.resources.database import Database, DatabaseError
-from tests.lake.lakes import FIRST_HOUR, TestLake, write
+from dagster_lake.resources.lake import LakeResource
+from tests.lake.lakes import FIRST_HOUR, TestLake, definitions, write
 from tests.lake.test_hand_made_input import OF_USERS, drop_ids, newest, person
 from tests.lake.test_rerun import SMALL
 
@@ -143,6 +144,29 @@ def test_a_folder_that_may_not_be_read_fails_the_run_and_stops_nothing(
     assert check.asset_key == dg.AssetKey(["raw", "users"])
     assert made(result) >= EVERYTHING
     assert built.rows("silver/users_snapshots") == before
+
+
+def test_what_stays_unreadable_fails_one_scheduled_run_and_every_run_by_hand(lake: TestLake) -> None:
+    write(lake.root / "landing" / "users" / "export.csv", "id,name\n1,Eva\n")
+    instance, schedule = dg.DagsterInstance.ephemeral(), {"dagster/schedule_name": "close_the_hour"}
+
+    def run(**tags: str) -> tuple[bool, dg.AssetCheckSeverity]:
+        result = dg.materialize(
+            definitions(),
+            selection=dg.AssetSelection.keys(["raw", "users"]),
+            resources={"lake": LakeResource()},
+            tags=tags,
+            instance=instance,
+            raise_on_error=False,
+        )
+        (check,) = result.get_asset_check_evaluations()
+        assert not check.passed
+        assert "export.csv" in (check.description or "")
+        return result.success, check.severity
+
+    assert run(**schedule) == (False, dg.AssetCheckSeverity.ERROR)
+    assert run(**schedule) == (True, dg.AssetCheckSeverity.WARN)
+    assert run() == (False, dg.AssetCheckSeverity.ERROR)
 
 
 def test_a_database_that_is_away_stops_neither_events_nor_their_streams_nor_files(
