@@ -7,7 +7,9 @@ from dagster_lake.cli.errors import readable_errors
 keys = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""Look after the names of the masking keys that this lake has used. Keys themselves are never printed.
+    help="""Look after the names of the masking keys that this lake has used.
+
+    Keys themselves are never printed. docs/operations.md says how to change one.
 
     **Examples**
 
