@@ -16,6 +16,7 @@ NOT_RUN = {
     "opens the UI and stays",
     "needs the Azure CLI and a subscription",
     "installs half a gigabyte and takes minutes; tests/engines/test_demo.py builds it",
+    "needs a lake with orders; tests/lake/test_deleted_rows.py runs it",
 }
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
 
