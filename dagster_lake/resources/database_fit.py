@@ -52,7 +52,7 @@ def without_time(query: Query, wire: pa.RecordBatchReader, examples: int) -> tup
     time = _instant(WRITTEN, query) if pa.types.is_string(wire.schema.field(WRITTEN).type) else WRITTEN
     with _connection() as connection:
         connection.register("wire", wire)
-        found = f"SELECT *, {time} AS _time FROM wire"
+        found = f"SELECT *, {time} AS _time FROM ({_trimmed(query, wire.schema)})"
         connection.execute(f"CREATE TEMP TABLE found AS SELECT {', '.join(shown)} FROM ({found}) WHERE _time IS NULL")
         rows = connection.execute("SELECT count(*) FROM found").fetchall()[0][0]
         some = connection.sql(f"SELECT * FROM found ORDER BY ALL LIMIT {examples:d}").to_arrow_table()
@@ -74,17 +74,40 @@ def _select(query: Query, wire: pa.Schema) -> str:
         if f"{MISFIT}{field.name}" in wire.names:
             misfits.append((field.name, quoted(f"{MISFIT}{field.name}")))
         elif text:
-            given = name if pa.types.is_string(field.type) else _DIALECT.trimmed(name)
+            given = name if pa.types.is_string(field.type) else _text(field.name)
             shown = f"CASE WHEN starts_with({name}, '{BLOB}') THEN 'hex:' || {name}[{len(BLOB) + 1}:] ELSE {name} END"
             is_misfit = f"{given} IS NOT NULL AND {quoted('value of ' + field.name)} IS NULL"
             misfits.append((field.name, f"CASE WHEN {is_misfit} THEN {shown} END"))
     time = _instant(WRITTEN, query) if pa.types.is_string(wire.field(WRITTEN).type) else WRITTEN
     columns = [f"{quoted('value of ' + f.name)} AS {quoted(f.name)}" for f in query.columns]
     texts = [f"{text} AS {quoted('misfit of ' + name)}" for name, text in misfits]
-    inner = f"SELECT *, {', '.join([*values, f'{time} AS _time'])} FROM wire"
+    inner = f"SELECT *, {', '.join([*values, f'{time} AS _time'])} FROM ({_trimmed(query, wire)})"
     inner = f"SELECT *{''.join(', ' + text for text in texts)} FROM ({inner})"
     columns += [_rescued([name for name, _ in misfits]), f"_time AS {WRITTEN}"]
     return f"SELECT {', '.join(columns)} FROM ({inner})"
+
+
+def _trimmed(query: Query, wire: pa.Schema) -> str:
+    """``wire`` with the trimmed text of each column that comes as text and is none. It has a name because it is looked
+    at many times: written out each time, the statement is so long that reading it takes longer than the rows do."""
+    texts = {}
+    for field in query.columns:
+        if pa.types.is_string(wire.field(field.name).type) and not pa.types.is_string(field.type):
+            trimmed = _DIALECT.trimmed(quoted(field.name))
+            texts[field.name] = _one_space(trimmed) if pa.types.is_timestamp(field.type) else trimmed
+    if pa.types.is_string(wire.field(WRITTEN).type):
+        # A time of writing is found by how its text begins, so that nothing may stand before it.
+        texts[WRITTEN] = _one_space(f"rtrim({quoted(WRITTEN)}, E' \\t\\r\\n')")
+    return f"SELECT *{''.join(f', {text} AS {_text(name)}' for name, text in texts.items())} FROM wire"
+
+
+def _text(name: str) -> str:
+    return quoted(f"trimmed text of {name}")
+
+
+def _one_space(text: str) -> str:
+    """A time's text without the space that SQLite takes before an offset."""
+    return f"regexp_replace({text}, ' +(Z|[+-][0-9:]+)$', '\\1')"
 
 
 def _rescued(names: list[str]) -> str:
@@ -102,7 +125,7 @@ def _value(field: pa.Field, query: Query) -> str:
     name, prop = quoted(field.name), property_of(field)
     if pa.types.is_string(field.type):
         return f"CASE WHEN NOT starts_with({name}, '{BLOB}') THEN {name} END"
-    text = _DIALECT.trimmed(name)
+    text = _text(field.name)
     if pa.types.is_boolean(field.type):
         return f"CASE WHEN lower({text}) IN ('1', 'true') THEN true WHEN lower({text}) IN ('0', 'false') THEN false END"
     return _instant(field.name, query) if pa.types.is_timestamp(field.type) else _DIALECT.try_cast(text, prop)
@@ -114,10 +137,7 @@ def _instant(name: str, query: Query) -> str:
     The hour that a change of clocks repeats is taken for the later one, and one that it leaves out for the time as it
     would have gone on, as PostgreSQL does: every text is exactly one instant.
     """
-    # A time of writing is found by how its text begins, so that nothing may stand before it.
-    text = f"rtrim({quoted(name)}, E' \\t\\r\\n')" if name == WRITTEN else _DIALECT.trimmed(quoted(name))
-    # SQLite takes a space before an offset.
-    text = f"regexp_replace({text}, ' +(Z|[+-][0-9:]+)$', '\\1')"
+    text = _text(name)
     stamp = Property("t", "timestamp", "")
     day = f"{text} || ' 00:00:00'"
     zone = _DIALECT.literal(query.time_zone)
