@@ -124,16 +124,17 @@ class DbtSession:
         # What `unread` was computed from; a later attempt may read newer rows, and must not claim to have caught up.
         reads = {READ + table: str(version) for table, version in self._caught_up_with(store).items()}
         with self.cursor() as cursor:
+            # First of all: a model that is refused leaves no table.
+            asked = _query(cursor, store)
 
             def rows() -> pa.RecordBatchReader:
-                nonlocal before
+                nonlocal before, asked
                 now = _version_of(pin(spec.uri))
                 if now != before:  # someone else wrote since we pinned: what we read may be older than theirs
                     self._pin_again(cursor, store.inputs)
                     before = now
-                reader = cursor.sql(store.sql).to_arrow_reader(BATCH_ROWS)
-                _refuse_other_columns(store, reader.schema)
-                return reader
+                    asked = _query(cursor, store)
+                return asked.to_arrow_reader(BATCH_ROWS)
 
             if store.mode == "merge":
                 written = delta.merge(spec, lambda _: _merge_of(rows(), store.key or ""), reads)
@@ -236,6 +237,13 @@ def _merge_of(reader: pa.RecordBatchReader, key: str) -> Merge | None:
         return None
     source = pa.RecordBatchReader.from_batches(reader.schema, chain([first], reader))
     return Merge(source, (key,))
+
+
+def _query(cursor: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
+    """The model's rows, not computed yet; refused when they have other columns than the model declares."""
+    relation = cursor.sql(store.sql)
+    _refuse_other_columns(store, relation.limit(0).to_arrow_reader(1).schema)
+    return relation
 
 
 def _refuse_other_columns(store: Store, found: pa.Schema) -> None:

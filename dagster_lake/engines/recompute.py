@@ -12,6 +12,9 @@ from dagster_lake.engines.stream_hours import arrival_rates, event_hours, output
 from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.duckdb_files import let_read
 
+EVERYTHING = "all"
+"""What the macros are told where all hours are computed: a value that is missing never means that."""
+
 
 @dataclass(frozen=True)
 class Recomputation:
@@ -56,10 +59,10 @@ def stream_recomputation(
 ) -> tuple[dict[str, Any], Recomputation | None]:
     """For models over streams: what their macros are told, and the hours of silver they read, all if None.
 
-    ``hours`` are the run's; None computes everything. ``look_backs`` are those of the models, in hours. The macros are
-    told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of silver; ``newest_hour``, which no result is
-    later than; ``reference_snapshots``, the snapshots there are of each data set; and ``arrival_rates``, the events a
-    second of each.
+    ``hours`` are the run's; None computes everything, which the macros are told by the word ``all``. ``look_backs`` are
+    those of the models, in hours. The macros are told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of
+    silver; ``newest_hour``, which no result is later than; ``reference_snapshots``, the snapshots there are of each data
+    set; and ``arrival_rates``, the events a second of each.
     """
     landed = event_hours(silver)
     snapshots: dict[str, list[str]] = {}
@@ -69,6 +72,8 @@ def stream_recomputation(
             snapshots[data_set] = sorted({*snapshots.get(data_set, []), *table.partitions()})
     if hours is None:
         return {
+            "stream_hours": EVERYTHING,
+            "stream_reads": EVERYTHING,
             "newest_hour": max(landed, default=None),
             "reference_snapshots": snapshots,
             "arrival_rates": arrival_rates(silver, landed),

@@ -86,7 +86,8 @@ def build(
 ) -> Iterator[NodeResult]:
     """Builds the models and tests with the unique ids ``select``, and yields each node's result as it finishes.
 
-    ``hours`` are the lake hours that this run is for, and all models must be hourly ones; None recomputes everything.
+    ``hours`` are the lake hours that this run is for, and all models, of streams or of gold, must be hourly ones; None
+    recomputes everything.
     Hours of silver that were written since one of the models last read them are computed as well, and are in each
     result's ``further``. After the last result, raises DbtRunError when a node failed or when a selected node has no
     result.
@@ -200,21 +201,27 @@ def _run(
 
 
 def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -> dict[str, Any]:
-    """What the macros are told of the hours to compute; ``session`` is told what of silver that takes."""
-    from dagster_lake.engines.recompute import recomputation, stream_recomputation
+    """What the macros are told of the hours to compute, of streams and of gold alike.
+
+    ``session`` is told what of silver that takes, unless both are built: then they read the whole tables."""
+    from dagster_lake.engines.recompute import EVERYTHING, recomputation, stream_recomputation
 
     silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
     nodes = manifest()["nodes"]
     built = [nodes[nodes[id].get("attached_node") or id] for id in select]
     streams = [node for node in built if node["schema"] == STREAMS]
+    variables: dict[str, Any] = {}
+    found = []
     if streams:
         look_backs = {node["config"]["meta"]["look_back_hours"] for node in streams}
-        variables, session.recomputed = stream_recomputation(silver, hours, look_backs)
-        return variables
-    if hours is None:
-        return {}
-    session.recomputed = recomputation(silver, hours)
-    return {"recomputed_hours": session.recomputed.hours}
+        variables, of_streams = stream_recomputation(silver, hours, look_backs)
+        found.append(of_streams)
+    if len(streams) < len(built):
+        of_gold = None if hours is None else recomputation(silver, hours)
+        variables["recomputed_hours"] = EVERYTHING if of_gold is None else of_gold.hours
+        found.append(of_gold)
+    session.recomputed = found[0] if len(found) == 1 else None
+    return variables
 
 
 @contextmanager

@@ -391,12 +391,14 @@ def _ensure(spec: TableSpec) -> Pinned:
     if existing is None:
         return _create(spec)
     wanted, found = spec.schema, existing.schema
-    for column in found:
-        if column.name in wanted.names and wanted.field(column.name).type != column.type:
-            raise DeltaWriteError(
-                f"{spec.name}.{column.name} is {column.type} in the lake and {wanted.field(column.name).type} in the "
-                f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"
-            )
+    changed = [c for c in found if c.name in wanted.names and wanted.field(c.name).type != c.type]
+    if existing.actions.num_rows == 0 and (changed or existing.partition_column != spec.partition_by):
+        return _create_anew(spec, existing)
+    for column in changed:
+        raise DeltaWriteError(
+            f"{spec.name}.{column.name} is {column.type} in the lake and {wanted.field(column.name).type} in the "
+            f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"
+        )
     added = [column for column in wanted if column.name not in found.names]
     if not added:
         return existing
@@ -416,21 +418,39 @@ def _create(spec: TableSpec) -> Pinned:
     if isinstance(spec.uri, Path):
         spec.uri.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with commit(f"{spec.name}.create"):
-            DeltaTable.create(
-                str(spec.uri),
-                spec.schema,
-                partition_by=spec.partition_by,
-                description=spec.description or None,
-                configuration={"delta.dataSkippingStatsColumns": ",".join(spec.statistics)},
-                storage_options=delta_options(spec.uri),
-            )
+        _create_table(spec)
     except (CommitFailedError, DeltaError):
         if pin(spec.uri) is None:
             raise  # not a race with another creator
     created = _pin_to_write(spec.uri)
     assert created is not None
     return created
+
+
+def _create_anew(spec: TableSpec, empty: Pinned) -> Pinned:
+    """The table without rows, as ``spec`` says now: what a run that failed left is no reason to keep a type."""
+    version = _create_table(spec, anew=True).version()
+    if version != empty.version + 1 and (lost := _load(spec.uri, version - 1)) is not None and lost.actions.num_rows:
+        raise DeltaWriteError(
+            f"{spec.name}: another run wrote rows of other types while the table was made anew; those rows are in "
+            f"version {lost.version} alone: materialise what that run was for again"
+        )
+    created = _pin_to_write(spec.uri)
+    assert created is not None
+    return created
+
+
+def _create_table(spec: TableSpec, *, anew: bool = False) -> DeltaTable:
+    with commit(f"{spec.name}.{'recreate' if anew else 'create'}"):
+        return DeltaTable.create(
+            str(spec.uri),
+            spec.schema,
+            mode="overwrite" if anew else "error",
+            partition_by=spec.partition_by,
+            description=spec.description or None,
+            configuration={"delta.dataSkippingStatsColumns": ",".join(spec.statistics)},
+            storage_options=delta_options(spec.uri),
+        )
 
 
 def _delta_fields(columns: list[pa.Field]) -> list:

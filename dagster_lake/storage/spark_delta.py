@@ -223,19 +223,23 @@ class SparkDelta:
             self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} SET TBLPROPERTIES ({properties})")
 
     def ensure(self, spec: TableSpec) -> None:
-        """Creates the table, or widens it by the columns that it lacks.
+        """Creates the table, or widens it by the columns that it lacks; one without rows may change its types.
 
         Raises SparkDeltaError where a column has another type than the contract or model says.
         """
+        ddl = table_ddl(self.name(spec.uri), spec, None if self.catalog is None else str(spec.uri))
         if self.version(spec.uri) is None:
             with commit(f"{spec.name}.create"):
-                location = None if self.catalog is None else str(spec.uri)
-                self.spark.sql(f"CREATE TABLE IF NOT EXISTS {table_ddl(self.name(spec.uri), spec, location)}")
+                self.spark.sql(f"CREATE TABLE IF NOT EXISTS {ddl}")
             return
         found = {field.name: field.dataType.simpleString() for field in self.spark.table(self.name(spec.uri)).schema}
         for column in spec.schema:
             wanted = sql_type(column.type)
             if column.name in found and found[column.name].upper() != wanted:
+                if self.spark.table(self.name(spec.uri)).isEmpty():
+                    with commit(f"{spec.name}.recreate"):
+                        self.spark.sql(f"CREATE OR REPLACE TABLE {ddl}")
+                    return
                 raise SparkDeltaError(
                     f"{spec.name}.{column.name} is {found[column.name]} in the lake and {wanted.lower()} in the "
                     f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"

@@ -264,7 +264,7 @@ def test_a_model_whose_columns_differ_from_its_yaml_is_refused_by_name(lake: Lak
 
 def test_a_type_that_changed_is_refused_with_the_remedy(lake: Lake) -> None:
     schema = pa.schema([pa.field("day", pa.string()), pa.field("orders", pa.int64())])
-    overwrite(TableSpec(lake.table("gold", "daily_sales"), schema), filled([], schema).to_reader, {})
+    overwrite(TableSpec(lake.table("gold", "daily_sales"), schema), filled([{}], schema).to_reader, {})
     with pytest.raises(dbt.DbtRunError, match=r"daily_sales.day is string in the lake and date in the model.*remove"):
         build(lake, "spark", models("daily_sales"))
 

@@ -320,6 +320,38 @@ def test_a_model_that_reads_everything_is_refused_in_a_run_of_some_hours(lake: L
         run(lake, 0, models=("daily_sales",))
 
 
+def test_streams_and_gold_in_one_run_of_an_hour_replace_that_hour_of_each(lake: Lake) -> None:
+    world = random_world(1)
+    world.write(lake)
+    run(lake, 0, HOURS - 1)
+    before = {table: rows(lake, table) for table in CHAIN}
+    results = {result.name: result for result in run(lake, 3, models=("vip_pageviews", *CHAIN))}
+    assert {table: rows(lake, table) for table in CHAIN} == before
+    assert set(results["engagement_hourly"].written.partitions) < {hour(n) for n in range(HOURS)}  # type: ignore
+    assert results["vip_pageviews"].written.partitions == (hour(2), hour(3), hour(4))  # type: ignore[union-attr]
+
+
+def test_dbt_by_hand_without_hours_writes_no_hourly_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dbt.cli.main import dbtRunner
+
+    world = random_world(1)
+    world.write(lake)
+    run(lake, 0, HOURS - 1)
+    stood = versions(lake)
+    monkeypatch.setenv("LAKE_ROOT", str(lake.root))
+    flags = dbt._flags(lake.root / "target")  # type: ignore[arg-type]
+    runner = dbtRunner(manifest=dbt._parsed(dbt._stamp(dbt.DBT_PROJECT), "local", "{}"))
+    result = runner.invoke(["run", "--select", "engagement_hourly", *flags])
+    assert not result.success
+    [told] = [r.message for r in result.result if r.node.name == "engagement_hourly"]  # type: ignore[union-attr]
+    assert "models/gold/engagement_hourly.sql: nobody said which partitions" in told
+    assert "--full-refresh" in told
+    assert versions(lake) == stood
+    assert runner.invoke(["run", "--select", "engagement_hourly", "--full-refresh", *flags]).success
+    run(lake, 0)
+    assert rows(lake, "engagements") == world.engagements()
+
+
 def test_a_selected_node_without_a_result_fails() -> None:
     with pytest.raises(dbt.DbtRunError, match=r"did not run model\.dagster_lake\.engagements"):
         list(dbt._checked(["model.dagster_lake.engagements"], iter([])))

@@ -1,6 +1,7 @@
-{# The lake hours this run recomputes, as a list; none means all of them (dbt run by hand, or a full refresh). #}
+{# The lake hours this run recomputes: a list, or `all`, which a full refresh and whoever calls dbt must say. None means
+   that nobody said (dbt run by hand, a unit test): everything is read then, and no hourly table is written. #}
 {% macro recomputed_hours() %}
-  {% do return(none if flags.FULL_REFRESH else var('recomputed_hours', none)) %}
+  {% do return('all' if flags.FULL_REFRESH else var('recomputed_hours', none)) %}
 {% endmacro %}
 
 
@@ -15,17 +16,16 @@
 {% macro in_replaced_hours() -%}
   {%- set tested = graph.nodes.get(model.attached_node) if execute -%}
   {%- if tested and tested.config.replaces == 'stream_hours' -%}
-    {%- set told = none if flags.FULL_REFRESH else var('stream_hours', none) -%}
-    {{ is_one_of('_lake_hour', none if told is none else told[tested.config.meta.look_back_hours | string]) }}
+    {{ is_one_of('_lake_hour', hours_told('stream_hours', tested)) }}
   {%- else -%}
     {{ in_recomputed_hours() }}
   {%- endif -%}
 {%- endmacro %}
 
 
-{# `column in (constants)`; none lets everything through. #}
+{# `column in (constants)`; `all` and none let everything through. #}
 {% macro is_one_of(column, values) -%}
-  {%- if values is none -%}
+  {%- if is_everything(values) -%}
     true
   {%- elif values | length == 0 -%}
     false
@@ -33,3 +33,9 @@
     {{ column }} in ('{{ values | join("', '") }}')
   {%- endif -%}
 {%- endmacro %}
+
+
+{# Whether these hours, days or snapshots are no list: `all`, or none, where nobody said which. #}
+{% macro is_everything(values) %}
+  {% do return(values is none or values == 'all') %}
+{% endmacro %}

@@ -97,7 +97,8 @@
 {# The versions after `since` that changed rows, newest first. What is not known to leave them alone counts. #}
 {% macro lake_writes(history, since) %}
   {% set housekeeping = [
-      'CREATE TABLE', 'SET TBLPROPERTIES', 'UNSET TBLPROPERTIES', 'ADD COLUMNS', 'ADD COLUMN', 'CHANGE COLUMN',
+      'CREATE TABLE', 'CREATE OR REPLACE TABLE', 'SET TBLPROPERTIES', 'UNSET TBLPROPERTIES', 'ADD COLUMNS', 'ADD COLUMN',
+      'CHANGE COLUMN',
       'ADD CONSTRAINT', 'DROP CONSTRAINT', 'UPGRADE PROTOCOL', 'OPTIMIZE', 'VACUUM START', 'VACUUM END', 'FSCK',
       'COMPUTE STATS', 'CLUSTER BY',
   ] %}

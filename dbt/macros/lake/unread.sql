@@ -57,11 +57,11 @@
 {% endmacro %}
 
 
-{# The days of engagement_daily that are out of date, as a list; none means all of them. #}
+{# The days of engagement_daily that are out of date: a list, or `all` when that is unknown. #}
 {% macro stale_days() %}
   {% set rows = unread('engagement_daily', 'engagement_hourly') %}
   {% if rows is none %}
-    {% do return(none) %}
+    {% do return('all') %}
   {% endif %}
   {% set days = run_query('select distinct substr(_lake_hour, 1, 10) as lake_day from ' ~ rows ~ ' as unread_rows order by 1') %}
   {% do return(days.columns[0].values() | list) %}

@@ -48,7 +48,8 @@
 
 {# insert_overwrite replaces exactly the partitions that the macro named by the config `replaces` lists, even those
    that have no rows any more; merge updates by unique_key, and deletes nothing, so where the macro named by the config
-   `starts_over_when` is true, all is replaced. It is without a list, and on a full refresh, too. #}
+   `starts_over_when` is true, all is replaced. It is when that macro says `all`, and on a full refresh, too; a list that
+   is missing replaces nothing. #}
 {% macro lake_incremental() %}
   {{ run_hooks(pre_hooks) }}
   {% set strategy = config.get('incremental_strategy') %}
@@ -58,8 +59,14 @@
     {% set over = config.get('starts_over_when') %}
     {% do store_in_lake('overwrite' if over and context[over]() else 'merge') %}
   {% elif strategy == 'insert_overwrite' %}
+    {% do config.require('partition_by') %}
     {% set partitions = context[config.require('replaces')]() %}
-    {% do store_in_lake('overwrite' if partitions is none else 'replace_partitions', partitions) %}
+    {% if partitions is none %}
+      {% do exceptions.raise_compiler_error(
+          model.original_file_path ~ ': nobody said which partitions of ' ~ this.schema ~ '.' ~ this.identifier
+          ~ ' to replace; run it as an asset, or compute all of it with --full-refresh') %}
+    {% endif %}
+    {% do store_in_lake('overwrite' if partitions == 'all' else 'replace_partitions', partitions) %}
   {% else %}
     {% do exceptions.raise_compiler_error("incremental_strategy " ~ strategy ~ " is unknown; use insert_overwrite or merge") %}
   {% endif %}

@@ -34,7 +34,7 @@
         when matched then update set * when not matched then insert *
       {% else %}
         insert into {{ this }}
-        replace where {{ is_one_of(config.get('partition_by'), partitions) }}
+        replace where {{ 'true' if mode == 'overwrite' else is_one_of(config.get('partition_by'), partitions) }}
         {{ rows }}
       {% endif %}
     {% endcall %}
@@ -99,10 +99,19 @@
 
 {# For a table that lies in the lake already, this only makes its name known. #}
 {% macro create_lake_table(columns, there) %}
-  {% set location = "location " ~ spark_text(var('lake_root', env_var('LAKE_ROOT', '')) ~ '/' ~ this.schema ~ '/' ~ this.identifier) %}
   {% if there %}
-    {% do return('create table if not exists ' ~ this ~ ' using delta ' ~ location) %}
+    {% do return('create table if not exists ' ~ this ~ ' using delta ' ~ lake_location()) %}
   {% endif %}
+  {% do return(lake_commit(this, suffix='.create') ~ ' create table if not exists ' ~ lake_table_ddl(columns)) %}
+{% endmacro %}
+
+
+{% macro lake_location() %}
+  {% do return("location " ~ spark_text(var('lake_root', env_var('LAKE_ROOT', '')) ~ '/' ~ this.schema ~ '/' ~ this.identifier)) %}
+{% endmacro %}
+
+
+{% macro lake_table_ddl(columns) %}
   {% set declared, statistics = [], [] %}
   {% for column in columns %}
     {% set required = column.constraints | selectattr('type', 'equalto', 'not_null') | list %}
@@ -113,10 +122,9 @@
     {% endif %}
   {% endfor %}
   {# Without deletion vectors and column mapping, so that delta-rs and DuckDB can read it. #}
-  {% do return(lake_commit(this, suffix='.create') ~ ' create table if not exists ' ~ this
-      ~ ' (' ~ declared | join(', ') ~ ') using delta'
+  {% do return(this ~ ' (' ~ declared | join(', ') ~ ') using delta'
       ~ (' partitioned by (' ~ adapter.quote(config.get('partition_by')) ~ ')' if config.get('partition_by') else '')
-      ~ ' ' ~ location ~ ' comment ' ~ spark_text(model.description)
+      ~ ' ' ~ lake_location() ~ ' comment ' ~ spark_text(model.description)
       ~ " tblproperties ('delta.enableDeletionVectors' = 'false', 'delta.columnMapping.mode' = 'none',"
       ~ " 'delta.dataSkippingStatsColumns' = " ~ spark_text(statistics | join(',')) ~ ')') %}
 {% endmacro %}
@@ -131,6 +139,10 @@
     {% if column.name not in found %}
       {# Nullable whatever the model says: the rows before have no value. #}
       {% do added.append(lake_column(column) ~ lake_comment(column)) %}
+    {% elif found[column.name] != wanted and not run_query('select 1 as one from ' ~ this ~ ' limit 1').rows %}
+      {# What a run that failed left, or one that found nothing, is no reason to keep a type. #}
+      {% do run_query(lake_commit(this, suffix='.recreate') ~ ' create or replace table ' ~ lake_table_ddl(columns)) %}
+      {% do return(true) %}
     {% elif found[column.name] != wanted %}
       {% do exceptions.raise_compiler_error(
           this.schema ~ '.' ~ this.identifier ~ '.' ~ column.name ~ ' is ' ~ found[column.name] ~ ' in the lake and '

@@ -1,14 +1,15 @@
 {# Which hours of a stream model are computed, and which hours of silver it reads for them. Whoever calls dbt says so by
    look-back (see engines/stream_hours.py), and a model says its look-back by the config `meta: {look_back_hours: N}`.
-   Without being told (dbt run by hand, a full refresh, unit tests) everything is read and computed. #}
+   Told `all`, as by a full refresh, everything is read and computed. Told nothing (dbt run by hand, unit tests)
+   everything is read, and no table is written. #}
 
-{# The output hours that the model replaces, as a list; none means all of them. #}
+{# The output hours that the model replaces: a list, `all`, or none when nobody said. #}
 {% macro stream_hours() %}
   {% do return(hours_of_look_back('stream_hours')) %}
 {% endmacro %}
 
 
-{# The hours of silver that the model reads, as a list; none means all of them. #}
+{# The hours of silver that the model reads: a list, `all`, or none when nobody said. #}
 {% macro stream_reads() %}
   {% do return(hours_of_look_back('stream_reads')) %}
 {% endmacro %}
@@ -18,7 +19,7 @@
    of events: that time has not come, and the run of that hour will say what happened in it. #}
 {% macro output_hours(column='_lake_hour') -%}
   {%- set hours, newest = stream_hours(), var('newest_hour', none) -%}
-  {%- if hours is none and newest is not none -%}
+  {%- if is_everything(hours) and newest is not none -%}
     {{ column }} <= '{{ newest }}'
   {%- else -%}
     {{ is_one_of(column, hours) }}
@@ -29,9 +30,9 @@
 {# The same for the time of a result: a comparison of instants costs less than naming the hour of every row. #}
 {% macro in_output_hours(instant) -%}
   {%- set hours, newest = stream_hours(), var('newest_hour', none) -%}
-  {%- if hours is none and newest is none -%}
+  {%- if is_everything(hours) and newest is none -%}
     true
-  {%- elif hours is none -%}
+  {%- elif is_everything(hours) -%}
     {{ instant }} <= {{ end_of_hour(newest) }}
   {%- elif hours | length == 0 -%}
     false
@@ -47,14 +48,20 @@
 
 
 {% macro hours_of_look_back(variable) %}
-  {% set by_look_back = none if flags.FULL_REFRESH else var(variable, none) %}
-  {% if by_look_back is none or not execute %}
-    {% do return(none) %}
+  {% do return(hours_told(variable, model) if execute else none) %}
+{% endmacro %}
+
+
+{# What the variable says of the look-back of `node`, a model. #}
+{% macro hours_told(variable, node) %}
+  {% set by_look_back = 'all' if flags.FULL_REFRESH else var(variable, none) %}
+  {% if is_everything(by_look_back) %}
+    {% do return(by_look_back) %}
   {% endif %}
-  {% set look_back = model.config.meta.get('look_back_hours') %}
+  {% set look_back = node.config.meta.get('look_back_hours') %}
   {% if look_back is none or look_back | string not in by_look_back %}
     {% do exceptions.raise_compiler_error(
-        model.name ~ ': ' ~ variable ~ ' has no hours for look_back_hours ' ~ look_back
+        node.name ~ ': ' ~ variable ~ ' has no hours for look_back_hours ' ~ look_back
         ~ '; give the model the config meta={"look_back_hours": N}, N whole hours of silver before an output hour') %}
   {% endif %}
   {% do return(by_look_back[look_back | string]) %}

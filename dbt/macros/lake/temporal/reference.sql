@@ -38,7 +38,7 @@
    before the hour before its arrival's, and not after the hour after it. #}
 {% macro snapshots_seen(name) %}
   {% set hours, keys = stream_reads(), var('reference_snapshots', {}).get(name) %}
-  {% if hours is none or keys is none %}
+  {% if is_everything(hours) or keys is none %}
     {% do return(none) %}
   {% elif hours | length == 0 %}
     {% do return([]) %}
