@@ -3,12 +3,13 @@
 Run: python -m bench.one_more_hour [--history 24 2400]
 
 The history is built the ordinary way: sources, raw, bronze, silver, newest rows, the streams and the hourly chain of
-gold, as range runs of 24 hours each, so that tables have an hourly partition and logs have a commit a range; its hours
-are small, the demo's size by default. Then three more hours of at least 100,000 events each (pageviews, stars, orders and order items)
-are run one by one, in a fresh process in which the hour before was materialised again first, so that imports and dbt's
-parsing are not counted; each hour reads the tables' logs anew. The median of the hours counts. Putting the events into
-the sources is not part of it, nor are the checks, which are shown below the sum. Snapshots come once, before the
-history. Exits with 1 when the hour after the longest history takes more than 1.2 times as long as after the shortest.
+gold, as range runs of 24 hours each, so that tables have an hourly partition and logs have a commit a range; its
+hours are small, the demo's size by default. Then three more hours of at least 100,000 events each (pageviews, stars,
+orders and order items) are run one by one, in a fresh process in which the hour before was materialised again first,
+so that imports and dbt's parsing are not counted; each hour reads the tables' logs anew. The median of the hours
+counts. Putting the events into the sources is not part of it, nor are the checks, which are shown below the sum.
+Snapshots come once, before the history. Exits with 1 when the hour after the longest history takes more than 1.2
+times as long as after the shortest.
 """
 
 import argparse

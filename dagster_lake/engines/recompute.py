@@ -59,10 +59,10 @@ def stream_recomputation(
 ) -> tuple[dict[str, Any], Recomputation | None]:
     """For models over streams: what their macros are told, and the hours of silver they read, all if None.
 
-    ``hours`` are the run's; None computes everything, which the macros are told by the word ``all``. ``look_backs`` are
-    those of the models, in hours. The macros are told, by look-back, ``stream_hours`` to replace and ``stream_reads`` of
-    silver; ``newest_hour``, which no result is later than; ``reference_snapshots``, the snapshots there are of each data
-    set; and ``arrival_rates``, the events a second of each.
+    ``hours`` are the run's; None computes everything, which the macros are told by the word ``all``. ``look_backs``
+    are those of the models, in hours. The macros are told, by look-back, ``stream_hours`` to replace and
+    ``stream_reads`` of silver; ``newest_hour``, which no result is later than; ``reference_snapshots``, the
+    snapshots there are of each data set; and ``arrival_rates``, the events a second of each.
     """
     landed = event_hours(silver)
     snapshots: dict[str, list[str]] = {}

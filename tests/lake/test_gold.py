@@ -23,7 +23,7 @@ from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import accepted_table, silver_table
-from tests.lake.silver_world import World, filled, hour, random_world, write_hours
+from tests.lake.silver_world import FIRST, World, filled, hour, random_world, write_hours
 
 HOURS = 6
 CHAIN = ("engagement_hourly", "engagement_daily", "engagements")
@@ -236,6 +236,25 @@ def test_sales_and_products_count_once_and_keep_orphans(lake: Lake) -> None:
     products = rows(lake, "product_performance")
     found = {row["product_id"]: (row["name"], row["orders"], row["quantity"]) for row in products}
     assert found == {1: ("Lamp", 1, 4), 77: ("unknown", 1, 2)}
+
+
+def test_sales_by_day_and_by_product_differ_by_orphaned_items_and_by_what_orders_say_they_are_worth(lake: Lake) -> None:
+    world = World(products=[{"id": 1, "name": "Lamp", "category": "Home", "price": Decimal("2.50")}])
+    world.order(hour(0), 10, 1, "10.00", [1, 3])  # worth what its items are
+    world.order(hour(0), 11, 1, "7.00")  # no items
+    world.order(hour(0), 12, 1, "1.00", [2])  # less than its items
+    world.item(hour(1), 13, 1, 4)  # no order
+    world.order(hour(1), 14, 2, "8.00", [3])
+    world.write(lake)
+    orders = [{**row, "_deleted_at": FIRST if row["order_id"] == 14 else None} for row in world.orders]
+    write_hours(lake, "orders", orders)  # the order is deleted, its item is not yet
+    run(lake, models=("daily_sales", "product_performance"))
+    [day], [lamp] = rows(lake, "daily_sales"), rows(lake, "product_performance")
+    assert (day["items"], day["revenue"], day["value_without_items"]) == (6, Decimal("18.00"), Decimal("3.00"))
+    assert (lamp["quantity"], lamp["revenue"]) == (13, Decimal("32.50"))
+    assert (lamp["orphaned_quantity"], lamp["orphaned_revenue"]) == (7, Decimal("17.50"))
+    assert lamp["quantity"] - lamp["orphaned_quantity"] == day["items"]
+    assert lamp["revenue"] - lamp["orphaned_revenue"] == day["revenue"] - day["value_without_items"]
 
 
 def snapshots(lake: Lake, *contents: tuple[str, list[dict[str, Any]]]) -> None:
