@@ -1,17 +1,18 @@
-"""Whether what was dropped could be read, as a check of its own step.
+"""Whether what was dropped could be read, and whether Capture has written every event: checks of steps of their own.
 
 A folder or file that cannot be read is as loud as can be: the run fails. But it fails here, where nothing is
 downstream. The last snapshot stays in force, and what is made of it goes on. A run by schedule or sensor fails once for
-it: while the same is refused for the same reason, the check warns, so that the next failure is news.
+it: while the same is refused for the same reason, the check warns, so that the next failure is news. So it is with
+events that Capture has not written: their hours are held, all else goes on, and a gap fails the run that finds it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from dagster_lake.assets.keys import raw_key
-from dagster_lake.assets.raw import REFUSED
-from dagster_lake.contract import Contract, FileSource, contracts
+from dagster_lake.assets.raw import LACKS, LACKS_MORE, REFUSED
+from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
 
 LANDED = "landed"
 _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
@@ -19,8 +20,16 @@ _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
 
 
 def landing_checks() -> list[dg.AssetChecksDefinition]:
-    """One check for each data set that arrives as files."""
-    return [_check_of(contract) for contract in contracts().values() if isinstance(contract.source, FileSource)]
+    """One check for each data set that arrives as files, and for each hub of which Capture's files are read."""
+    return [check for contract in contracts().values() if (check := check_of(contract)) is not None]
+
+
+def check_of(contract: Contract) -> dg.AssetChecksDefinition | None:
+    """The check of one data set; None for one that is read from its source itself."""
+    if isinstance(contract.source, FileSource):
+        return _check_of(contract)
+    captured = isinstance(contract.source, EventHubSource) and contract.source.capture is not None
+    return _gap_check_of(contract) if captured else None
 
 
 def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
@@ -44,6 +53,45 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
             raise dg.Failure(refused, allow_retries=False)
 
     return landed
+
+
+def _gap_check_of(contract: Contract) -> dg.AssetChecksDefinition:
+    key = raw_key(contract)
+
+    @dg.multi_asset_check(
+        name=f"{LANDED}__{contract.name}",
+        specs=[
+            dg.AssetCheckSpec(
+                LANDED,
+                asset=key,
+                description="Capture has written every event: the sequence numbers of a partition have no gap.",
+            )
+        ],
+    )
+    def landed(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        found = _of_run(context.instance, context.run.run_id, key)
+        lacks = str(found[LACKS].value) if LACKS in found else None
+        news = lacks is not None and bool(found[LACKS_MORE].value)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=LANDED,
+            passed=lacks is None,
+            severity=dg.AssetCheckSeverity.ERROR if news else dg.AssetCheckSeverity.WARN,
+            description=lacks,
+        )
+        if news:
+            raise dg.Failure(f"raw/{contract.name}: {lacks}", allow_retries=False)
+
+    return landed
+
+
+def _of_run(instance: dg.DagsterInstance, run: str, key: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
+    """The metadata of what a run materialised of an asset: of a range of hours they are all the same."""
+    for entry in instance.all_logs(run, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        made = entry.asset_materialization
+        if made is not None and made.asset_key == key:
+            return made.metadata
+    return {}
 
 
 def _last_two(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str | None, str | None]:

@@ -20,6 +20,8 @@ GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pagevie
 
 REFUSED = "refused"
 """The metadata that says why files could not be landed."""
+LACKS, LACKS_MORE = "events_missing", "events_missing_news"
+"""The metadata that tells of events that never came, and whether that is news."""
 _MOST_SKIPPED = 20
 
 
@@ -65,6 +67,8 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         for one in landed:
             for warning in (*one.warnings, *_some(one)):
                 context.log.warning(f"raw/{contract.name}: {warning}")
+            if one.lacks:
+                (context.log.error if one.lacks_more else context.log.warning)(f"raw/{contract.name}: {one.lacks}")
             for note in one.notes:
                 context.log.info(f"raw/{contract.name}: {note}")
         metadata = _metadata(landed, time.monotonic() - started)
@@ -82,6 +86,9 @@ def _metadata(landed: "list[Landed]", seconds: float) -> dict[str, dg.MetadataVa
         "complete": dg.MetadataValue.bool(all(one.complete for one in landed)),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
     }
+    if lacks := list(dict.fromkeys(one.lacks for one in landed if one.lacks)):
+        metadata[LACKS] = dg.MetadataValue.text("\n".join(lacks))
+        metadata[LACKS_MORE] = dg.MetadataValue.bool(any(one.lacks_more for one in landed))
     if notes := [text for one in landed for text in (*one.warnings, *one.notes, *_some(one))]:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
     if len(landed) > 1:

@@ -32,7 +32,8 @@ from dagster_lake.engines.auto_loader_options import auto_loader_options
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
 from dagster_lake.landing.attempt import AttemptFolder
 from dagster_lake.landing.empty_hour import empty_hour
-from dagster_lake.landing.events import advance
+from dagster_lake.landing.events import NewEvents, landed_runs
+from dagster_lake.landing.gaps import closed, hold_other_hours, told
 from dagster_lake.landing.result import LandingError
 from dagster_lake.landing.snapshot import land_snapshot
 from dagster_lake.resources.captured_event_hub import CAPTURE_LAG
@@ -176,29 +177,28 @@ def _add_attempt(contract: Contract, lake: Lake, hour: datetime, name: str, even
     before = read_manifest(folder)
     if before and any(re.match(rf"attempt-\d+-{name}/", file.path) for file in before.files):
         return
-    number = before.next_attempt if before else 1
+    now = clock.utc_now()
+    known = before or empty_hour(contract, hour, now)
+    number = known.next_attempt
     attempt = AttemptFolder(folder, number)
     # The batch's own name: what a killed run left of it is written over, not added to.
     attempt.path = folder / f"attempt-{number:04d}-{name}"
     attempt.discard()
+    news = NewEvents(landed_runs(folder, known))
     with commit(f"raw.{contract.name}.files"):
-        attempt.write_parquet("events", EVENT_SCHEMA, events.to_batches())
-    now = clock.utc_now()
-    last = dict(before.last_sequence or {}) if before else {}
-    advance(last, events)
-    after = replace(
-        before or empty_hour(contract, hour, now),
-        attempts=(*(before.attempts if before else ()), Attempt(number, now, tuple(attempt.files))),
-        landed_at=now,
-        last_sequence=last,
-    )
+        attempt.write_parquet("events", EVENT_SCHEMA, news.of(iter(events.to_batches())))
+    if not attempt.files:
+        return  # a checkpoint that was removed has all files brought again
+    landed = Attempt(number, now, tuple(attempt.files))
+    after = news.noted_in(replace(known, attempts=(*known.attempts, landed), landed_at=now))
     write_manifest(folder, after, replacing=before)
 
 
 def close_hours(contract: Contract, lake: Lake, looked_at: datetime) -> None:
     """Marks as complete the hours, since the first that landed, whose files had all been written at ``looked_at``.
 
-    An hour without events is landed too, with none. Only the last two days are looked at.
+    An hour without events is landed too, with none. One of which events are missing is held, and told. Only the last
+    two days are looked at.
     """
     raw = lake.raw(contract.name, sensitive=contract.sensitive)
     landed = sorted(entry.name for entry in raw.iterdir()) if raw.exists() else []
@@ -209,9 +209,14 @@ def close_hours(contract: Contract, lake: Lake, looked_at: datetime) -> None:
         folder = raw / hour_key(hour)
         before = read_manifest(folder)
         if before is None or not before.complete:
-            now = clock.utc_now()
             folder.mkdir(parents=True, exist_ok=True)
-            write_manifest(folder, replace(before or empty_hour(contract, hour, now), complete=True), replacing=before)
+            known = before or empty_hour(contract, hour, clock.utc_now())
+            after = closed(contract, lake, hour, replace(known, runs=dict(landed_runs(folder, known)), complete=True))
+            if after != before:
+                write_manifest(folder, after, replacing=before)
+            if after.lacks:
+                hold_other_hours(contract, lake, hour, after.lacks)
+                print(f"{contract.name}: {told(contract, after.lacks)}")
 
 
 def _stream_id(checkpoint: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from dagster_lake.contract import Contract, DatabaseSource
+from dagster_lake.landing.gaps import with_gaps
 from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.landing.zone import require_one_zone
@@ -62,7 +63,7 @@ def land_by_auto_loader(
             "whether files arrive in the landing volume at all"
         )
     return [
-        Landed.of(manifest, changed=manifest != before.get(key))
+        with_gaps(contract, Landed.of(manifest, changed=manifest != before.get(key)), manifest, before.get(key))
         for key, manifest in after.items()
         if manifest is not None
     ]

@@ -1,29 +1,31 @@
-"""Landing one hour of an event hub: the events past the last landed sequence number, as they came."""
+"""Landing one hour of an event hub: the events that are not landed yet, as they came."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, hour_key
-from dagster_lake.landing.attempt import AttemptFolder
+from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub
-from dagster_lake.storage.manifest import Manifest
+from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, Position
+from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.manifest import Manifest, landed_files
+from dagster_lake.storage.paths import local_path
+from dagster_lake.storage.sequence_runs import Runs, joined, runs_of, unseen
 
 
 def land(
     contract: Contract, hour: datetime, hub: EventHub, before: Manifest, attempt: AttemptFolder, refresh: bool
 ) -> Manifest:
-    """Fills ``attempt`` with the hour's events that are not landed yet; gives the manifest with the new positions.
+    """Fills ``attempt`` with the hour's events that are not landed yet; gives the manifest with what then is.
 
-    A partition is a log, so an event that was not there at the last read has a higher number than all that were. The
-    hour is complete when the hub was settled until its end before it was read.
+    The hour is complete when the hub was settled until its end before it was read.
     Raises LandingError when the hub has forgotten a part of the hour, unless ``refresh`` accepts what is left.
     """
     assert isinstance(contract.source, EventHubSource)
@@ -36,32 +38,46 @@ def land(
             "again, or land the hour with refresh to take what is left; landed events are kept either way"
         )
     complete = before.complete or hub.settled_until(name) >= hour + HOUR
-    landed = before.last_sequence or {}
-    last_sequence = dict(landed)
-    new = _after(hub.read(name, hour, hour + HOUR, landed), landed, last_sequence)
+    news = NewEvents(landed_runs(attempt.path.parent, before))
     with commit(f"raw.{contract.name}.files"):
-        attempt.write_parquet("events", EVENT_SCHEMA, new)
-    return replace(before, last_sequence=last_sequence, complete=complete)
+        attempt.write_parquet("events", EVENT_SCHEMA, news.of(hub.read(name, hour, hour + HOUR, news.newest)))
+    return news.noted_in(replace(before, complete=complete))
 
 
-def advance(last_sequence: dict[str, int], events: pa.Table) -> None:
-    """Brings ``last_sequence`` up to the highest number that ``events`` have in each partition."""
-    # By one thread, which keeps partitions in the order of their first event: a manifest names them in that order.
-    newest = events.group_by("partition", use_threads=False).aggregate([("sequence_number", "max")])
-    for row in newest.to_pylist():  # one row a partition
-        partition, sequence = row["partition"], row["sequence_number_max"]
-        last_sequence[partition] = max(sequence, last_sequence.get(partition, -1))
+class NewEvents:
+    """Tells the events that are not landed yet from those in ``runs``."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def of(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The new events, each once."""
+        for batch in batches:
+            new = unseen(batch, self._runs)
+            if len(new):
+                self._runs = joined(self._runs, runs_of(pa.table(new)))
+            yield new
+
+    @property
+    def newest(self) -> dict[str, Position]:
+        """The newest event of each partition, by its time."""
+        newest = {p: max(runs, key=lambda run: (run.until, run.last)) for p, runs in self._runs.items() if runs}
+        return {p: Position(run.last, run.until) for p, run in newest.items()}
+
+    def noted_in(self, manifest: Manifest) -> Manifest:
+        """The manifest as it is when all of them are landed."""
+        last = {partition: max(run.last for run in runs) for partition, runs in self._runs.items()}
+        return replace(manifest, runs=dict(self._runs), last_sequence=last)
 
 
-def _after(
-    batches: Iterator[pa.RecordBatch], landed: Mapping[str, int], last_sequence: dict[str, int]
-) -> Iterator[pa.RecordBatch]:
-    """The events with a higher number than ``landed`` has for their partition; keeps ``last_sequence`` current."""
-    known = pa.array(list(landed), pa.string())
-    numbers = np.array([*landed.values(), -1], np.int64)
-    for batch in batches:
-        place = pc.index_in(batch.column("partition"), known).fill_null(len(landed)).to_numpy(zero_copy_only=False)
-        is_new = batch.column("sequence_number").to_numpy(zero_copy_only=False) > numbers[place]
-        new = batch.filter(pa.array(is_new))
-        advance(last_sequence, pa.table(new))
-        yield new
+def landed_runs(folder: UPath, manifest: Manifest) -> Runs:
+    """What a partition of raw in ``folder`` holds; from its files, where an older version wrote the manifest."""
+    if manifest.runs is not None:
+        return manifest.runs
+    runs: Runs = {}
+    for _, _, place in landed_files(folder, manifest):
+        with place.open("rb") if is_adls(place) else open(local_path(place), "rb") as opened:
+            columns = ["partition", "sequence_number", "enqueued_time"]
+            for batch in pq.ParquetFile(opened).iter_batches(ROW_GROUP_ROWS, columns=columns):
+                runs = joined(runs, runs_of(pa.table(batch)))
+    return runs

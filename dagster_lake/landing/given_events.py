@@ -22,8 +22,8 @@ _HOUR = HOUR // timedelta(microseconds=1)
 def land_events(contract: Contract, lake: Lake, events: pa.Table) -> list[Landed]:
     """Adds events (columns of ``EVENT_SCHEMA``) to the lake hours of their arrival; gives one result an hour.
 
-    Each partition's events must be in sequence order and follow those that were given before. Given again, they are
-    found to be landed: raw knows the last number of each partition. An hour is not closed by it; of one that is
+    Each partition's events must be in sequence order. Given again, they are found to be landed: raw knows the numbers
+    of each partition. An hour is not closed by it; of one that is
     complete already, what is new is added all the same.
     """
     arrived = events["enqueued_time"].cast(pa.int64()).to_numpy()
@@ -44,7 +44,7 @@ class GivenEvents:
     settled: Mapping[str, datetime] = field(default_factory=dict)
 
     def read(
-        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end."""
         times = self.events["enqueued_time"]

@@ -14,6 +14,7 @@ from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
 from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.fold import fold
+from dagster_lake.landing.gaps import closed, end_of, hold_other_hours, with_gaps
 from dagster_lake.landing.hubs import captured_hub, hub_of
 from dagster_lake.landing.result import Landed, LandingError, Sources
 from dagster_lake.landing.zone import require_one_zone
@@ -31,9 +32,11 @@ def land_hours(
     """Lands each hour, in order, and gives one result an hour. An hour without data is landed too, with 0 rows.
 
     A complete hour is left as it is, unless its database rows no longer look as they did (a late commit), or
-    ``refresh`` asks for another read. Either way raw keeps all it had: a refresh adds what is new. An hour still
-    open is landed with ``complete=False`` and must be landed again. Raises LandingError for an hour that has not
-    begun, and for one of which the hub may have forgotten events before they were landed; ``refresh`` accepts that.
+    ``refresh`` asks for another read. Either way raw keeps all it had: a refresh adds what is new. An hour still open
+    is landed with ``complete=False`` and must be landed again. So is one of which Capture has left out events, with the
+    other hours that they may be of, until they come or ``refresh`` no longer waits for them. Raises LandingError for an
+    hour that has not begun, and for one of which the hub may have forgotten events before they were landed; ``refresh``
+    accepts that.
     """
     require_one_zone(contract, lake)
     return [until_published(partial(_land_hour, contract, lake, hour, sources, refresh)) for hour in hours]
@@ -93,6 +96,9 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
             contract, lake, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now
         )
         landed = _publish(folder, before, after, attempt, now)
+    if after.lacks:
+        hold_other_hours(contract, lake, hour, after.lacks)
+        landed = with_gaps(contract, landed, after, before)
     if before is None:
         _tidy(contract, lake, hour - TIDIED_AFTER, now)
     return landed
@@ -127,9 +133,12 @@ def _read_source(
     """
     if isinstance(contract.source, EventHubSource):
         captured = captured_hub(contract, lake)
-        look = captured.look(contract.source.hub, hour, hour + HOUR) if captured else None
-        before = replace(before, source_state=look)  # looked at before it is read
-        return events.land(contract, hour, hub_of(contract, lake, sources), before, attempt, refresh)
+        if captured is None:
+            return events.land(contract, hour, hub_of(contract, lake, sources), before, attempt, refresh)
+        before = replace(before, source_state=captured.look(contract.source.hub, hour, hour + HOUR))  # then it is read
+        held_up = captured.as_written_until(end_of(before.lacks)) if before.lacks else captured
+        after = events.land(contract, hour, held_up, before, attempt, refresh)
+        return closed(contract, lake, hour, after, give_up=refresh) if after.complete else after
     if isinstance(contract.source, DatabaseSource):
         after = rows.land(contract, hour, sources.database, before, attempt)
         return replace(after, complete=after.complete or now > hour + HOUR)

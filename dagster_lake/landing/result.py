@@ -67,7 +67,8 @@ class Landed:
     ``rows``, ``bytes`` and ``files`` count all its attempts; ``attempt`` is the newest one's number. ``changed`` says
     whether this landing added anything or closed an open hour. ``partition`` is empty when nothing of a snapshot was
     ever delivered. ``warnings`` are what the data set's owner should know: files that are waited for, or taken in a
-    way that one may not expect. ``notes`` say how files were taken, for whoever wonders.
+    way that one may not expect. ``notes`` say how files were taken, for whoever wonders. ``lacks`` tells of events that
+    never came, so that the hour is held, and ``lacks_more`` whether that is news.
     """
 
     partition: str
@@ -80,6 +81,8 @@ class Landed:
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lacks: str | None = None
+    lacks_more: bool = False
 
     @classmethod
     def of(

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from dagster_lake import clock
 from dagster_lake.contract import Contract, EventHubSource
-from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Sources
-from dagster_lake.live.finished import finished_hours, hours_to_do
+from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do
 from dagster_lake.resources.event_hub import EventHubError
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
@@ -22,8 +22,9 @@ class Pass:
     """What one look at the hubs brought, by data set.
 
     ``settled`` is up to when the hub's events had all come into sight before they were read; a hub that could not be
-    read is in ``failures``, with the reason. ``hours`` are those that were looked at, ``rows`` counts their new events,
-    ``changed`` are the hours whose raw is not as it was, and ``complete`` those that will not change any more.
+    read, or of which events are missing, is in ``failures``, with the reason. ``hours`` are those that were looked at,
+    ``rows`` counts their new events, ``changed`` are the hours whose raw is not as it was, and ``complete`` those that
+    will not change any more.
     """
 
     settled: dict[str, datetime] = field(default_factory=dict)
@@ -54,11 +55,15 @@ class LiveLanding:
         now, finished = clock.utc_now(), finished_hours(lake)
         self.first = {name: hours_to_do(finished.get(name), now).first for name in self.contracts}
         self._next = dict(self.first)
+        self._ahead: dict[str, set[str]] = {name: set() for name in self.contracts}  # complete, and one before is not
         self._rows: dict[tuple[str, str], int] = {}
 
     def _due(self, name: str) -> list[str]:
-        """The hours of a data set that are not complete, up to the open one."""
-        return HourRange(self._next[name], max(hour_of(clock.utc_now()), self._next[name])).keys
+        """The hours of a data set that are not complete, up to the open one; the hourly run has the oldest."""
+        open_hour = hour_of(clock.utc_now())
+        self._next[name] = max(self._next[name], open_hour - MOST_HOURS * HOUR)
+        hours = HourRange(self._next[name], max(open_hour, self._next[name])).keys
+        return [hour for hour in hours if hour not in self._ahead[name]]
 
     def land(self) -> Pass:
         """Lands what is new in every hour that is due.
@@ -88,10 +93,15 @@ class LiveLanding:
                 found.changed.setdefault(name, []).append(hour)
             found.rows[name] = found.rows.get(name, 0) + landed.rows - before
             self._rows[name, hour] = landed.rows
-            if landed.complete and parse_hour(hour) == self._next[name]:
-                found.complete.setdefault(name, []).append(hour)
-                self._next[name] += HOUR
-                del self._rows[name, hour]
+            if landed.lacks:
+                found.failures[name] = landed.lacks
+            if landed.complete:
+                self._ahead[name].add(hour)
+        while (hour := hour_key(self._next[name])) in self._ahead[name]:
+            self._ahead[name].remove(hour)
+            found.complete.setdefault(name, []).append(hour)
+            self._next[name] += HOUR
+            self._rows.pop((name, hour), None)
 
     def _landed_rows(self, contract: Contract, hour: str) -> int:
         manifest = read_manifest(self.lake.raw_partition(contract.name, hour, sensitive=contract.sensitive))

@@ -48,7 +48,7 @@ class AzureEventHub:
         return acknowledged
 
     def read(
-        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end that the hub held when the read began.
 
@@ -57,10 +57,7 @@ class AzureEventHub:
         """
         wanted = []
         for state in self.connection.partitions(hub):
-            known = (after or {}).get(state.partition)
-            if known is not None and known > state.last:
-                known = None  # a hub made anew under the same name counts from 0 again
-            one = Wanted(state.partition, state.last, start, end, known)
+            one = Wanted(state.partition, state.last, start, end, _known(state, (after or {}).get(state.partition)))
             if holds(state, one):
                 wanted.append(one)
         yield from read_partitions(self.connection, hub, wanted, self._patience)
@@ -102,6 +99,13 @@ class AzureEventHub:
         ]
         batches = read_partitions(self.connection, hub, wanted, self._patience)
         return [batch.column("enqueued_time")[0].as_py() for batch in batches]
+
+
+def _known(state: PartitionState, position: Position | None) -> int | None:
+    """The number of ``position``, provided that this very hub gave it: one made anew counts from 0 again."""
+    if position is None or position.sequence_number > state.last or state.hub_created > position.enqueued_time:
+        return None
+    return position.sequence_number
 
 
 def _all_expired(state: PartitionState) -> bool:

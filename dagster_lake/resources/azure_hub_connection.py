@@ -56,13 +56,17 @@ class Patience:
 
 @dataclass(frozen=True)
 class PartitionState:
-    """What a partition says of itself. ``last`` is -1, and ``last_enqueued`` None, when it never had an event."""
+    """What a partition says of itself, and since when there has been its hub.
+
+    ``last`` is -1, and ``last_enqueued`` None, when it never had an event.
+    """
 
     partition: str
     first: int
     last: int
     last_enqueued: datetime | None
     is_empty: bool
+    hub_created: datetime
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,13 @@ class HubConnection:
         with self.telling(hub):
             client = self.asker(hub)
             try:
-                ids = client.get_partition_ids()
+                told = client.get_eventhub_properties()
+                ids, created = told["partition_ids"], told["created_at"].astimezone(UTC)
                 with ThreadPoolExecutor(min(len(ids), AT_ONCE)) as threads:
                     found = list(threads.map(client.get_partition_properties, ids))
             finally:
                 client.close()
-        return [_state(properties) for properties in found]
+        return [_state(properties, created) for properties in found]
 
     @contextmanager
     def telling(self, hub: str) -> Iterator[None]:
@@ -240,7 +245,7 @@ def _condition(error: Exception) -> str | None:
     return getattr(error, "error", None)
 
 
-def _state(properties: dict[str, Any]) -> PartitionState:
+def _state(properties: dict[str, Any], hub_created: datetime) -> PartitionState:
     last = properties["last_enqueued_sequence_number"]
     return PartitionState(
         partition=properties["id"],
@@ -248,6 +253,7 @@ def _state(properties: dict[str, Any]) -> PartitionState:
         last=last,
         last_enqueued=properties["last_enqueued_time_utc"].astimezone(UTC) if last >= 0 else None,
         is_empty=bool(properties["is_empty"]),
+        hub_created=hub_created,
     )
 
 

@@ -50,27 +50,32 @@ class CapturedFile:
 class CapturedEventHub:
     """The hubs that Capture writes below ``folder``, which may also be a namespace's folder or one hub's own."""
 
-    def __init__(self, folder: UPath) -> None:
+    def __init__(self, folder: UPath, written_until: datetime | None = None) -> None:
         self.folder = folder
+        self._written_until = written_until
+
+    def as_written_until(self, instant: datetime) -> "CapturedEventHub":
+        """The same hubs, read also from files whose windows began up to then: what was held up may lie in any."""
+        return CapturedEventHub(self.folder, instant)
 
     def send(self, hub: str, batches: Iterable[pa.RecordBatch]) -> int:
         """Raises EventHubError: events are sent to the hub itself."""
         raise EventHubError(f"{self.folder} is what Capture wrote of {hub!r}; send events to the hub itself")
 
     def read(
-        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end of the files that are there, each partition as Capture wrote it.
 
-        Those numbered up to what ``after`` has for their partition are left out. Raises EventHubError for a hub of
-        which there is nothing, and for a file that is none of Capture's.
+        Nothing is left out by ``after``: a file may come after a later one. Raises EventHubError for a hub of which
+        there is nothing, and for a file that is none of Capture's.
         """
+        last = max(end, self._written_until or end)
         for partition, folder in self._partitions(hub).items():
-            known = (after or {}).get(partition, -1)
             gathered = GatheredEvents(partition)
-            for file in _files(folder, start, end):
+            for file in _files(folder, start, last):
                 for sequence, enqueued, key, body in _events(file, until=micros(end)):
-                    if sequence > known and micros(start) < enqueued <= micros(end):
+                    if micros(start) < enqueued <= micros(end):
                         gathered.add(sequence, enqueued, key, body)
                         if gathered.is_full:
                             yield gathered.batch()

@@ -95,7 +95,7 @@ class EmbeddedEventHub:
         return self._write(hub, batch_id, batches, DATED_SCHEMA)
 
     def read(
-        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end, each partition in sequence order.
 
@@ -107,7 +107,7 @@ class EmbeddedEventHub:
             since = since if held_since is None else max(since, held_since)
             if until <= since:
                 return
-            known = [(after or {}).get(str(partition)) for partition in range(PARTITIONS)]
+            known = [self._known(connection, hub, p, (after or {}).get(str(p))) for p in range(PARTITIONS)]
             found = [self._segments(connection, hub, p, since, until, known[p]) for p in range(PARTITIONS)]
             segments = [segment for of_partition in found for segment in of_partition]
         for partition, base_sequence, first_enqueued, file in segments:
@@ -148,6 +148,27 @@ class EmbeddedEventHub:
                     connection.execute(f"DELETE {expired}", (hub, until))
             for file in files:
                 (self.folder / file).unlink(missing_ok=True)
+
+    @staticmethod
+    def _known(connection: sqlite3.Connection, hub: str, partition: int, position: Position | None) -> int | None:
+        """The number of ``position``, provided that this very hub gave it: the folder may have been made anew."""
+        if position is None:
+            return None
+        number, enqueued = position.sequence_number, micros(position.enqueued_time)
+        of_partition = (hub, partition)
+        next_number = connection.execute(
+            "SELECT next_sequence FROM partitions WHERE hub = ? AND partition = ?", of_partition
+        ).fetchone()
+        if next_number is None or number >= next_number[0]:
+            return None
+        holds = connection.execute(
+            "SELECT rows, base_sequence, first_enqueued, last_enqueued FROM segments WHERE hub = ? AND partition = ?"
+            " AND base_sequence <= ? ORDER BY base_sequence DESC LIMIT 1",
+            (*of_partition, number),
+        ).fetchone()
+        if holds is None or number >= holds[0] + holds[1]:
+            return number  # expired
+        return number if holds[2] <= enqueued <= holds[3] else None
 
     @staticmethod
     def _segments(

@@ -48,7 +48,7 @@ class Position:
 class EventHub(Protocol):
     """A set of named hubs, each a partitioned log of events that forgets what is older than its retention.
 
-    An event's sequence number grows by one within its partition and is never used again.
+    An event's sequence number grows by one within its partition and is never used again, until the hub is made anew.
     """
 
     def send(self, hub: str, batches: Iterable[pa.RecordBatch]) -> int:
@@ -60,13 +60,14 @@ class EventHub(Protocol):
         ...
 
     def read(
-        self, hub: str, start: datetime, end: datetime, after: Mapping[str, int] | None = None
+        self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The events with start < enqueued_time <= end that the hub still holds, in batches of ``EVENT_SCHEMA``.
 
-        Each partition comes in sequence order. ``after`` names, by partition, the sequence number up to which the
-        caller has all of these events: a hub that can spare itself the work leaves them out, another need not. Raises
-        EventHubError for an unknown hub.
+        Each partition comes in sequence order. ``after`` names, by partition, the newest of these events that the
+        caller has: a hub in which nothing can come before it any more, and that can spare itself the work, leaves out
+        what it has up to there; another need not. Where the partition does not know that event, since the hub was made
+        anew, all is given. Raises EventHubError for an unknown hub.
         """
         ...
 

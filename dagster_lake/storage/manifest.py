@@ -20,6 +20,7 @@ from upath import UPath
 from dagster_lake.commit import commit
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
+from dagster_lake.storage.sequence_runs import Run
 
 VERSION = 1
 MANIFEST_NAME = "_manifest.json"
@@ -75,8 +76,10 @@ class Manifest:
     """What one raw partition holds.
 
     ``kind`` is the contract's source kind. ``start`` and ``end`` bound a lake hour, (start, end]; None for a snapshot.
-    ``last_sequence`` is the last landed sequence number per partition of an event hub. ``complete`` is false while
-    the hour was still open. ``landed_at`` is when the partition last changed. ``source_state`` is what the source
+    ``last_sequence`` is the last landed sequence number per partition of an event hub, and ``runs`` are all that were
+    landed; a manifest of an older version has none. ``lacks`` are numbers that never came, of which the hour may hold
+    some, and ``given_up`` those that nobody waits for any more. ``complete`` is false while the hour was still open or
+    lacks something. ``landed_at`` is when the partition last changed. ``source_state`` is what the source
     looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a checksum over a
     snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the attempts' folders
     whose rows a later attempt has taken over, and since when: they are kept for a while, for whoever is reading them.
@@ -98,6 +101,9 @@ class Manifest:
     replaced: dict[str, datetime] | None = None
     delivered_at: datetime | None = None
     marker: str | None = None
+    runs: dict[str, tuple[Run, ...]] | None = None
+    lacks: dict[str, tuple[Run, ...]] | None = None
+    given_up: dict[str, tuple[Run, ...]] | None = None
 
     @property
     def next_attempt(self) -> int:
@@ -263,7 +269,15 @@ def _differs(place: UPath, file: RawFile | Original, how: str) -> str:
 
 def _document(manifest: Manifest) -> dict[str, Any]:
     fields = {"version": VERSION, **asdict(manifest), "rows": manifest.rows, "bytes": manifest.bytes}
+    for name in ("runs", "lacks", "given_up"):  # without names: there may be many
+        fields[name] = _run_lines(getattr(manifest, name))
     return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def _run_lines(runs: dict[str, tuple[Run, ...]] | None) -> dict[str, list[list[Any]]] | None:
+    if runs is None:
+        return None
+    return {p: [[run.first, run.last, run.since, run.until] for run in of] for p, of in runs.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -298,7 +312,20 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         replaced={folder: datetime.fromisoformat(at) for folder, at in document.get("replaced", {}).items()} or None,
         delivered_at=_instant(document.get("delivered_at")),
         marker=document.get("marker"),
+        runs=_runs(document.get("runs")),
+        lacks=_runs(document.get("lacks")),
+        given_up=_runs(document.get("given_up")),
     )
+
+
+def _runs(document: dict[str, list[list[Any]]] | None) -> dict[str, tuple[Run, ...]] | None:
+    if document is None:
+        return None
+    return {partition: tuple(_run(*fields) for fields in runs) for partition, runs in document.items()}
+
+
+def _run(first: int, last: int, since: str, until: str) -> Run:
+    return Run(first, last, datetime.fromisoformat(since), datetime.fromisoformat(until))
 
 
 def _raw_file(fields: dict[str, Any]) -> RawFile:

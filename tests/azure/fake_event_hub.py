@@ -112,6 +112,8 @@ class FakeEventHubs:
 
     def __init__(self, clock: Callable[[], int] | None = None, **hubs: int) -> None:
         self.hubs = {hub: [Partition() for _ in range(partitions)] for hub, partitions in hubs.items()}
+        self.created = 0
+        """When the hubs were made, in milliseconds since 1970."""
         self.faults = Faults()
         self.token: str | None = None
         """The Entra token that is accepted beside signatures by ``KEY``."""
@@ -164,6 +166,11 @@ class FakeEventHubs:
                 self.hubs[hub][partition].append(enqueued, key.encode() if key else None, bytes(bare))
 
         self._call(put())
+
+    def make_anew(self, hub: str, instant: datetime) -> None:
+        """Deletes the hub with its events, and makes it at ``instant`` under the same name."""
+        self.hubs[hub] = [Partition() for _ in self.hubs[hub]]
+        self.created = (instant - _EPOCH) // timedelta(milliseconds=1)
 
     def expire(self, hub: str, partition: int, events: int) -> None:
         """Forgets the oldest events of a partition."""
@@ -282,7 +289,8 @@ class FakeEventHubs:
         ids = [str(number) for number in range(len(partitions))]
         answer: dict[str, Any] = {"name": asked[b"name"].decode()}
         if asked[b"type"] == b"com.microsoft:eventhub":
-            answer |= {"created_at": _typed("TIMESTAMP", 0), "partition_count": len(ids), "partition_ids": ids}
+            created = _typed("TIMESTAMP", self.created)
+            answer |= {"created_at": created, "partition_count": len(ids), "partition_ids": ids}
         else:
             partition = partitions[int(asked[b"partition"])]
             answer |= {

@@ -223,7 +223,7 @@ def test_a_clock_that_goes_back_hides_no_event_from_its_hour(fake: FakeEventHubs
 def test_what_the_reader_has_is_not_read_again(fake: FakeEventHubs, hub: AzureEventHub) -> None:
     for partition in range(2):
         fake.put("clicks", partition, *((at(i), None, f"{partition}{i}".encode()) for i in range(1, 6)))
-    read = bodies(hub.read("clicks", NOON, NOON + HOUR, {"0": 2, "1": 4}))
+    read = bodies(hub.read("clicks", NOON, NOON + HOUR, {"0": Position(2, at(3)), "1": Position(4, at(5))}))
     assert read == [b"04", b"05"]
     assert fake.receivers == 1, "nobody asked the partition of which all is known"
 
@@ -232,7 +232,7 @@ def test_a_hub_made_anew_under_the_same_name_is_read_from_its_beginning(
     fake: FakeEventHubs, hub: AzureEventHub
 ) -> None:
     fake.put("stars", 0, (at(1), None, b"x"))
-    assert bodies(hub.read("stars", NOON, NOON + HOUR, {"0": 1_000})) == [b"x"]
+    assert bodies(hub.read("stars", NOON, NOON + HOUR, {"0": Position(1_000, at(1))})) == [b"x"]
 
 
 def test_events_that_come_during_a_read_are_left_to_the_next(fake: FakeEventHubs, hub: AzureEventHub) -> None:
@@ -594,6 +594,24 @@ def test_an_hour_of_azure_is_complete_only_when_it_is_settled(
     now += SETTLED
     (landed,) = land_hours(PAGEVIEWS, lake, HourRange.of("2026-01-05T12"), sources)
     assert (landed.rows, landed.complete, landed.attempt) == (2, True, 2)
+
+
+def test_a_hub_of_azure_that_is_made_anew_within_an_hour_loses_nothing(
+    fake: FakeEventHubs, hub: AzureEventHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOON + timedelta(minutes=20)
+    monkeypatch.setattr(clock, "utc_now", lambda: now)
+    lake, sources = Lake.at(str(tmp_path / "lake")), Sources(hub, None)  # type: ignore[arg-type]
+    fake.hubs["pageviews"] = fake.hubs.pop("clicks")
+    fake.put("pageviews", 0, *((at(n), "7", f"old {n}".encode()) for n in (1, 2, 3)))
+    land_hours(PAGEVIEWS, lake, HourRange.of("2026-01-05T12"), sources)
+    fake.make_anew("pageviews", NOON + timedelta(minutes=30))
+    fake.put("pageviews", 0, *((at(1_900_000 + n), "7", f"new {n}".encode()) for n in range(9)))
+    now = NOON + 2 * HOUR
+    (landed,) = land_hours(PAGEVIEWS, lake, HourRange.of("2026-01-05T12"), sources)
+    assert (landed.rows, landed.complete) == (12, True)
+    found = sorted(row["body"].decode() for row in landed_rows(lake, "2026-01-05T12"))
+    assert found == sorted([f"old {n}" for n in (1, 2, 3)] + [f"new {n}" for n in range(9)])
 
 
 def test_an_hour_that_azure_forgot_is_refused(

@@ -267,8 +267,10 @@ def test_a_reader_that_says_what_it_has_is_given_all_the_rest(
     for number, keys in enumerate(batches):
         hub.append("clicks", str(number), [events(*((number, key, key) for key in keys))])
     everything = rows(hub.read("clicks", *ALWAYS))
-    after = {row["partition"]: row["sequence_number"] for row in everything if row["sequence_number"] < until}
-    found = rows(hub.read("clicks", *ALWAYS, after))
+    known = [row for row in everything if row["sequence_number"] < until]
+    after = {row["partition"]: row["sequence_number"] for row in known}
+    positions = {row["partition"]: Position(row["sequence_number"], row["enqueued_time"]) for row in known}
+    found = rows(hub.read("clicks", *ALWAYS, positions))
     beyond = [row for row in found if row["sequence_number"] > after.get(row["partition"], -1)]
     assert beyond == [row for row in everything if row["sequence_number"] > after.get(row["partition"], -1)]
     assert all(row in everything for row in found)
@@ -288,7 +290,8 @@ def test_a_reader_that_says_what_it_has_opens_no_segment_of_it(
         return read_segment(root, partition, base_sequence, *rest)
 
     monkeypatch.setattr(embedded_event_hub, "read_segment", counting)
-    assert [row["body"] for row in rows(hub.read("clicks", *ALWAYS, {partition: 47}))] == [b"48", b"49"]
+    known = {partition: Position(47, at(47))}
+    assert [row["body"] for row in rows(hub.read("clicks", *ALWAYS, known))] == [b"48", b"49"]
     assert opened == [48, 49]
 
 

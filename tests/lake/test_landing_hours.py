@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811  # world is an imported fixture
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -157,6 +158,19 @@ def test_events_back_dated_into_a_landed_hour_come_with_a_refresh_only(world: Wo
     landed = world.land(CLICKS, refresh=True)
     assert (landed.rows, landed.attempt, landed.changed) == (3, 2, True)
     assert sorted(world.bodies()) == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("more", [0, 40], ids=["with fewer events", "with more events"])
+def test_a_hub_that_is_made_anew_within_an_hour_loses_nothing(world: World, more: int) -> None:
+    world.now = at(1000)
+    world.send("1", *((i, f"old {i}") for i in range(20)))
+    world.land(CLICKS)
+    shutil.rmtree(world.hub.folder)
+    world.send("1", *((1800 + i, f"new {i}") for i in range(10)))
+    world.send("2", *((2000 + i, f"new {10 + i}") for i in range(more)))
+    world.now = NOON + JUST_OVER
+    assert world.land(CLICKS).complete
+    assert sorted(world.bodies()) == sorted([f"old {i}" for i in range(1, 20)] + [f"new {i}" for i in range(10 + more)])
 
 
 def test_a_refresh_keeps_events_that_have_expired_since(world: World) -> None:

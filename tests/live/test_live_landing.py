@@ -1,17 +1,19 @@
 """Which hours a process lands, from the first that is not finished to the open one, and what it says of them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dagster_lake.cli.removal import lake_contents
-from dagster_lake.contract import Contract, contracts
+from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.lake_hour import HOUR, hour_key, hour_of
 from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import LandingError
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do, note_finished
 from dagster_lake.live.landing import LiveLanding
+from tests.azure.captured import Captured, capture
 from tests.lake.crashing import dying_at, points_of
 from tests.live.conftest import Still
 from tests.live.event_worlds import START, Event, EventWorld
@@ -93,6 +95,28 @@ def test_an_hour_of_which_events_expired_before_they_landed_is_told_and_not_pass
     with pytest.raises(LandingError, match="may have expired before they were landed"):
         landing(world, "pageviews").land()
     assert hour_key(OPEN) not in partitions(world.lake, EVENTS["pageviews"])
+
+
+def test_an_hour_of_which_capture_left_events_out_is_told_and_held_and_later_hours_are_landed(
+    world: EventWorld,
+) -> None:
+    captured = replace(EVENTS["pageviews"], source=EventHubSource("pageviews", "captured"))
+    folder = Path(str(world.lake.root)) / "landing" / "captured" / "pageviews"
+    every = timedelta(minutes=20, seconds=1)
+    written = [capture(folder, 0, OPEN + n * every, [Captured(n, OPEN + n * every)]) for n in range(1, 7)]
+    held_up = written[1].read_bytes()
+    written[1].unlink()
+    note_finished(world.lake, {"pageviews": OPEN - HOUR})
+    world.now = OPEN + 3 * HOUR
+    live = LiveLanding(world.lake, [captured], world.sources)
+    found = live.land()
+    assert "1 of partition 0 (2 to 2)" in found.failures["pageviews"]
+    assert found.rows == {"pageviews": 5}
+    assert found.complete == {}, "hours are finished in order"
+    written[1].write_bytes(held_up)
+    found = live.land()
+    assert found.failures == {}
+    assert found.complete["pageviews"] == [hour_key(OPEN), hour_key(OPEN + HOUR)]
 
 
 def test_at_first_the_hour_before_is_done_and_an_outage_of_more_than_two_days_is_the_hourly_runs() -> None:
