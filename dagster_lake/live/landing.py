@@ -13,7 +13,7 @@ from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Sources
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do
 from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.storage.manifest import read_manifest
+from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 
 
@@ -97,12 +97,21 @@ class LiveLanding:
                 found.failures[name] = landed.lacks
             if landed.complete:
                 self._ahead[name].add(hour)
+        if name in found.failures:  # the hours before may lack something too
+            self._ahead[name] = {hour for hour in self._ahead[name] if self._is_complete(contract, hour)}
         while (hour := hour_key(self._next[name])) in self._ahead[name]:
             self._ahead[name].remove(hour)
             found.complete.setdefault(name, []).append(hour)
             self._next[name] += HOUR
             self._rows.pop((name, hour), None)
 
+    def _is_complete(self, contract: Contract, hour: str) -> bool:
+        manifest = self._manifest(contract, hour)
+        return manifest is not None and manifest.complete
+
     def _landed_rows(self, contract: Contract, hour: str) -> int:
-        manifest = read_manifest(self.lake.raw_partition(contract.name, hour, sensitive=contract.sensitive))
+        manifest = self._manifest(contract, hour)
         return manifest.rows if manifest else 0
+
+    def _manifest(self, contract: Contract, hour: str) -> Manifest | None:
+        return read_manifest(self.lake.raw_partition(contract.name, hour, sensitive=contract.sensitive))
