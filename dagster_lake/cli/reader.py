@@ -11,8 +11,10 @@ from dagster_lake.cli.catalog import near_names
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import literal, quoted, scan_sql
+from dagster_lake.engines.told_damage import damage_of
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
+from dagster_lake.storage.examine import UNREADABLE
 from dagster_lake.storage.listing import LakeTable
 from dagster_lake.storage.paths import LAYERS
 
@@ -26,23 +28,32 @@ def ask(catalog: list[LakeTable], settings: Settings, sql: str) -> Iterator[pa.R
 
     Raises CommandError for anything that is not one SELECT, and for SQL that fails.
     """
+    unreadable: dict[LakeTable, str] = {}
     try:
         with connection(settings) as con:
             _refuse_all_but_select(con, sql)
-            named = [t for t in catalog if re.search(rf"\b{re.escape(t.plain_name)}\b", sql, re.IGNORECASE)]
+            named = _named(catalog, sql)
             # A statement that names no table may ask which there are (SHOW ALL TABLES).
-            _create_views(con, named or catalog, catalog)
+            unreadable = _create_views(con, named or catalog, catalog)
             _lock(con, catalog)
             yield con.sql(sql).to_arrow_reader(BATCH_ROWS)
     except duckdb.CatalogException as error:
         unknown = _UNKNOWN_TABLE.search(str(error))
         if not unknown or "Table" not in str(error):
             raise CommandError(str(error)) from None
+        for table, why in unreadable.items():
+            if table.plain_name == unknown[1].lower():
+                raise CommandError(why) from None
         raise CommandError(_no_such_table(catalog, sql, unknown[1])) from None
     except duckdb.PermissionException as error:
         raise CommandError(f"a query reads the lake's tables and no other file: {error}") from None
     except duckdb.Error as error:
-        raise CommandError(str(error)) from None
+        damaged = damage_of(table.uri for table in _named(catalog, sql))
+        raise CommandError(str(damaged or error)) from None
+
+
+def _named(catalog: list[LakeTable], sql: str) -> list[LakeTable]:
+    return [t for t in catalog if re.search(rf"\b{re.escape(t.plain_name)}\b", sql, re.IGNORECASE)]
 
 
 def _refuse_all_but_select(con: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -54,18 +65,32 @@ def _refuse_all_but_select(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise CommandError(f"only SELECT is allowed here, and this is {kind.name}; tables are written by assets")
 
 
-def _create_views(con: duckdb.DuckDBPyConnection, wanted: list[LakeTable], catalog: list[LakeTable]) -> None:
+def _create_views(
+    con: duckdb.DuckDBPyConnection, wanted: list[LakeTable], catalog: list[LakeTable]
+) -> dict[LakeTable, str]:
+    """A view of each table; gives those that cannot be read, with why, which a query may have nothing to do with."""
+    unreadable = {}
     for layer in LAYERS:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(layer)}")
     plain_names = [table.plain_name for table in catalog]
     for table in wanted:
-        pinned = pin(table.uri)
-        if pinned is None:
+        try:
+            pinned = pin(table.uri)
+            if pinned is None:
+                continue
+            con.execute(f"CREATE VIEW {quoted(table.layer)}.{quoted(table.plain_name)} AS {scan_sql(pinned)}")
+        except UNREADABLE as error:
+            unreadable[table] = str(error)
             continue
-        con.execute(f"CREATE VIEW {quoted(table.layer)}.{quoted(table.plain_name)} AS {scan_sql(pinned)}")
+        except duckdb.Error:
+            if (damaged := damage_of([table.uri])) is None:
+                raise
+            unreadable[table] = str(damaged)
+            continue
         if plain_names.count(table.plain_name) == 1:
             source = f"{quoted(table.layer)}.{quoted(table.plain_name)}"
             con.execute(f"CREATE VIEW {quoted(table.plain_name)} AS SELECT * FROM {source}")
+    return unreadable
 
 
 def _lock(con: duckdb.DuckDBPyConnection, catalog: list[LakeTable]) -> None:

@@ -20,7 +20,8 @@ def status() -> None:
     """Show what the lake holds: tables, rows, bytes, last version, freshest hour.
 
     `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot. Data sets
-    whose newest data is older than their contract's latency are named below.
+    whose newest data is older than their contract's latency are named below, and so are tables that cannot be read,
+    with the command that mends each. This looks at logs only; `lake doctor --deep` reads every file.
 
     **Examples**
 
@@ -28,10 +29,11 @@ def status() -> None:
         lake --lake /data/lake status
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from dagster_lake.cli.catalog import EMPTY, existing_lake, settings
     from dagster_lake.cli.text import path_text
-    from dagster_lake.health.tables import tables_health
+    from dagster_lake.health.tables import raw_health, tables_health
     from dagster_lake.storage.listing import raw_data_sets
 
     console = Console(highlight=False)
@@ -51,6 +53,9 @@ def status() -> None:
             console.print(f"[yellow]late[/] {line}", soft_wrap=True)
     else:
         console.print("Raw has landed, but there are no tables yet; materialise them with:  lake demo")
+    for one in (*raw_health(lake), *found) if lake else ():
+        if one.problem is not None:
+            console.print(f"[bold red]damaged[/] {escape(one.problem)}", soft_wrap=True)
 
 
 def _late(lake: "Lake | None") -> "Iterator[str]":

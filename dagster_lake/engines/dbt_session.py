@@ -17,7 +17,8 @@ import pyarrow as pa
 from dagster_lake.engines.dbt_reads import READ, difference, last_reads, older
 from dagster_lake.engines.dbt_tables import LAYERS, Written, pin_lake, pin_tables
 from dagster_lake.engines.recompute import Recomputation
-from dagster_lake.engines.scan import files_holding, files_sql, quoted, sql_type
+from dagster_lake.engines.scan import failing_sql, files_holding, files_sql, quoted, sql_type
+from dagster_lake.engines.told_damage import damage_of
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
 from dagster_lake.storage.delta import Merge, Pinned, pin
@@ -178,8 +179,14 @@ class DbtSession:
 
     def _show(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
         layer, name = table.split(".")
-        sql = files_sql(self.pinned[table], self._files(table))
-        cursor.execute(f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS {sql}")
+        view = f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS"
+        try:
+            cursor.execute(f"{view} {files_sql(self.pinned[table], self._files(table))}")
+        except duckdb.Error:
+            if (damaged := damage_of([self.pinned[table].uri])) is None:
+                raise
+            # Only what reads the table fails: other models have nothing to do with it.
+            cursor.execute(f"{view} {failing_sql(self.pinned[table].schema, str(damaged))}")
 
     def _files(self, table: str) -> list[str]:
         pinned = self.pinned[table]

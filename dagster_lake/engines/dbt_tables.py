@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from upath import UPath
 
-from dagster_lake.storage.delta import Pinned, pin
+from dagster_lake.storage.damage import TableDamaged
+from dagster_lake.storage.delta import DeltaWriteError, Pinned, pin
 from dagster_lake.storage.paths import Lake
 
 LAYERS = ("gold", "streams", "silver")
@@ -29,11 +30,30 @@ class Written:
 
 
 def pin_lake(lake: Lake) -> dict[str, Pinned]:
-    """The newest version of every table that dbt sees, by ``layer.table``."""
+    """The newest version of every table that dbt sees, by ``layer.table``; not of those that ``damaged_tables`` tells:
+    what does not read them goes on."""
     found: dict[str, Pinned] = {}
     for layer in LAYERS:
-        found |= pin_tables(lake, (f"{layer}.{uri.name}" for uri in _tables(lake, layer)))
+        names = [f"{layer}.{uri.name}" for uri in _tables(lake, layer)]
+        damaged = damaged_tables(lake, names)
+        found |= pin_tables(lake, (name for name in names if name not in damaged))
     return found
+
+
+def damaged_tables(lake: Lake, tables: Iterable[str]) -> dict[str, str]:
+    """Those of the named tables whose log cannot be read, and why."""
+
+    def damage(table: str) -> str | None:
+        try:
+            pin(lake.table(*table.split(".")))
+        except (TableDamaged, DeltaWriteError) as error:
+            return str(error)
+        return None
+
+    names = list(tables)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(damage, names))
+    return {name: why for name, why in zip(names, found, strict=True) if why is not None}
 
 
 def pin_tables(lake: Lake, tables: Iterable[str]) -> dict[str, Pinned]:

@@ -39,6 +39,7 @@ from dagster_lake.engines.pieces import pieces
 from dagster_lake.engines.raw_lines import offer_lines
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.engines.snapshot_guard import why_refused
+from dagster_lake.engines.told_damage import tells_damage
 from dagster_lake.landing.land import manifests
 from dagster_lake.masking import masking_key
 from dagster_lake.settings import Settings
@@ -63,6 +64,7 @@ class DuckDBEngine:
         self.settings = settings
         self.dialect = DuckDBDialect()
 
+    @tells_damage
     def run(self, step: Step) -> StepResult:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
@@ -85,6 +87,7 @@ class DuckDBEngine:
         pinned = [delta.ensure(spec) for spec in tables_of_layer(self.lake, contract, layer)]
         return _result(pinned[-1], {})
 
+    @tells_damage
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
         return broken_rows(self.settings, self.lake, self.contracts, check)

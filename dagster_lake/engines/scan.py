@@ -59,6 +59,12 @@ def empty_sql(schema: pa.Schema) -> str:
     return f"SELECT {columns} WHERE false"
 
 
+def failing_sql(schema: pa.Schema, why: str) -> str:
+    """A SELECT with the columns and types of ``schema`` that fails with the message ``why`` when it is run."""
+    columns = ", ".join(f"CAST(NULL AS {sql_type(column.type)}) AS {quoted(column.name)}" for column in schema)
+    return f"SELECT {columns} FROM range(1) WHERE error({literal(why)}) IS NULL"
+
+
 def sql_type(kind: pa.DataType) -> str:
     """The DuckDB type of an Arrow type. Raises ValueError for a type that no lake table has."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

@@ -42,6 +42,7 @@ from dagster_lake.engines.spark_lines import offer_lines
 from dagster_lake.engines.spark_newest import VIEWS as NEWEST
 from dagster_lake.engines.spark_newest import write_newest
 from dagster_lake.engines.spark_session import spark_session
+from dagster_lake.engines.told_damage import tells_damage
 from dagster_lake.masking import MaskingKey, masking_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -108,6 +109,7 @@ class SparkEngine:
         """The lake's tables."""
         return SparkDelta(self.spark, self.settings.catalog)
 
+    @tells_damage
     def run(self, step: Step) -> StepResult:
         """Runs ``step``; see Step for what each layer does."""
         contract = self.contracts[step.data_set]
@@ -137,6 +139,7 @@ class SparkEngine:
         version = self.delta.existing(specs[-1])
         return self._result(specs[-1], version, self._counted(total=self._total(specs[-1], version)), {})
 
+    @tells_damage
     def check(self, check: Check) -> dict[str, int]:
         """How many rows break each of the named checks."""
         with self._a_step():

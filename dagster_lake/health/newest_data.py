@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deltalake.exceptions import DeltaError
-
 from dagster_lake.contract import Contract, FileSource
 from dagster_lake.lake_hour import HOUR, parse_hour
 from dagster_lake.storage.accepted import accepted_snapshots
-from dagster_lake.storage.delta import DeltaWriteError, pin
+from dagster_lake.storage.delta import pin
+from dagster_lake.storage.examine import UNREADABLE
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_table
@@ -44,7 +43,7 @@ def newest_data(lake: Lake, contracts: Iterable[Contract]) -> Iterator[NewestDat
             continue
         try:
             until = data_until(lake, contract)
-        except (DeltaError, DeltaWriteError):
+        except UNREADABLE:
             continue  # the table's own row says so
         yield NewestData(contract.name, until, timedelta(minutes=contract.freshness_minutes))
 

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from deltalake.exceptions import DeltaError
-
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.health.newest_data import data_until
 from dagster_lake.lake_hour import HOUR, parse_hour
-from dagster_lake.storage.delta import DeltaWriteError, Pinned, pin
+from dagster_lake.storage.delta import Pinned, pin
+from dagster_lake.storage.examine import UNREADABLE
 from dagster_lake.storage.listing import LakeTable, raw_data_sets, tables
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
@@ -57,7 +56,11 @@ def raw_health(lake: Lake) -> Iterator[TableHealth]:
     """Each data set that has landed in raw."""
     for data_set in raw_data_sets(lake):
         for partition in data_set.partitions[-1:]:
-            manifest = read_manifest(data_set.uri / partition)
+            try:
+                manifest = read_manifest(data_set.uri / partition)
+            except UNREADABLE as error:
+                yield TableHealth("raw", data_set.name, problem=str(error))
+                continue
             if manifest is not None:
                 delivered_at = None if manifest.end else manifest.delivered_at
                 yield TableHealth("raw", data_set.name, partition, manifest.landed_at, delivered_at)
@@ -70,7 +73,7 @@ def tables_health(lake: Lake) -> Iterator[TableHealth]:
             pinned = pin(table.uri)
             if pinned is not None:
                 yield _health(lake, table, pinned)
-        except (DeltaError, DeltaWriteError) as error:
+        except UNREADABLE as error:
             yield TableHealth(table.layer, table.plain_name, problem=str(error))
 
 
@@ -95,7 +98,8 @@ def _delivered_at(lake: Lake, table: LakeTable) -> datetime | None:
     for contract in contracts().values():
         own = {("bronze", contract.name), ("silver", silver_name(contract)), ("silver", contract.name)}
         if isinstance(contract.source, FileSource) and (table.layer, table.plain_name) in own:
-            return data_until(lake, contract)
+            with contextlib.suppress(*UNREADABLE):  # another table or manifest than this one, whose own row says so
+                return data_until(lake, contract)
     return None
 
 
@@ -103,7 +107,10 @@ def _quarantine_share(lake: Lake, table: LakeTable, pinned: Pinned, newest: str 
     contract = next((one for one in contracts().values() if silver_name(one) == table.plain_name), None)
     if table.layer != "silver" or contract is None or newest is None:
         return None
-    quarantine = pin(quarantine_table(lake, contract).uri)
+    try:
+        quarantine = pin(quarantine_table(lake, contract).uri)
+    except UNREADABLE:  # its own row says so
+        return None
     kept_out = quarantine.rows([newest]) if quarantine else 0
     all_rows = pinned.rows([newest]) + kept_out
     return kept_out / all_rows if all_rows else None

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -99,9 +100,23 @@ def build(
         yield from _run(nodes, piece, lake, settings, full_refresh)
 
     with _one_dbt:
-        found, further = _pieces(select, None if full_refresh or hours is None else hours.keys, lake, settings)
-        runs = [_settled(select, partial(once, piece=piece)) for piece in found]
-        yield from (replace(result, further=further) for result in _checked(select, _one_by_one(runs)))
+        refused = _refused(select, lake)
+        sound = [id for id in select if id not in {result.unique_id for result in refused}]
+        found, further = _pieces(sound, None if full_refresh or hours is None else hours.keys, lake, settings)
+        runs = [_settled(sound, partial(once, piece=piece)) for piece in found if sound]
+        results = chain(_one_by_one(runs), refused)
+        yield from (replace(result, further=further) for result in _checked(select, results))
+
+
+def _refused(select: Sequence[str], lake: Lake) -> list[NodeResult]:
+    """The nodes that a damaged table keeps from running."""
+    from dagster_lake.engines.dbt_damage import concerned_by_damage
+
+    damaged, after = concerned_by_damage(select, manifest(), lake)
+    return [
+        *(NodeResult(id, "error", why, 0.0) for id, why in damaged.items()),
+        *(NodeResult(id, "skipped", "after a damaged table", 0.0) for id in after),
+    ]
 
 
 @dataclass(frozen=True)
@@ -156,6 +171,8 @@ def _is_stream(node: Mapping[str, Any]) -> bool:
 def _one_by_one(runs: Sequence[Iterator[NodeResult]]) -> Iterator[NodeResult]:
     """Runs of the same nodes, one after the other, as one run, which ends with the first in which a node failed."""
     before: dict[str, NodeResult] = {}
+    if not runs:
+        return
     for run in runs[:-1]:
         before = {result.unique_id: _joined(before.get(result.unique_id), result) for result in run}
         if not all(result.ok for result in before.values()):
@@ -194,10 +211,21 @@ def _run(
         variables = {**session.variables, **_hours(select, piece.hours, session)}
         all_well = True
         for result in _invoke(select, variables, target, full_refresh, session, settings):
+            result = _damage_named(result, lake)
             all_well = all_well and result.ok
             yield result
     if all_well:
         shutil.rmtree(target, ignore_errors=True)  # a failed run's stays: the error names its compiled SQL
+
+
+def _damage_named(result: NodeResult, lake: Lake) -> NodeResult:
+    """The result, with the command that mends it where a damaged table is why a node failed."""
+    if result.ok or "`lake repair " in result.message:
+        return result
+    from dagster_lake.engines.told_damage import damage_told_by
+
+    damaged = damage_told_by(result.message, lake)
+    return result if damaged is None else replace(result, message=f"{damaged} ({result.message})")
 
 
 def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from dagster_lake.commit import commit
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import delta_options
 from dagster_lake.storage.azure_errors import reaching
+from dagster_lake.storage.damage import TableDamaged, log_faults, refuse_torn, remedy, table_name
 from dagster_lake.storage.table_spec import TableSpec
 
 ATTEMPTS = 8
@@ -132,7 +133,7 @@ def pin(uri: UPath, version: int | None = None) -> Pinned | None:
     """The newest (or the given) version of the table at ``uri``; None when there is no table.
 
     Raises DeltaWriteError for a table that uses deletion vectors or column mapping: its files alone do not tell
-    its rows.
+    its rows. Raises TableDamaged for one whose log is damaged.
     """
     if version is not None:
         return _load(uri, version)
@@ -148,6 +149,7 @@ def _pin_to_write(uri: UPath) -> Pinned | None:
 
 
 def _load(uri: UPath, version: int | None = None) -> Pinned | None:
+    refuse_torn(uri)
     table = _open(uri, version)
     if table is None:
         return None
@@ -166,6 +168,18 @@ def _open(uri: UPath, version: int | None = None) -> DeltaTable | None:
             return DeltaTable(str(uri), version=version, storage_options=delta_options(uri))
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            if version is None:
+                raise _damaged(uri, error) from error
+            raise  # perhaps that version has expired
+
+
+def _damaged(uri: UPath, error: DeltaError) -> Exception:
+    """What is wrong with a table that delta-rs could not open; its own message names neither table nor file."""
+    if found := log_faults(uri):
+        return TableDamaged(table_name(uri), found)
+    told = str(error).partition("\n")[0]
+    return DeltaWriteError(f"{table_name(uri)} at {uri} cannot be read: {told}; {remedy(table_name(uri))}")
 
 
 # ---- what this process knows already ----

@@ -18,6 +18,7 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import literal, quoted
+from dagster_lake.storage.damage import refuse_torn
 from dagster_lake.storage.spark_ddl import sql_type, table_ddl
 from dagster_lake.storage.table_spec import TableSpec
 
@@ -58,7 +59,9 @@ class SparkDelta:
         return ".".join(quoted(part) for part in (self.catalog, schema, table))
 
     def version(self, uri: UPath) -> int | None:
-        """The table's newest version; None when there is no table."""
+        """The table's newest version; None when there is no table. Raises TableDamaged where its log was cut off."""
+        if self.catalog is None:
+            refuse_torn(uri)
         from pyspark.errors import AnalysisException
 
         try:

@@ -1,6 +1,7 @@
 """The Delta tables that a contract gives rise to."""
 
 import pyarrow as pa
+from upath import UPath
 
 from dagster_lake.compile.columns import (
     DELETED_AT,
@@ -116,6 +117,18 @@ def tables_of_layer(lake: Lake, contract: Contract, layer: str) -> list[TableSpe
     if layer == "newest":
         return [newest_table(lake, contract)]
     return [quarantine_table(lake, contract), silver_table(lake, contract)]
+
+
+def tables_of(lake: Lake, contract: Contract) -> list[UPath]:
+    """The folders of every table that a contract may give rise to, whether or not they are there."""
+    made = [bronze_table(lake, contract), quarantine_table(lake, contract), silver_table(lake, contract)]
+    if has_newest(contract):
+        made.append(newest_table(lake, contract))
+    if contract.cadence == "snapshot":
+        made.append(accepted_table(lake, contract))
+    elif contract.changing:
+        made += [deletions_table(lake, contract), quarantined_keys_table(lake, contract)]
+    return [spec.uri for spec in made]
 
 
 def _in_clear(contract: Contract) -> frozenset[str]:

@@ -1,0 +1,64 @@
+"""A step that fails because a table is damaged says which table and file, and the command that mends it.
+
+What the engines and their libraries say of a missing or broken file differs, and names it at best. So after a failure,
+and only then, the tables that the step had to do with are looked at.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from upath import UPath
+
+from dagster_lake.contract import Contract
+from dagster_lake.storage.damage import TableDamaged, table_name
+from dagster_lake.storage.paths import LAYERS, Lake
+from dagster_lake.storage.tables import tables_of
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def tells_damage(method: _Method) -> _Method:
+    """Of an engine's ``run`` and ``check``: raises TableDamaged in place of what a damaged table makes them raise."""
+
+    @functools.wraps(method)
+    def told(engine: Any, task: Any) -> Any:
+        try:
+            return method(engine, task)
+        except Exception as error:
+            if _is_ours(error) or engine.settings.catalog is not None:
+                raise
+            damaged = damage_of(table for one in _concerned(engine, task) for table in tables_of(engine.lake, one))
+            if damaged is None:
+                raise
+            raise damaged from error
+
+    return told  # type: ignore[return-value]
+
+
+def damage_of(tables: Iterable[UPath]) -> TableDamaged | None:
+    """The damage of the first damaged one of the tables, as an error to raise."""
+    from dagster_lake.storage.examine import table_faults
+
+    for uri in tables:
+        if found := table_faults(uri):
+            return TableDamaged(table_name(uri), found)
+    return None
+
+
+def damage_told_by(text: str, lake: Lake) -> TableDamaged | None:
+    """The damage behind an error of which only the text is left, by the tables whose folders it names."""
+    places = (lake.root / "sensitive", lake.root)
+    folders = [folder for place in places for layer in LAYERS if (folder := place / layer) and f"{folder}/" in text]
+    names = [(folder, text.partition(f"{folder}/")[2].partition("/")[0]) for folder in folders]
+    return damage_of(folder / name for folder, name in names if name)
+
+
+def _is_ours(error: Exception) -> bool:
+    return type(error).__module__.startswith("dagster_lake.")
+
+
+def _concerned(engine: Any, task: Any) -> list[Contract]:
+    own = engine.contracts[task.data_set]
+    referenced = {prop.references[0] for prop in own.properties if prop.references}
+    return [own, *(engine.contracts[name] for name in sorted(referenced) if name in engine.contracts)]
