@@ -18,6 +18,7 @@ from dagster_lake.cli.lineage import lineage
 from dagster_lake.cli.load import load
 from dagster_lake.cli.preview import preview
 from dagster_lake.cli.query import query
+from dagster_lake.cli.repair import repair
 from dagster_lake.cli.reset import reset
 from dagster_lake.cli.status import status
 from dagster_lake.cli.stream import stream
@@ -59,7 +60,7 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, load, stream, status, query, preview, lineage, doctor, reset):
+for command in (demo, load, stream, status, query, preview, lineage, doctor, repair, reset):
     app.command()(command)
 app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")

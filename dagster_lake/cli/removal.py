@@ -10,7 +10,10 @@ from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.marker import ASIDE, MARKER
 from dagster_lake.storage.paths import LAYERS
 
-FOLDERS = (*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices")
+FOLDERS = (
+    *(*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices"),
+    *("withheld", "damaged"),
+)
 
 
 @dataclass(frozen=True)

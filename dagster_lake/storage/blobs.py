@@ -129,6 +129,16 @@ def upload_blob(path: UPath, content: bytes, notes: dict[str, str]) -> None:
     _wait(path, put())
 
 
+def copy_blob(path: UPath, to: UPath) -> None:
+    """Copies a blob, block by block, to another of the same account; ``to`` appears when it is whole."""
+
+    async def put() -> None:
+        found = await _client(path).download_blob()
+        await _client(to).upload_blob(found.chunks(), length=found.size, overwrite=True)
+
+    _wait(path, put())
+
+
 def list_blobs(folder: UPath) -> list[Blob]:
     """Every blob below ``folder``, by name; one request for 5,000 of them."""
     with reaching(folder):

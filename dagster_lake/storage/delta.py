@@ -364,6 +364,16 @@ def note_contract(spec: TableSpec, fingerprint: str) -> None:
     _attempt(spec, write)
 
 
+def empty_partitions(uri: UPath, partitions: Collection[str]) -> None:
+    """Takes the partitions out of the table, by its log alone: their files, which may be damaged, are not read."""
+    base = _pin_to_write(uri)
+    if base is None or base.partition_column is None:
+        raise ValueError(f"{uri} is no partitioned table")
+    predicate = f"{_identifier(base.partition_column)} IN ({', '.join(_literal(p) for p in sorted(partitions))})"
+    with reaching(uri), commit(f"repair.{table_name(uri)}"):
+        base.table.delete(predicate)
+
+
 def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
     """Deletes files that no version of the last ``keep_hours`` needs, those of crashed writers included.
 
