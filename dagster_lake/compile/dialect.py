@@ -136,6 +136,10 @@ class Dialect(Protocol):
         """The aggregate that gives ``value`` of the row with the least ``order``."""
         ...
 
+    def named(self, name: str, value: str, expression: str) -> str:
+        """``expression``, in which ``name``, a plain identifier, stands for ``value``, computed once."""
+        ...
+
     def list_of(self, expressions: Sequence[str]) -> str:
         """The non-null texts among the expressions, sorted."""
         ...
@@ -148,10 +152,11 @@ def is_exact(prop: Property) -> bool:
 
 def exact(dialect: Dialect, text: str, prop: Property) -> str:
     """``try_cast`` of an integer or exact decimal. Nearly all are written plainly; the others are spelled out first."""
-    form, kind, plain = plain_form(prop), dialect.sql_type(prop), spelled_out(text)
+    form, kind = plain_form(prop), dialect.sql_type(prop)
+    value = f"CASE WHEN {dialect.matches('plain', form)} THEN try_cast(plain AS {kind}) END"
     return (
-        f"CASE WHEN {dialect.matches(text, form)} THEN try_cast({text} AS {kind}) "
-        f"WHEN {dialect.matches(text, NUMBER)} AND {dialect.matches(plain, form)} THEN try_cast({plain} AS {kind}) END"
+        f"CASE WHEN {dialect.matches(text, form)} THEN try_cast({text} AS {kind}) WHEN {dialect.matches(text, NUMBER)} "
+        f"THEN {dialect.named('plain', spelled_out(text, dialect.named), value)} END"
     )
 
 

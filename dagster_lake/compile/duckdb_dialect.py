@@ -140,6 +140,9 @@ class DuckDBDialect:
     def least_by(self, value: str, order: str) -> str:
         return f"arg_min({value}, {order})"
 
+    def named(self, name: str, value: str, expression: str) -> str:
+        return f"list_transform([{value}], lambda {name}: {expression})[1]"
+
     def list_of(self, expressions: Sequence[str]) -> str:
         return f"list_sort(list_filter([{', '.join(expressions)}], lambda reason: reason IS NOT NULL))"
 

@@ -3,6 +3,8 @@
 ``00012`` is no number: it is a text that happens to have digits, and to take it for 12 would make one key of two.
 """
 
+from collections.abc import Callable
+
 from dagster_lake.contract import Property
 
 _WHOLE = "-?(?:0|[1-9][0-9]*)"
@@ -20,16 +22,20 @@ def plain_form(prop: Property) -> str:
     return f"{_WHOLE}(?:\\.[0-9]{{1,{prop.scale}}}0*)?"
 
 
-def spelled_out(text: str) -> str:
-    """SQL, of every engine: a NUMBER without exponent, and without zeros that say nothing."""
-    mantissa, power = (f"split_part(lower(regexp_replace({text}, '^-', '')), 'e', {part})" for part in (1, 2))
+def spelled_out(text: str, named: Callable[[str, str, str], str]) -> str:
+    """SQL, of every engine: a NUMBER without exponent, and without zeros that say nothing.
+
+    ``named`` is the dialect's: written out at each place, the parts would take far longer to plan than to compute.
+    """
     # The point moves within so many zeros that no exponent brings it to their end.
     zeros = f"repeat('0', {_PLACES})"
-    digits = f"{zeros} || split_part({mantissa}, '.', 1) || split_part({mantissa}, '.', 2) || {zeros}"
-    exponent = f"coalesce(try_cast({power} AS INTEGER), 0)"
-    point = f"({_PLACES} + length(split_part({mantissa}, '.', 1)) + {exponent})"
-    whole = f"regexp_replace(substr({digits}, 1, {point}), '^0+', '')"
-    fraction = f"regexp_replace(substr({digits}, {point} + 1), '0+$', '')"
+    digits = f"{zeros} || split_part(mantissa, '.', 1) || split_part(mantissa, '.', 2) || {zeros}"
+    point = f"{_PLACES} + length(split_part(mantissa, '.', 1)) + exponent"
+    whole = "regexp_replace(substr(digits, 1, point), '^0+', '')"
+    fraction = "regexp_replace(substr(digits, point + 1), '0+$', '')"
     sign = f"CASE WHEN {text} LIKE '-%' THEN '-' ELSE '' END"
-    places = f"coalesce('.' || nullif({fraction}, ''), '')"
-    return f"({sign} || coalesce(nullif({whole}, ''), '0') || {places})"
+    number = f"{sign} || coalesce(nullif({whole}, ''), '0') || coalesce('.' || nullif({fraction}, ''), '')"
+    number = named("digits", digits, named("point", point, number))
+    number = named("exponent", "coalesce(try_cast(split_part(number, 'e', 2) AS INTEGER), 0)", number)
+    number = named("mantissa", "split_part(number, 'e', 1)", number)
+    return named("number", f"lower(regexp_replace({text}, '^-', ''))", number)

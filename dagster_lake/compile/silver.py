@@ -221,9 +221,9 @@ def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple
         )
     if properties is None and contract.typed_source:
         # Landing has put aside what did not fit its column's type, by the column's name.
-        document = f"CASE WHEN {RESCUED.name} IS NOT NULL THEN {dialect.json_object(RESCUED.name)} END"
         names = [p.name for p in contract.source_properties]
-        texts.append(f"{dialect.json_texts(f'({document})', names)} AS {_misfits(dialect)}")
+        misfits = dialect.named("document", dialect.json_object(RESCUED.name), dialect.json_texts("document", names))
+        texts.append(f"CASE WHEN {RESCUED.name} IS NOT NULL THEN {misfits} END AS {_misfits(dialect)}")
     for prop in properties or contract.source_properties:
         column = dialect.identifier(prop.name)
         if not contract.typed_source:

@@ -144,6 +144,9 @@ class SparkDialect:
     def least_by(self, value: str, order: str) -> str:
         return f"min_by({value}, {order})"
 
+    def named(self, name: str, value: str, expression: str) -> str:
+        return f"transform(array({value}), {name} -> {expression})[0]"
+
     def list_of(self, expressions: Sequence[str]) -> str:
         return f"array_sort(array_compact(array({', '.join(expressions)})))"
 
