@@ -8,6 +8,7 @@ import pytest
 
 from dagster_lake import clock
 from dagster_lake.engines.java import find_java
+from dagster_lake.storage.shared_duckdb import database
 
 # For every Spark that tests start, in this process or another: a JVM that lives for minutes gains nothing from its
 # second compiler, and the queries are small. Without it a JVM keeps 48 MB for compiled code; once these are full,
@@ -38,4 +39,11 @@ def _nobody_waits() -> Iterator[None]:
     """Landing waits some seconds to see whether files are still being written; no test needs them to pass."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(clock, "wait", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _duckdb_stays_open() -> Iterator[None]:
+    """Databases that are open at once share one DuckDB, which takes longer to make than most tests' queries take."""
+    with database("2GB", 1), database("1GB"):  # a step in tests, and a landing
         yield

@@ -30,7 +30,7 @@ def ask(catalog: list[LakeTable], settings: Settings, sql: str) -> Iterator[pa.R
     """
     unreadable: dict[LakeTable, str] = {}
     try:
-        with connection(settings) as con:
+        with connection(settings, alone=True) as con:
             _refuse_all_but_select(con, sql)
             named = _named(catalog, sql)
             # A statement that names no table may ask which there are (SHOW ALL TABLES).

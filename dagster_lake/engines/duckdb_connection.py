@@ -1,27 +1,27 @@
 """DuckDB as the lake uses it."""
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import duckdb
 
 from dagster_lake.settings import Settings
+from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.shared_duckdb import database, own_database
 
 
 @contextmanager
-def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB with the lake's limits, in UTC."""
-    # What spills may be personal data in clear: a folder that only this user can enter, gone when the work is done.
-    with (
-        tempfile.TemporaryDirectory(prefix="lake-") as spill,
-        closing(duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit})) as con,
-    ):
-        con.execute("SET temp_directory = $spill", {"spill": spill})
-        con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to whatever stdout is
-        let_read(con, Lake.placed(settings).root)
-        if settings.threads:
-            con.execute(f"SET threads = {settings.threads:d}")
+def connection(settings: Settings, *, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty in-memory database with the lake's limits, in UTC.
+
+    Those that are open at once share one DuckDB, unless one is to be ``alone``: who changes settings of DuckDB as a
+    whole, or runs SQL that dbt has compiled, which calls the database ``memory``.
+    """
+    root = Lake.placed(settings).root
+    # How files in ADLS are read is a setting of DuckDB as a whole, and of one lake.
+    made = own_database if alone or is_adls(root) else database
+    with made(settings.memory_limit, settings.threads or None) as con:
+        let_read(con, root)
         yield con

@@ -1,12 +1,10 @@
 """Landing one hour of a database table: the rows that differ from the last one landed under their key and time."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
-import duckdb
 import pyarrow as pa
 from upath import UPath
 
@@ -18,8 +16,11 @@ from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.database import Database, Untimed
 from dagster_lake.resources.database_dialect import listed, quoted
 from dagster_lake.resources.database_fit import RESCUED
+from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.manifest import Manifest, landed_files
+from dagster_lake.storage.shared_duckdb import database as working_database
+from dagster_lake.storage.shared_duckdb import own_database
 
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -142,9 +143,8 @@ def _not_landed(
         )
         SELECT found.* FROM found ANTI JOIN last ON {same} ORDER BY {order}"""
     files = [str(place) for _, _, place in landed_files(folder, before)]
-    with tempfile.TemporaryDirectory(prefix="lake-") as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'; SET enable_progress_bar = false")
-        connection.execute("SET temp_directory = ?", [spill])
+    made = own_database if is_adls(folder) else working_database
+    with made("1GB") as connection:
         let_read(connection, folder)
         connection.register("found", found)
         connection.register("none", found.schema.empty_table())

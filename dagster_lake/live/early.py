@@ -61,7 +61,7 @@ class EarlyAlerts:
         self._landed: dict[str, tuple[int, dict[str, int]]] = {}  # by hour: the last attempt taken, and its numbers
         self._held = ExitStack()
         small = settings.model_copy(update={"memory_limit": MEMORY_LIMIT, "threads": 1})
-        self._con = self._held.enter_context(connection(small))
+        self._con = self._held.enter_context(connection(small, alone=True))
         self._make_tables()
         self._learn_keys()
         # The events just before ``first`` pass once more, so that the watermark is known; they were told of before.

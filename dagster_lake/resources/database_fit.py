@@ -4,18 +4,16 @@ SQLite keeps any value in any column, and PostgreSQL's types hold more than the 
 number that is none, the year 20000. Such a value is null in its column, and its text stands in ``_rescued_data``.
 """
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from dagster_lake.compile.dialect import DATE
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.contract import LogicalType, Property
 from dagster_lake.resources.database_dialect import MISFIT, WRITTEN, DatabaseError, Query, quoted
+from dagster_lake.storage.shared_duckdb import database
 
 RESCUED = pa.field("_rescued_data", pa.string())
 WRITTEN_AT = pa.field(WRITTEN, pa.timestamp("us", "UTC"))
@@ -23,6 +21,7 @@ BLOB = "\x01blob:"
 """Before the hexadecimal digits of bytes where a text, number or time belongs."""
 
 _BATCH_ROWS = 100_000
+_MEMORY_LIMIT = "1GB"
 _EPOCH_SECONDS = "[0-9]{9,11}(\\.[0-9]*)?"  # 1973 to 5138: neither a Julian day nor milliseconds
 _OFFSET = ".*(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _DIALECT = DuckDBDialect()
@@ -38,7 +37,7 @@ def fitted(query: Query, wire: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]
     within = f"WHERE {WRITTEN} > $start AND {WRITTEN} <= $end ORDER BY {order}" if query.start else ""
     params = {"start": query.start, "end": query.end} if query.start else {}
     schema = pa.schema([*query.columns, RESCUED, WRITTEN_AT])
-    with _connection() as connection:
+    with database(_MEMORY_LIMIT) as connection:
         connection.register("wire", wire)
         found = connection.sql(f"SELECT * FROM ({_select(query, wire.schema)}) {within}", params=params)
         for batch in found.to_arrow_reader(_BATCH_ROWS):
@@ -50,7 +49,7 @@ def without_time(query: Query, wire: pa.RecordBatchReader, examples: int) -> tup
     names = list(dict.fromkeys([*query.columns.names, *(f"{MISFIT}{name}" for name in query.columns.names)]))
     shown = [quoted(name) for name in names if name in wire.schema.names]
     time = _instant(WRITTEN, query) if pa.types.is_string(wire.schema.field(WRITTEN).type) else WRITTEN
-    with _connection() as connection:
+    with database(_MEMORY_LIMIT) as connection:
         connection.register("wire", wire)
         found = f"SELECT *, {time} AS _time FROM ({_trimmed(query, wire.schema)})"
         connection.execute(f"CREATE TEMP TABLE found AS SELECT {', '.join(shown)} FROM ({found}) WHERE _time IS NULL")
@@ -182,12 +181,3 @@ def property_of(field: pa.Field) -> Property:
     if pa.types.is_decimal(field.type):
         return Property(field.name, "number", "", precision=field.type.precision, scale=field.type.scale)
     return Property(field.name, next((kind for found, kind in kinds if found), "string"), "")
-
-
-@contextmanager
-def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB with limits of its own; what it spills is in a folder that only this user can enter."""
-    with tempfile.TemporaryDirectory(prefix="lake-") as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '1GB'; SET enable_progress_bar = false")
-        connection.execute("SET temp_directory = $spill", {"spill": spill})
-        yield connection
