@@ -30,7 +30,7 @@ def _check_of(kind: "AlertKind") -> dg.AssetChecksDefinition:
         from dagster_lake.alerts.worst import worst_columns, worst_of
         from dagster_lake.alerts.written import written_hours
 
-        written = written_hours(lake.lake, [kind], hours_if_any(context)).get(kind)
+        written = written_hours(lake.lake, [kind], hours_if_any(context), {}).get(kind)
         alerts, worst = (0, []) if written is None else worst_of(lake.settings, kind, written, most=WORST)
         shown = {"worst": dg.MetadataValue.md(table(worst_columns(kind), worst))} if worst else {}
         return dg.AssetCheckResult(

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from dagster_lake import clock
+from dagster_lake.assets.alert_notices import HELD
+from dagster_lake.assets.alert_notices import KEY as ALERTS
 from dagster_lake.assets.follow import MAKES_STREAMS
 from dagster_lake.assets.keys import bronze_key, quarantine_key, raw_key, silver_key
 from dagster_lake.assets.partitions import hourly
@@ -24,6 +26,8 @@ from dagster_lake.resources.lake import LakeResource
 SENSOR = "events_arriving"
 LOOKS_SECONDS = 15
 """How often the daemon lets the sensor look; the setting ``stream_seconds`` may ask for longer."""
+HELD_PAUSE = timedelta(minutes=1)
+"""How often alerts that wait for time to pass are looked at."""
 LOST_AFTER = timedelta(minutes=30)
 """A run of the sensor that is unfinished for longer was most likely killed and holds up no other."""
 _UNFINISHED = [
@@ -90,6 +94,7 @@ class Cursor:
 def events_arriving(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
     """One run for the current hour, and for the one before while it is landed in part, when events have come.
 
+    When none come any more, windows end all the same: while alerts wait for that, their notices are made again.
     The cursor moves only with a run that is asked for, so that nothing is missed while one is under way or the hub
     cannot be reached.
     """
@@ -104,6 +109,8 @@ def events_arriving(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     for failure in arrivals.failures:
         context.log.warning(failure)
     hours = _hours(lake, arrivals.newest, now)
+    if not arrivals.newest and not arrivals.failures and _holds_alerts(context.instance, pause):
+        return dg.SensorResult(run_requests=[_alerts_alone(now)], cursor=Cursor(cursor.seen, now).write())
     if not arrivals.newest or not hours:
         return dg.SkipReason(" ".join([*arrivals.failures, _nothing(arrivals.newest)]))
     seen = {**cursor.seen, **arrivals.seen}
@@ -118,6 +125,24 @@ def events_arriving(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
         },
     )
     return dg.SensorResult(run_requests=[request], cursor=Cursor(seen, now).write())
+
+
+def _holds_alerts(instance: dg.DagsterInstance, pause: timedelta) -> bool:
+    """Whether the last run left rows of alert streams that might still change, and some time has passed since."""
+    event = instance.get_latest_materialization_event(ALERTS)
+    made = event.asset_materialization if event else None
+    if event is None or made is None or not (held := made.metadata.get(HELD)) or not held.value:
+        return False
+    return clock.utc_now().timestamp() - event.timestamp >= max(pause, HELD_PAUSE).total_seconds()
+
+
+def _alerts_alone(now: datetime) -> dg.RunRequest:
+    hours = HourRange(hour_of(now) - HOUR, hour_of(now))
+    return dg.RunRequest(
+        run_key=f"alerts {now.isoformat()}",
+        asset_selection=[ALERTS],
+        tags={**_range(hours), **BEFORE_BACKFILLS, "arrived": "nothing"},
+    )
 
 
 @dataclass

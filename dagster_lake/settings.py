@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = Field(
         None, description="The address that alerts are posted to as JSON; see docs/streams.md. By default none"
     )
+    alert_signing_key: SecretStr | None = Field(
+        None, description="A secret by which each post to the webhook is signed; see docs/streams.md. By default none"
+    )
     alert_max_age_minutes: int = Field(
         60,
         ge=1,

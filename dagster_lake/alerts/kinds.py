@@ -25,6 +25,7 @@ class AlertKind:
     worst: str
     shows: tuple[str, ...]
     told_after: timedelta | None
+    happened: str | None = None
 
 
 def alert_kinds(streams: Iterable[StreamDeclaration]) -> list[AlertKind]:
@@ -38,7 +39,14 @@ def alert_kinds(streams: Iterable[StreamDeclaration]) -> list[AlertKind]:
             worst=stream.alert.worst,
             shows=tuple(stream.alert.shows),
             told_after=None if (after := stream.alert.told_after_ms) is None else timedelta(milliseconds=after),
+            happened=_happened(stream),
         )
         for stream in streams
         if stream.alert is not None
     ]
+
+
+def _happened(stream: StreamDeclaration) -> str | None:
+    """The column that holds the own time of the one event that a row is of: it is called as the input's."""
+    [*times] = stream.inputs.values()
+    return times[0] if len(times) == 1 and times[0] in stream.columns else None

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.alerts.shown import MOST_CHARACTERS
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import empty_sql, literal, quoted, scan_sql
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
@@ -27,6 +28,8 @@ TABLE = "alert_notices"
 PER_DELIVERY = 100
 """Alerts in one request to the webhook."""
 BATCH_ROWS = 10_000
+_LONGEST_KEY = 500
+"""A longer key is told by its hash."""
 
 MOST_FILES = 32
 """Files in the hours that a run looks into; when there are more, they are joined."""
@@ -34,8 +37,8 @@ MOST_FILES = 32
 COLUMNS = {
     "alert_id": "The stream and the values of its key; the same id is never noted twice.",
     "stream": "The stream table that the alert is a row of.",
-    "occurred_at": "The row's _time: when the event happened or its window ended, UTC.",
-    "details": "The columns that the stream declares to be shown, as JSON.",
+    "occurred_at": "When the event happened, by its own time, or its window ended, UTC.",
+    "details": "The columns that the stream declares to be shown, as JSON; texts cut after 500 characters.",
     "state": "due: to be sent; old: not sent, for it was too old; noted: not sent, for no webhook was set.",
     "delivery": "The request to the webhook that carries it, in streams.alert_deliveries; null when it is not sent.",
     "noted_at": "When the alert was first seen, UTC.",
@@ -86,10 +89,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Noted:
-    """What was new: how many alerts of each state, and the oldest of those that are not old themselves."""
+    """What was new: how many alerts of each state, and the oldest of those that are not old themselves. ``held`` is how
+    many rows may still change, and are told when it is known that they will not."""
 
     states: Mapping[str, int]
     first: list[dict[str, Any]]
+    held: int = 0
 
 
 def notices_table(lake: Lake) -> TableSpec:
@@ -115,10 +120,10 @@ def note(lake: Lake, settings: Settings, streams: Mapping[AlertKind, Rows], run:
         return Noted({}, [])
     spec = notices_table(lake)
     with connection(settings) as con:
-        _take_candidates(con, streams)
+        held = _take_candidates(con, streams)
         window = _window(con)
         if not _find_new(con, spec, window, settings, run):
-            return Noted({}, [])
+            return Noted({}, [], held)
 
         def rows() -> pa.RecordBatchReader:
             _find_new(con, spec, window, settings, run)
@@ -131,9 +136,8 @@ def note(lake: Lake, settings: Settings, streams: Mapping[AlertKind, Rows], run:
             "SELECT stream, occurred_at, details FROM new WHERE state <> 'old' ORDER BY occurred_at, alert_id LIMIT $1",
             [shown],
         ).fetchall()
-    return Noted(
-        dict(states), [{"stream": s, "occurred_at": at, "details": json.loads(details)} for s, at, details in first]
-    )
+    told = [{"stream": s, "occurred_at": at, "details": json.loads(details)} for s, at, details in first]
+    return Noted(dict(states), told, held)
 
 
 def _join_files(con: duckdb.DuckDBPyConnection, spec: TableSpec, written: Pinned, window: list[str]) -> None:
@@ -144,8 +148,9 @@ def _join_files(con: duckdb.DuckDBPyConnection, spec: TableSpec, written: Pinned
         )
 
 
-def _take_candidates(con: duckdb.DuckDBPyConnection, streams: Mapping[AlertKind, Rows]) -> None:
-    """Fills the table ``candidates`` with the rows of the streams, as alerts."""
+def _take_candidates(con: duckdb.DuckDBPyConnection, streams: Mapping[AlertKind, Rows]) -> int:
+    """Fills the table ``candidates`` with the rows of the streams, as alerts; gives how many may still change."""
+    held = 0
     con.execute(
         "CREATE TEMP TABLE candidates "
         "(alert_id VARCHAR, stream VARCHAR, occurred_at TIMESTAMPTZ, details VARCHAR, _lake_hour VARCHAR)"
@@ -155,16 +160,32 @@ def _take_candidates(con: duckdb.DuckDBPyConnection, streams: Mapping[AlertKind,
         until = None
         if rows.known_until is not None and kind.told_after is not None:
             until = rows.known_until - kind.told_after
-        con.execute(f"INSERT INTO candidates {_alerts_sql(kind)} WHERE _time <= coalesce($1, _time)", [until])
+        con.execute(f"INSERT INTO candidates {_alerts_sql(con, kind)} WHERE _time <= coalesce($1, _time)", [until])
+        held += con.execute("SELECT count(*) FROM rows WHERE _time > $1", [until]).fetchall()[0][0]
+    return held
 
 
-def _alerts_sql(kind: AlertKind) -> str:
+def _alerts_sql(con: duckdb.DuckDBPyConnection, kind: AlertKind) -> str:
     # Encoded, so that no value can be taken for two.
     key = " || '/' || ".join(f"url_encode(coalesce(CAST({quoted(c)} AS VARCHAR), ''))" for c in kind.key)
-    details = ", ".join(f"{literal(c)}: {quoted(c)}" for c in kind.shows)
+    short = f"CASE WHEN length({key}) > {_LONGEST_KEY} THEN sha256({key}) ELSE {key} END"
+    types = dict(zip((rows := con.sql("FROM rows")).columns, rows.types, strict=True))
+    details = ", ".join(f"{literal(c)}: {_cut(c, str(types[c]))}" for c in kind.shows)
+    happened = "_time" if kind.happened is None else f"coalesce({quoted(kind.happened)}, _time)"
     return (
-        f"SELECT {literal(kind.stream + '/')} || {key}, {literal(kind.stream)}, _time, "
+        f"SELECT {literal(kind.stream + '/')} || {short}, {literal(kind.stream)}, {happened}, "
         f"CAST(to_json({{{details}}}) AS VARCHAR), _lake_hour FROM rows"
+    )
+
+
+def _cut(column: str, type: str) -> str:
+    """A column, of which a text (or what is shown as one) is cut, so that no event fills the log."""
+    if type != "VARCHAR" and not type.endswith("]") and "(" not in type.replace("DECIMAL(", ""):
+        return quoted(column)
+    text = quoted(column) if type == "VARCHAR" else f"CAST(to_json({quoted(column)}) AS VARCHAR)"
+    return (
+        f"CASE WHEN length({text}) > {MOST_CHARACTERS} THEN left({text}, {MOST_CHARACTERS}) || '... (' || "
+        f"length({text}) || ' characters)' ELSE {text} END"
     )
 
 

@@ -1,8 +1,11 @@
 """The outbox, ``streams/alert_deliveries``: which alerts that are due were sent, by whom, and with what success.
 
 Alerts are sent in deliveries of up to a hundred, as the notices say. A run claims a delivery, sends it, and says what
-came of it. When it is killed in between, the claim ends with its lease, and a later run sends the same delivery under
-the same id again: at least once, and a receiver that heeds the id takes it once.
+came of it. When it is killed in between, the claim ends by itself, and a later run sends the same delivery under the
+same id again: at least once, and a receiver that heeds the id takes it once.
+
+The claim is also the rest after a try that failed, so that a mere retry commits nothing of its own. It grows with the
+age of the alerts, from two minutes to an hour: a webhook that is down for a day costs some thirty commits.
 """
 
 import json
@@ -24,21 +27,26 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 
 TABLE = "alert_deliveries"
-LEASE = timedelta(minutes=5)
-"""How long a delivery is left to the run that claimed it."""
+LEASE = timedelta(minutes=2)
+"""How long a young delivery is left to the run that claimed it: longer than a run sends."""
+LONGEST_LEASE = timedelta(hours=1)
+MOST_REFUSALS = 5
+"""A delivery that was refused so often is set aside."""
 RETRIED_HOURS = 24
-"""How far back deliveries are looked for; older ones are given up."""
+"""A delivery that was not taken for so long is set aside."""
+LOOKED_BACK_HOURS = 72
+"""How far back deliveries are looked at: of those set aside, no older ones are told of or sent again."""
 
 _UTC = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
         pa.field("delivery", pa.string(), nullable=False),  # also the request's Idempotency-Key
         pa.field("alerts", pa.int64(), nullable=False),
-        pa.field("state", pa.string(), nullable=False),  # claimed, failed or sent
+        pa.field("state", pa.string(), nullable=False),  # claimed, waiting, sent, or failed: set aside
         pa.field("claimed_by", pa.string(), nullable=False),
-        pa.field("claimed_until", _UTC, nullable=False),
-        pa.field("failures", pa.int64(), nullable=False),
-        pa.field("error", pa.string()),  # of the last attempt
+        pa.field("claimed_until", _UTC, nullable=False),  # not tried before, but by who has claimed it
+        pa.field("failures", pa.int64(), nullable=False),  # how often it was refused
+        pa.field("error", pa.string()),  # why it was refused, or given up
         pa.field("sent_at", _UTC),
         pa.field("_lake_hour", pa.string(), nullable=False),  # of its first alert
     ]
@@ -53,55 +61,98 @@ class Delivery:
     alerts: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Unsent:
+    """How many alerts wait to be sent, and how many were set aside in the last days."""
+
+    waiting: int
+    set_aside: int
+
+
 def deliveries_table(lake: Lake) -> TableSpec:
     """The table of deliveries, by the lake hour of their first alert."""
     return TableSpec(lake.table("streams", TABLE), SCHEMA, "_lake_hour", description="Requests to the alert webhook.")
 
 
 def claim(lake: Lake, settings: Settings, run: Run, *, most: int) -> list[Delivery]:
-    """Takes up to ``most`` deliveries that are due and nobody's, the oldest first, for ``LEASE``.
+    """Takes up to ``most`` deliveries that are due and nobody's, the oldest first, and sets aside what is too old.
 
     Those that the run has claimed before, and not settled, are among them.
     """
     with connection(settings) as con:
         _look(con, lake, settings, run)
-        free = f"(state IS NULL OR state = 'waiting' OR claimed_until <= {_instant(run.now)})"
+        _update(
+            con,
+            lake,
+            settings,
+            run,
+            where=f"state IS DISTINCT FROM 'failed' AND _lake_hour < {_oldest(run)}",
+            values={
+                "state": "'failed'",
+                "claimed_by": "coalesce(claimed_by, '')",
+                "claimed_until": _instant(run.now),
+                "failures": "coalesce(failures, 0)",
+                "error": f"coalesce(error, 'not taken within {RETRIED_HOURS} hours')",
+            },
+        )
         chosen = con.execute(
-            f"SELECT delivery, _lake_hour FROM due WHERE {free} ORDER BY first_at, delivery LIMIT $1", [most]
+            f"SELECT delivery FROM due WHERE {_free(run)} ORDER BY first_at, delivery LIMIT $1", [most]
         ).fetchall()
         _update(
             con,
             lake,
             settings,
             run,
-            where=f"{free} AND delivery IN ({_listed([delivery for delivery, _ in chosen])})",
+            where=f"{_free(run)} AND delivery IN ({_listed([delivery for (delivery,) in chosen])})",
             values={
                 "state": "'claimed'",
                 "claimed_by": literal(run.name),
-                "claimed_until": _instant(run.now + LEASE),
+                "claimed_until": _rested(run),
                 "failures": "coalesce(failures, 0)",
             },
         )
-        found = con.execute(
-            "SELECT due.delivery, list({'id': alert_id, 'stream': stream, 'occurred_at': occurred_at, "
-            "'lake_hour': notices._lake_hour, 'details': details} ORDER BY occurred_at, alert_id) "
-            "FROM due JOIN notices ON notices.delivery = due.delivery "
-            "WHERE due.state = 'claimed' AND claimed_by = $1 GROUP BY due.delivery, first_at "
-            "ORDER BY first_at, due.delivery",
-            [run.name],
-        ).fetchall()
-    return [
-        Delivery(id, [{**alert, "details": json.loads(alert["details"])} for alert in alerts]) for id, alerts in found
-    ]
+        return _claimed(con, run)
 
 
-def settle(lake: Lake, settings: Settings, run: Run, sent: Collection[str], failed: Mapping[str, str]) -> int:
-    """Says which of the run's deliveries were ``sent``, why others ``failed`` (a reason by id), and frees the rest.
+def claim_again(lake: Lake, settings: Settings, run: Run, chosen: Collection[str] | None) -> list[Delivery]:
+    """Takes deliveries that were set aside, those of ``chosen`` or all, as if they had never been refused."""
+    with connection(settings) as con:
+        _look(con, lake, settings, run)
+        wanted = "TRUE" if chosen is None else f"delivery IN ({_listed(chosen)})"
+        _update(
+            con,
+            lake,
+            settings,
+            run,
+            where=f"state = 'failed' AND {wanted}",
+            values={
+                "state": "'claimed'",
+                "claimed_by": literal(run.name),
+                "claimed_until": _rested(run),
+                "failures": "0",
+                "error": "NULL",
+            },
+        )
+        return _claimed(con, run)
 
-    Returns how many alerts still wait to be sent.
+
+def settle(
+    lake: Lake,
+    settings: Settings,
+    run: Run,
+    *,
+    sent: Collection[str] = (),
+    refused: Mapping[str, str] | None = None,
+    given_up: Mapping[str, str] | None = None,
+    untried: Collection[str] = (),
+) -> Unsent:
+    """Says what came of the run's deliveries: ``sent``, ``refused`` (a reason by id), ``given_up`` at once, or
+    ``untried``, which frees them. Others stay claimed. Commits nothing when nothing is said.
     """
-    delivered, missed = f"delivery IN ({_listed(sent)})", f"delivery IN ({_listed(failed)})"
-    reasons = " ".join(f"WHEN {literal(id)} THEN {literal(reason)}" for id, reason in failed.items())
+    refused, given_up = refused or {}, given_up or {}
+    reasons = " ".join(f"WHEN {literal(id)} THEN {literal(why)}" for id, why in {**refused, **given_up}.items())
+    taken, again = f"delivery IN ({_listed(sent)})", f"delivery IN ({_listed(refused)})"
+    gone, free = f"delivery IN ({_listed(given_up)})", f"delivery IN ({_listed(untried)})"
     with connection(settings) as con:
         _look(con, lake, settings, run)
         _update(
@@ -109,26 +160,71 @@ def settle(lake: Lake, settings: Settings, run: Run, sent: Collection[str], fail
             lake,
             settings,
             run,
-            where=f"state = 'claimed' AND claimed_by = {literal(run.name)}",
+            where=f"state = 'claimed' AND claimed_by = {literal(run.name)} "
+            f"AND ({' OR '.join((taken, again, gone, free))})",
             values={
-                "state": f"CASE WHEN {delivered} THEN 'sent' ELSE 'waiting' END",
-                "failures": f"failures + CASE WHEN {missed} THEN 1 ELSE 0 END",
-                "error": f"CASE {f'WHEN {missed} THEN CASE delivery {reasons} END' if failed else ''} "
-                f"WHEN {delivered} THEN NULL ELSE error END",
-                "sent_at": f"CASE WHEN {delivered} THEN {_instant(run.now)} END",
+                "state": f"CASE WHEN {taken} THEN 'sent' WHEN {gone} OR ({again} AND failures + 1 >= {MOST_REFUSALS}) "
+                "THEN 'failed' ELSE 'waiting' END",
+                "claimed_until": f"CASE WHEN {again} THEN {_rested(run)} ELSE {_instant(run.now)} END",
+                "failures": f"failures + CASE WHEN {again} OR {gone} THEN 1 ELSE 0 END",
+                "error": f"CASE {f'WHEN {again} OR {gone} THEN CASE delivery {reasons} END' if reasons else ''} "
+                f"WHEN {taken} THEN NULL ELSE error END",
+                "sent_at": f"CASE WHEN {taken} THEN {_instant(run.now)} END",
             },
         )
-        return con.execute("SELECT coalesce(sum(alerts), 0)::BIGINT FROM due").fetchall()[0][0]
+        waiting, set_aside = con.execute(
+            "SELECT coalesce(sum(alerts) FILTER (state IS DISTINCT FROM 'failed'), 0)::BIGINT, "
+            "coalesce(sum(alerts) FILTER (state = 'failed'), 0)::BIGINT FROM due"
+        ).fetchall()[0]
+    return Unsent(waiting, set_aside)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A delivery that was not sent: ``state`` is due, claimed, waiting or failed, ``error`` why it was refused."""
+
+    id: str
+    alerts: int
+    state: str
+    first_at: datetime
+    failures: int
+    next_try: datetime | None
+    error: str | None
+
+
+def unsent(lake: Lake, settings: Settings, run: Run) -> list[Listed]:
+    """The deliveries of the last days that were not sent, the oldest first."""
+    with connection(settings) as con:
+        _look(con, lake, settings, run)
+        found = con.execute(
+            "SELECT delivery, alerts, coalesce(state, 'due'), first_at, coalesce(failures, 0), "
+            "CASE WHEN state <> 'failed' THEN claimed_until END, error FROM due ORDER BY first_at, delivery"
+        ).fetchall()
+    return [Listed(*row) for row in found]
+
+
+def _claimed(con: duckdb.DuckDBPyConnection, run: Run) -> list[Delivery]:
+    """The deliveries that the run has claimed, with their alerts."""
+    found = con.execute(
+        "SELECT due.delivery, list({'id': alert_id, 'stream': stream, 'occurred_at': occurred_at, "
+        "'lake_hour': notices._lake_hour, 'details': details} ORDER BY occurred_at, alert_id) "
+        "FROM due JOIN notices ON notices.delivery = due.delivery "
+        "WHERE due.state = 'claimed' AND claimed_by = $1 GROUP BY due.delivery, first_at "
+        "ORDER BY first_at, due.delivery",
+        [run.name],
+    ).fetchall()
+    return [
+        Delivery(id, [{**alert, "details": json.loads(alert["details"])} for alert in alerts]) for id, alerts in found
+    ]
 
 
 def _look(con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, run: Run) -> None:
-    """Shows the recent ``notices``, and as ``due`` those deliveries of them that were not sent, as the lake stands now.
-
-    What was never claimed has no state yet.
+    """Shows the recent ``notices``, and as ``due`` those deliveries of them that were not sent, as the lake stands now:
+    with when their first alert ``noted_at``. What was never claimed has no state yet.
     """
-    oldest = hour_key(run.now - RETRIED_HOURS * HOUR)
-    # A delivery that begins within the last day is read whole, and one that began before is left alone.
-    before = hour_key(run.now - RETRIED_HOURS * HOUR - timedelta(minutes=settings.alert_max_age_minutes) - HOUR)
+    oldest = hour_key(run.now - LOOKED_BACK_HOURS * HOUR)
+    # A delivery that begins within these hours is read whole, and one that began before is left alone.
+    before = hour_key(run.now - LOOKED_BACK_HOURS * HOUR - timedelta(minutes=settings.alert_max_age_minutes) - HOUR)
     notices, deliveries = notices_table(lake), deliveries_table(lake)
     con.execute(f"CREATE OR REPLACE TEMP VIEW notices AS {notices_sql(notices, _hours_since(notices, before))}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW deliveries AS {_sql(deliveries, _hours_since(deliveries, oldest))}")
@@ -136,7 +232,8 @@ def _look(con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, run: R
         f"""
         CREATE OR REPLACE TEMP VIEW due AS
         WITH wanted AS (
-            SELECT delivery, count(*) AS alerts, min(occurred_at) AS first_at, min(_lake_hour) AS _lake_hour
+            SELECT delivery, count(*) AS alerts, min(occurred_at) AS first_at, min(noted_at) AS noted_at,
+                min(_lake_hour) AS _lake_hour
             FROM notices WHERE state = 'due' GROUP BY delivery
         )
         SELECT wanted.*, state, claimed_by, claimed_until, failures, error, sent_at
@@ -164,6 +261,23 @@ def _update(
 
     delta.replace_partitions(spec, hours, rows, {})
     _look(con, lake, settings, run)
+
+
+def _free(run: Run) -> str:
+    """That a delivery is to be sent, and nobody has claimed it."""
+    nobodys = f"(state IS NULL OR state <> 'failed' AND claimed_until <= {_instant(run.now)})"
+    return f"{nobodys} AND _lake_hour >= {_oldest(run)}"
+
+
+def _oldest(run: Run) -> str:
+    return literal(hour_key(run.now - RETRIED_HOURS * HOUR))
+
+
+def _rested(run: Run) -> str:
+    """Until when a delivery is claimed: half its age from now, within bounds."""
+    half = f"(epoch_us({_instant(run.now)}) - epoch_us(noted_at)) // 2"
+    shortest, longest = (int(lease.total_seconds() * 1e6) for lease in (LEASE, LONGEST_LEASE))
+    return f"{_instant(run.now)} + to_microseconds(greatest({shortest}, least({longest}, {half})))"
 
 
 def _hours_since(spec: TableSpec, first: str) -> list[str]:

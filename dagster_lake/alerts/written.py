@@ -1,6 +1,6 @@
 """Which rows of the alert streams a run has just written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from dagster_lake.alerts.kinds import AlertKind
@@ -14,8 +14,14 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_table
 
 
-def written_hours(lake: Lake, kinds: Iterable[AlertKind], hours: HourRange | None) -> dict[AlertKind, Rows]:
-    """Of each stream that has a table: the output hours that a run for ``hours`` of silver writes; None gives all."""
+def written_hours(
+    lake: Lake, kinds: Iterable[AlertKind], hours: HourRange | None, settled: Mapping[str, datetime]
+) -> dict[AlertKind, Rows]:
+    """Of each stream that has a table: the output hours that a run for ``hours`` of silver writes; None gives all.
+
+    ``settled`` says, by data set, up to when all its events are known to be in the tables, where somebody knows: raw
+    alone does not say that time has passed without any.
+    """
     silver = {
         contract.name: pinned
         for contract in contracts().values()
@@ -27,13 +33,15 @@ def written_hours(lake: Lake, kinds: Iterable[AlertKind], hours: HourRange | Non
         table = pin(lake.table("streams", kind.stream))
         if table is not None:
             written = table.partitions() if hours is None else output_hours(hours.keys, landed, kind.look_back)
-            found[kind] = Rows(table, written, known_until(lake, kind.inputs))
+            found[kind] = Rows(table, written, known_until(lake, kind.inputs, settled))
     return found
 
 
-def known_until(lake: Lake, inputs: Iterable[str]) -> datetime | None:
-    """Up to when all events of these data sets are in the lake, by what raw says; None when nothing was landed."""
-    return min((known for name in inputs if (known := _known_until(lake, contracts()[name])) is not None), default=None)
+def known_until(lake: Lake, inputs: Iterable[str], settled: Mapping[str, datetime]) -> datetime | None:
+    """Up to when all events of these data sets are in the lake, by what raw says and what is ``settled``; None when
+    nothing was landed."""
+    known = {name: _known_until(lake, contracts()[name]) for name in inputs}
+    return min((max(by_raw, settled.get(name, by_raw)) for name, by_raw in known.items() if by_raw), default=None)
 
 
 def _known_until(lake: Lake, contract: Contract) -> datetime | None:

@@ -16,9 +16,12 @@ from dagster_lake.resources.lake import LakeResource
 if TYPE_CHECKING:
     from dagster_lake.alerts.kinds import AlertKind
     from dagster_lake.alerts.notify import Outcome
+    from dagster_lake.alerts.sender import Sent
 
 KEY = dg.AssetKey(["streams", "alert_notices"])
 DELIVERED = "webhook_takes_them"
+HELD = "held"
+"""Metadata: how many rows of alert streams may still change, and are told when time has passed."""
 
 
 def alert_notices_assets(kinds: "list[AlertKind]") -> list[dg.AssetsDefinition]:
@@ -60,12 +63,14 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
     )
     def alert_notices(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from dagster_lake.alerts.notify import notify
+        from dagster_lake.alerts.settled import settled_in_raw
         from dagster_lake.alerts.written import written_hours
 
         started = time.monotonic()
         # The run's hours may have changed the streams of later ones, too: see compile/later_hours.py.
         run = hours_of(context)
-        streams = written_hours(lake.lake, kinds, HourRange(run.first, run.last + LOOK_BACK_HOURS * HOUR))
+        settled = settled_in_raw(lake.lake, lake.sources, kinds)
+        streams = written_hours(lake.lake, kinds, HourRange(run.first, run.last + LOOK_BACK_HOURS * HOUR), settled)
         name = f"{context.run_id} {context.retry_number}"
         outcome = notify(lake.lake, lake.settings, streams, name, context.log.warning)
         yield dg.MaterializeResult(
@@ -76,15 +81,23 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=DELIVERED,
-                    passed=outcome.sent.failure is None,
+                    passed=outcome.sent.failure is None and not outcome.sent.set_aside,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=outcome.sent.failure,
-                    metadata={"waiting": outcome.sent.waiting},
+                    description=_undelivered(outcome.sent),
+                    metadata={"waiting": outcome.sent.waiting, "set aside": outcome.sent.set_aside},
                 )
             ],
         )
 
     return alert_notices
+
+
+def _undelivered(sent: "Sent") -> str | None:
+    aside = (
+        f"{sent.set_aside:,} alerts of the last days are set aside: lake alerts list shows why, and lake alerts "
+        "send-again sends them"
+    )
+    return ". ".join(filter(None, [sent.failure, aside if sent.set_aside else None])) or None
 
 
 def _metadata(lake: LakeResource, outcome: "Outcome") -> dict[str, dg.MetadataValue]:
@@ -96,6 +109,7 @@ def _metadata(lake: LakeResource, outcome: "Outcome") -> dict[str, dg.MetadataVa
         "new": dg.MetadataValue.md(bars(outcome.noted)),
         "sent": dg.MetadataValue.int(outcome.sent.alerts),
         "waiting": dg.MetadataValue.int(outcome.sent.waiting),
+        HELD: dg.MetadataValue.int(outcome.held),
     }
     table = pin(notices_table(lake.lake).uri)
     if table is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_lake.cli.alerts_commands import alerts
 from dagster_lake.cli.branch_commands import branch
 from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
@@ -62,6 +63,7 @@ def lake(
 
 for command in (demo, load, stream, status, query, preview, lineage, doctor, repair, reset):
     app.command()(command)
+app.add_typer(alerts, name="alerts")
 app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")
 app.add_typer(deploy, name="deploy")

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 ONCE = 0.0
 """So many seconds let it look once, and end."""
+UNSENT = 3
+"""The exit code when alerts were not delivered."""
 
 
 def run(seconds: float | None, every: float, data_sets: Sequence[str], report: bool) -> None:
-    """Streams for ``seconds``, or until SIGINT or SIGTERM. Raises CommandError when the tables could not be made."""
+    """Streams for ``seconds``, or until SIGINT or SIGTERM. Raises CommandError when the tables could not be made, and
+    exits with UNSENT when it looked once and the webhook did not take every alert."""
     from dagster_lake.live.loop import TABLES, Live
     from dagster_lake.live.plan import plan
     from dagster_lake.live.report import report_finished
@@ -54,6 +57,8 @@ def run(seconds: float | None, every: float, data_sets: Sequence[str], report: b
     failed = [TABLES] if TABLES in why else list(wanted.contracts) if why.keys() >= wanted.contracts.keys() else []
     if failed:
         raise CommandError("; ".join(f"{what}: {why[what]}" for what in failed))
+    if seconds == ONCE and live.status.alerts_waiting:
+        raise SystemExit(UNSENT)
 
 
 def _landing(resource: "LakeResource", wanted: "Plan", every: float | None, ending: ExitStack) -> "Landing":

@@ -67,4 +67,10 @@ def ended(status: Status) -> str:
         if status.behind
         else "The tables hold them all."
     )
-    return f"{status.total:,} events landed, {status.alerts:,} alerts told. {left}"
+    return f"{status.total:,} events landed, {status.alerts:,} alerts told. {left}{_unsent(status)}"
+
+
+def _unsent(status: Status) -> str:
+    waiting = f" {status.alerts_waiting:,} alerts wait for the webhook." if status.alerts_waiting else ""
+    aside = f" {status.alerts_set_aside:,} are set aside: lake alerts list." if status.alerts_set_aside else ""
+    return waiting + aside

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +12,8 @@ import pyarrow.compute as pc
 from dagster_lake import clock
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import Rows
-from dagster_lake.alerts.notify import deliver, tell
+from dagster_lake.alerts.notify import tell
+from dagster_lake.alerts.sender import Sender
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.finished import note_finished
@@ -55,9 +57,15 @@ class Live:
             self._stopping.is_set,
             say,
         )
+        # What fails is said by ``_tell_of_failure``, once.
+        self._sender = Sender(resource.lake, resource.settings, plan.run, lambda line: None)
+        self._ending = threading.Event()
         self._lock = threading.Lock()
         self._stale: dict[str, set[str]] = {}  # hours whose tables are to be made, by data set
         self._complete: dict[str, set[str]] = {}  # those among them that will not change any more
+        self._settled: dict[str, datetime] = {}  # up to when all events have landed, by data set
+        # Rows of alert streams that may still change; what another process left is not known before the first look.
+        self._held = sum(kind.told_after is not None for kind in plan.kinds)
         self.status = Status(clock.utc_now())
 
     def run(self, stop: threading.Event, every: float, seconds: float | None, show: Callable[[Status], None]) -> None:
@@ -71,6 +79,7 @@ class Live:
             # Ended last: the tables that are made at the end may hold alerts that nobody has told of.
             webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))
             ending.callback(lambda: webhook.end(finish=True))
+            ending.callback(self._ending.set)
             pause = self._plan.tables_every
             tables = Worker(
                 TABLES, lambda: self._make_tables(webhook.wake), pause, lambda error: self._failed(TABLES, error)
@@ -82,7 +91,7 @@ class Live:
             while not stop.is_set():
                 turn = time.monotonic()
                 found = self._land()
-                if found.changed:
+                if found.changed or self._held:
                     tables.wake()
                 if self._judge(judges, found):
                     webhook.wake()
@@ -98,6 +107,7 @@ class Live:
         with self._lock:
             _add(self._stale, found.changed)
             _add(self._complete, found.complete)
+            self._settled.update(found.settled)
             self.status.behind = self.status.behind or bool(found.changed)
         self.status.hours = sorted({hour for hours in found.hours.values() for hour in hours})
         self.status.count(clock.utc_now(), found.rows)
@@ -144,21 +154,29 @@ class Live:
 
     def _deliver(self) -> bool:
         """Posts what is due; whether something was not taken. Why a webhook does not take it is said once."""
-        sent = deliver(self._resource.lake, self._resource.settings, self._plan.run, lambda line: None)
-        self._tell_of_failure(_WEBHOOK, sent.failure)
+        sent = self._sender.send(at_once=self._ending.is_set())
+        self.status.alerts_waiting, self.status.alerts_set_aside = sent.waiting, sent.set_aside
+        if sent.failure or not sent.waiting:  # what rests says nothing of the webhook
+            self._tell_of_failure(_WEBHOOK, sent.failure)
         return sent.waiting > 0
 
     # ---- tables ----
 
     def _make_tables(self, told: Callable[[], None]) -> bool:
         """Makes the tables of the hours that changed since the last time, and calls ``told`` when they gave alerts that
-        are new. False: a landing says when there are more."""
+        are new. When none has changed, time alone may make them so. False: a landing says when there are more."""
         with self._lock:
             stale, self._stale = self._stale, {}
             complete, self._complete = self._complete, {}
+            settled = dict(self._settled)
+        if not stale:
+            final = self._tables.tell_final(self.status.now, settled)
+            self._held = final.held
+            if final.alerts:
+                told()
         if stale:
             try:
-                if self._made(stale, complete):
+                if self._made(stale, complete, settled):
                     told()
             except BaseException as error:
                 with self._lock:
@@ -168,9 +186,12 @@ class Live:
                     raise
         return False
 
-    def _made(self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]]) -> bool:
+    def _made(
+        self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]], settled: Mapping[str, datetime]
+    ) -> bool:
         """Makes the tables of ``stale``; whether they gave alerts that were not told before."""
-        made = self._tables.make(stale)
+        made = self._tables.make(stale, settled)
+        self._held = made.held
         self.status.tables_at, self.status.tables_seconds = clock.utc_now(), made.seconds
         if complete:
             self._finished({name: sorted(hours) for name, hours in complete.items()})

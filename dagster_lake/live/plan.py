@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dagster_lake.alerts.kinds import AlertKind, alert_kinds
 from dagster_lake.contract import Contract, ContractError, EventHubSource, contracts
 from dagster_lake.live.early import EarlySql
+from dagster_lake.live.single_events import of_single_events
 from dagster_lake.resources.dbt import compiled, manifest
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -56,14 +57,15 @@ def _early(
 ) -> dict[str, EarlySql]:
     found = {}
     for name in chosen:
-        ids = {kind: f"model.dagster_lake.{kind.stream}" for kind in kinds if _looks_back(streams[kind.stream], name)}
-        if ids:
-            models, stream = compiled(list(ids.values()), f"select * from {{{{ stream('{name}') }}}}", lake, settings)
-            found[name] = EarlySql({kind: models[id] for kind, id in ids.items()}, stream)
+        may_be = {f"model.dagster_lake.{k.stream}": k for k in kinds if _may_be_early(k, streams[k.stream], name)}
+        if may_be:
+            models, stream = compiled(list(may_be), f"select * from {{{{ stream('{name}') }}}}", lake, settings)
+            early = {may_be[id]: sql for id, sql in models.items() if of_single_events(sql, stream)}
+            if early:
+                found[name] = EarlySql(early, stream)
     return found
 
 
-def _looks_back(stream: StreamDeclaration, data_set: str) -> bool:
-    """Whether each row follows from one event of ``data_set`` and those before it, so that it is final at once."""
-    waits = (stream.window, stream.join, stream.first, stream.baseline)
-    return list(stream.inputs) == [data_set] and not stream.reference and not any(waits)
+def _may_be_early(kind: AlertKind, stream: StreamDeclaration, data_set: str) -> bool:
+    """Whether the stream reads events of ``data_set`` alone, and its alerts are to be told at once."""
+    return list(stream.inputs) == [data_set] and not stream.reference and kind.told_after is None

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from dagster_lake.alerts.kinds import AlertKind
+from dagster_lake.alerts.notices import Noted
 from dagster_lake.alerts.notify import tell
 from dagster_lake.alerts.written import written_hours
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Engine, Step, StepResult
 from dagster_lake.engines.judged import accepted_loads
-from dagster_lake.lake_hour import HourRange
+from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.resources.dbt import STREAMS, build, manifest
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -22,10 +24,12 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Made:
-    """How long the tables took, and how many alerts they gave that were not told before."""
+    """How long the tables took, how many alerts they gave that were not told before, and how many of their rows wait
+    until they can no longer change."""
 
     seconds: float
     alerts: int
+    held: int
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class LiveTables:
     say: Callable[[str], None]
     withheld: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
-    def make(self, hours: Mapping[str, Collection[str]]) -> Made:
+    def make(self, hours: Mapping[str, Collection[str]], settled: Mapping[str, datetime]) -> Made:
         """Makes the tables of these hours, by data set, and of the later ones that they change, and notes their alerts.
+
+        ``settled`` says, by data set, up to when its events had all landed before this was called.
 
         Raises Stopped when it was asked to stop in between; what engines and dbt raise passes through.
         """
@@ -64,8 +70,20 @@ class LiveTables:
         for made in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
             further.update(made.further)  # build raises when a model fails
         every = HourRange.of(min(changed | further), max(changed | further))
-        noted = tell(self.lake, self.settings, written_hours(self.lake, self.kinds, every), self.run, self.say)
-        return Made(time.monotonic() - started, sum(noted.states.values()))
+        noted = self._tell(self.kinds, every, settled)
+        return Made(time.monotonic() - started, sum(noted.states.values()), noted.held)
+
+    def tell_final(self, now: datetime, settled: Mapping[str, datetime]) -> Made:
+        """Notes the alerts of the last hours whose rows can no longer change, since time has passed without events."""
+        started = time.monotonic()
+        waiting = [kind for kind in self.kinds if kind.told_after is not None]
+        last = hour_of(now)
+        noted = self._tell(waiting, HourRange(last - HOUR, last), settled)
+        return Made(time.monotonic() - started, sum(noted.states.values()), noted.held)
+
+    def _tell(self, kinds: list[AlertKind], hours: HourRange, settled: Mapping[str, datetime]) -> Noted:
+        rows = written_hours(self.lake, kinds, hours, settled)
+        return tell(self.lake, self.settings, rows, self.run, self.say)
 
     def _tell_of_withheld(self, name: str, result: StepResult) -> None:
         """Says which hours silver holds nothing of, and why: once, until the reason is another. The others go on."""

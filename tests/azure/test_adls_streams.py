@@ -11,7 +11,8 @@ import pytest
 
 from dagster_lake import clock
 from dagster_lake.alerts.notices import Rows, notices_table
-from dagster_lake.alerts.notify import Sent, notify
+from dagster_lake.alerts.notify import notify
+from dagster_lake.alerts.sender import Sent
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.reconcile.outputs import files_of, outputs_of, results_sql
 from dagster_lake.settings import Settings

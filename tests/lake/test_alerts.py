@@ -1,8 +1,10 @@
 """Alerts: noted once in the lake, sent once to a webhook that heeds the key, whatever happens in between."""
 
+import hmac
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from dagster_lake.alerts import notices
 from dagster_lake.alerts import webhook as webhook_module
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import COLUMNS, PER_DELIVERY, Rows, notices_table
-from dagster_lake.alerts.notify import SAID, Outcome, Sent, notify
-from dagster_lake.alerts.outbox import LEASE, Delivery, deliveries_table
+from dagster_lake.alerts.notify import SAID, Outcome, notify, tell
+from dagster_lake.alerts.outbox import LEASE, LONGEST_LEASE, MOST_REFUSALS, Delivery, deliveries_table
+from dagster_lake.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
 from dagster_lake.alerts.webhook import WebhookError, post
 from dagster_lake.lake_hour import hour_key, hour_of
 from dagster_lake.settings import Settings
@@ -263,34 +266,169 @@ def test_a_webhook_that_is_down_for_a_moment_is_tried_again_at_once(tmp_path: Pa
     assert Place(tmp_path, hook).tell(rows(alert(1))).sent.alerts == 1
 
 
-def test_what_a_webhook_did_not_take_is_sent_by_the_next_run_under_the_same_key(tmp_path: Path, hook: Webhook) -> None:
+def test_what_a_webhook_did_not_take_is_sent_by_a_later_run_under_the_same_key(tmp_path: Path, hook: Webhook) -> None:
     place = Place(tmp_path, hook)
     hook.answers = [500] * 3
     assert place.tell(rows(alert(1), alert(2))).sent == Sent(0, 2, "the webhook answered 500")
-    assert place.said[-1] == "the webhook answered 500. 2 alerts wait and are sent by a later run"
+    assert place.said[-1] == "the webhook answered 500. 2 alerts wait and are sent later"
     [failed] = place.deliveries()
-    assert (failed["state"], failed["failures"], failed["error"]) == ("waiting", 1, "the webhook answered 500")
-    later = place.tell(rows(alert(3)), at=NOW + timedelta(minutes=1)).sent
+    later = place.tell(rows(alert(3)), at=NOW + LEASE).sent
     assert (later.alerts, later.waiting) == (3, 0)
     assert failed["delivery"] in hook.taken()
     assert hook.alerts() == [f"high_latency_alerts/e{n}" for n in (1, 2, 3)]
     assert {(row["state"], row["error"]) for row in place.deliveries()} == {("sent", None)}
 
 
-def test_after_a_failure_the_other_deliveries_are_left_to_the_next_run(tmp_path: Path, hook: Webhook) -> None:
+def test_a_delivery_that_is_refused_for_ever_stops_none_of_the_others_and_is_set_aside(
+    tmp_path: Path, hook: Webhook
+) -> None:
     place = Place(tmp_path, hook)
-    hook.answers = [200, 400]
-    outcome = place.tell(rows(*(alert(n) for n in range(3 * PER_DELIVERY)))).sent
-    assert (outcome.alerts, outcome.waiting) == (PER_DELIVERY, 2 * PER_DELIVERY)
-    assert place.tell(rows(), at=NOW + timedelta(seconds=15)).sent.alerts == 2 * PER_DELIVERY
+    hook.judge = lambda body: 422 if b"POISON" in body else 200
+    at = NOW
+    place.tell(rows(alert("bad", http_method="POISON")), at=at)
+    for number in range(9):
+        at += timedelta(hours=1)
+        sent = place.tell(rows(alert(number, minutes_ago=(NOW - at).total_seconds() / 60)), at=at).sent
+        assert sent.alerts == 1
+    assert (sent.waiting, sent.set_aside, sent.failure) == (0, 1, None)
+    [failed] = [row for row in place.deliveries() if row["state"] != "sent"]
+    assert (failed["state"], failed["failures"]) == ("failed", MOST_REFUSALS)
+    assert "the webhook answered 422" in failed["error"]
+    assert hook.tries == 9 + MOST_REFUSALS
 
 
-def test_a_delivery_is_given_up_after_a_day(tmp_path: Path, hook: Webhook) -> None:
+def test_what_was_set_aside_is_sent_again_when_a_person_asks(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    hook.judge = lambda body: 400
+    for number in range(MOST_REFUSALS):
+        place.tell(rows(alert(1)), at=NOW + number * timedelta(hours=1))
+    at = NOW + timedelta(hours=6)
+    with patch.object(clock, "utc_now", lambda: at):
+        again = Sender(place.lake, place.settings, "a person", place.said.append)
+        assert again.send_again(None).set_aside == 1
+        hook.judge = lambda body: 200
+        assert again.send_again(None) == Sent(1, 0, None, 0)
+    assert hook.alerts() == ["high_latency_alerts/e1"]
+
+
+def test_what_is_too_large_for_the_webhook_goes_in_parts(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    hook.judge = lambda body: 413 if len(body) > 2000 else 200
+    assert place.tell(rows(*(alert(n) for n in range(50)))).sent.alerts == 50
+    assert hook.alerts() == sorted(f"high_latency_alerts/e{n}" for n in range(50))
+    assert len({posted.key for posted in hook.posts}) == len(hook.posts) > 2
+
+
+def test_a_retry_commits_nothing(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    place.tell(rows())
+    hook.judge = lambda body: 503
+    sender = Sender(place.lake, place.settings, "lake stream", place.said.append)
+    with patch.object(clock, "utc_now", lambda: NOW):
+        tell(place.lake, place.settings, {SLOW: rows(alert(1))}, "lake stream", place.said.append)
+        assert sender.send().waiting == 1
+        tries = hook.tries
+        assert points_of(lambda: sender.send(at_once=True)) == ["alerts.post:before"]
+        assert hook.tries > tries
+        tries = hook.tries
+        assert points_of(sender.send) == []  # it rests
+        assert hook.tries == tries
+
+
+def test_a_webhook_that_is_down_for_hours_is_asked_less_and_less(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    hook.judge = lambda body: 503
+    place.tell(rows(alert(1)))
+    asked = []
+    for minutes in (1, 2, 3, 4, 5, 6, 8, 9, 12, 13, 14, 20, 25, 30, 35, 45):
+        before = hook.tries
+        place.tell(rows(), at=NOW + timedelta(minutes=minutes))
+        asked += [minutes] if hook.tries > before else []
+    assert asked == [2, 4, 6, 9, 14, 25, 45]
+    hook.judge = lambda body: 200
+    place.tell(rows(), at=NOW + timedelta(hours=6))
+    assert hook.alerts() == ["high_latency_alerts/e1"]
+
+
+def test_a_webhook_that_is_away_is_not_asked_for_each_of_many_deliveries(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    hook.judge = lambda body: 503
+    assert place.tell(rows(*(alert(n) for n in range(6 * PER_DELIVERY)))).sent.waiting == 6 * PER_DELIVERY
+    assert hook.tries == 3 * MOST_UNAVAILABLE
+    hook.judge = lambda body: 200
+    assert place.tell(rows(), at=NOW + LEASE).sent == Sent(6 * PER_DELIVERY, 0, None)
+
+
+def test_a_wrong_address_sets_nothing_aside_and_can_be_mended_for_a_day(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    hook.judge = lambda body: 404
+    for hours in range(0, 20, 3):
+        place.tell(rows(alert(1)), at=NOW + timedelta(hours=hours))
+    hook.judge = lambda body: 200
+    assert place.tell(rows(), at=NOW + timedelta(hours=21)).sent == Sent(1, 0, None)
+
+
+def test_a_delivery_is_set_aside_after_a_day_and_told(tmp_path: Path, hook: Webhook) -> None:
     place = Place(tmp_path, hook)
     hook.answers = [404]
     place.tell(rows(alert(1)))
-    assert place.tell(rows(), at=NOW + timedelta(hours=25)).sent.alerts == 0
+    assert place.tell(rows(), at=NOW + timedelta(hours=25)).sent == Sent(0, 0, None, 1)
     assert hook.posts == []
+    assert [(row["state"], row["error"]) for row in place.deliveries()] == [("failed", "not taken within 24 hours")]
+
+
+def test_text_of_events_can_neither_forge_a_line_nor_reach_a_terminal_nor_fill_the_log(
+    tmp_path: Path, hook: Webhook
+) -> None:
+    place = Place(tmp_path, hook)
+    evil = "GET\x1b[2J\nalert: all is well\u202e\x9b31m"
+    place.tell(rows(alert(1, http_method=evil), alert(2, http_method="x" * 1_000_000)))
+    assert all(line.isprintable() and len(line) < 500 for line in place.said)
+    [posted] = hook.posts
+    assert len(posted.sent) < 5_000
+    assert str(posted.body["text"]).isprintable()
+    first, second = (one["details"]["http_method"] for one in posted.body["alerts"])
+    assert first == "GET\\x1b[2J\\x0aalert: all is well\\u202e\\x9b31m"
+    assert second == "x" * 500 + "... (1000000 characters)"
+    assert max(len(str(row)) for row in place.notices()) < 2_000
+
+
+def test_a_key_of_any_length_is_one_alert(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    long = "x" * 100_000
+    assert place.tell(rows(alert(1, event_id=long + "1"), alert(2, event_id=long + "2"))).noted == {"noted": 2}
+    assert place.tell(rows(alert(1, event_id=long + "1"))).noted == {}
+    assert max(len(row["alert_id"]) for row in place.notices()) < 1_000
+
+
+def test_an_event_of_days_ago_that_arrives_now_pages_nobody(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    kind = replace(SLOW, happened="event_time")
+    schema = SCHEMA.append(pa.field("event_time", pa.timestamp("us", "UTC")))
+    times = [NOW - timedelta(days=3), datetime(1970, 1, 1, tzinfo=UTC), NOW - timedelta(minutes=1), None]
+    told = [alert(n, event_time=time) for n, time in enumerate(times)]
+    place.tell(Rows(pa.Table.from_pylist(told, schema)), kind)
+    assert place.states() == {"e0": "old", "e1": "old", "e2": "sent", "e3": "sent"}
+    assert [one["occurred_at"] for one in hook.posts[0].body["alerts"]] == ["2026-01-05T12:29:00+00:00"] * 2
+
+
+def test_posts_are_signed_over_body_and_time(tmp_path: Path, hook: Webhook) -> None:
+    place = Place(tmp_path, hook)
+    place.settings.alert_signing_key = SecretStr("the key")
+    place.tell(rows(alert(1)))
+    [posted] = hook.posts
+    assert posted.signature
+    time, told = (part.partition("=")[2] for part in posted.signature.split(","))
+    assert int(time) == int(NOW.timestamp())
+    assert told == hmac.new(b"the key", time.encode() + b"." + posted.sent, "sha256").hexdigest()
+
+
+def test_alerts_never_travel_in_clear_to_another_machine(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.settings.alert_webhook = SecretStr(f"http://hooks.example/{SECRET}")
+    failure = place.tell(rows(alert(1))).sent.failure or ""
+    assert "use https://" in failure
+    assert SECRET not in failure
 
 
 @pytest.mark.parametrize(
@@ -444,7 +582,7 @@ def test_whatever_happens_each_alert_is_noted_once_and_each_young_one_taken_once
             except AssertionError:
                 pass  # that point was not passed: the run went through
         hook.answers = []
-        place.tell(rows(*(alert(id, minutes_ago=ago) for told, *_ in steps for id, ago in told)), at=at + 2 * LEASE)
+        place.tell(rows(*(alert(id, minutes_ago=ago) for told, *_ in steps for id, ago in told)), at=at + LONGEST_LEASE)
         ids = [row["alert_id"] for row in place.notices()]
         assert len(ids) == len(set(ids))
         assert set(ids) == {f"high_latency_alerts/e{id}" for told, *_ in steps for id, _ in told}

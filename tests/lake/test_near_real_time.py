@@ -13,6 +13,8 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
+from dagster_lake.assets.alert_notices import HELD
+from dagster_lake.assets.alert_notices import KEY as ALERTS
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
 from dagster_lake.lake_hour import HourRange
@@ -236,3 +238,21 @@ def test_its_job_is_what_events_bring_up_to_date_and_nothing_else() -> None:
     }
     assert keys == streams | layers
     assert dg.AssetKey(["streams", "alert_notices"]) in keys
+
+
+def test_alerts_that_wait_for_time_to_pass_are_looked_at_again_when_no_event_comes(watch: Watch) -> None:
+    watch.send("pageviews", NOON + timedelta(minutes=3))
+    assert watch.look(NOON + timedelta(minutes=4)) == ["2026-01-05T12"]
+
+    def notices_made(held: int) -> datetime:
+        made = dg.AssetMaterialization(ALERTS, partition="2026-01-05T12", metadata={HELD: held})
+        watch.instance.report_runless_asset_event(made)
+        return datetime.now(UTC)
+
+    at = notices_made(held=2)
+    assert watch.look(at + timedelta(seconds=30)) == []
+    assert len(watch.look(at + timedelta(seconds=61))) == 2
+    assert watch.request.asset_selection == [ALERTS]
+    assert watch.look(at + timedelta(seconds=62)) == []
+    at = notices_made(held=0)
+    assert watch.look(at + timedelta(minutes=5)) == []

@@ -146,7 +146,7 @@ def test_a_webhook_that_is_down_fails_no_run_and_is_said_without_its_address(
     assert any(f"{waiting} alerts wait" in message for message in logged)
     everything = [str(entry) for run in world.instance.get_runs() for entry in world.instance.all_logs(run.run_id)]
     assert not any(SECRET in entry for entry in everything)
-    world.run(END + timedelta(minutes=51), AFTER, only="alert_notices")
+    world.run(END + timedelta(minutes=53), AFTER, only="alert_notices")
     assert len(set(world.hook.alerts()) - taken) == waiting
 
 

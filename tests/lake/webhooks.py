@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,15 +18,20 @@ class Post:
     key: str
     content_type: str
     body: dict[str, Any]
+    signature: str | None = None
+    sent: bytes = b""
 
 
 @dataclass
 class Webhook:
-    """What came in, in order, and with which status each request is answered: the next of ``answers``, else 200."""
+    """What came in, in order, and with which status each request is answered: the next of ``answers``, else what
+    ``judge`` says of its body. ``tries`` counts all requests."""
 
     address: str = ""
     posts: list[Post] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    judge: Callable[[bytes], int] = lambda body: 200
+    tries: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def taken(self) -> dict[str, dict[str, Any]]:
@@ -48,12 +53,13 @@ def webhook() -> Iterator[Webhook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
             with hook.lock:
-                status = hook.answers.pop(0) if hook.answers else 200
+                hook.tries += 1
+                status = hook.answers.pop(0) if hook.answers else hook.judge(sent)
                 if status < 300:
-                    key = self.headers["Idempotency-Key"]
-                    hook.posts.append(Post(key, self.headers["Content-Type"], body))
+                    key, kind = self.headers["Idempotency-Key"], self.headers["Content-Type"]
+                    hook.posts.append(Post(key, kind, json.loads(sent), self.headers["X-Lake-Signature"], sent))
             self.send_response(status)
             if status in (301, 302, 307):
                 self.send_header("Location", hook.address)
