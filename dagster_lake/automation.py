@@ -13,6 +13,7 @@ from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.freshness_checks import FRESH
+from dagster_lake.hourly_runs import hourly_runs
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
 
@@ -59,19 +60,26 @@ jobs = [hourly_job, snapshots_job, lake_status_job, reconciliation_job]
     job=hourly_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
-    description="At minute 5: closes the hour before, and runs hours that were missed or got late rows.",
+    description="At minute 5: closes the hour before, and runs hours that were missed, not finished or got late rows.",
 )
 def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> Iterator[dg.RunRequest]:
-    """A run for the hour that just ended, and one for each earlier hour missed, unfinished or with late commits."""
+    """A run for the hour that just ended, and one for each earlier hour missed, unfinished or with late commits.
+
+    An hour that has a run already is left alone. So is, for a while, one whose runs have not helped: ``hourly_runs``.
+    """
     now = context.scheduled_execution_time.astimezone(UTC)
     closed = now.replace(minute=0, second=0, microsecond=0) - HOUR
     yield dg.RunRequest(run_key=hour_key(closed), partition_key=hour_key(closed), tags=BEFORE_BACKFILLS)
-    for hour in missed_hours(lake, closed):
-        yield dg.RunRequest(run_key=f"{hour} missed", partition_key=hour)
-    for hour in unfinished_hours(lake, closed):
-        yield dg.RunRequest(run_key=f"{hour} unfinished {hour_key(closed)}", partition_key=hour)
-    for hour in _late_hours(context, lake, closed):
-        yield dg.RunRequest(run_key=f"{hour} late {hour_key(closed)}", partition_key=hour)
+    why = {
+        **dict.fromkeys(_late_hours(context, lake, closed), "late"),
+        **dict.fromkeys(unfinished_hours(lake, closed), "unfinished"),
+        **dict.fromkeys(missed_hours(lake, closed), "missed"),
+    }
+    runs = hourly_runs(context, MISSED_HOURS)
+    for hour in sorted(why):
+        known = runs.get(hour)
+        if known is None or (not known.pending and (why[hour] == "late" or known.may_run_again(datetime.now(UTC)))):
+            yield dg.RunRequest(run_key=f"{hour} {why[hour]} {hour_key(closed)}", partition_key=hour)
 
 
 def missed_hours(lake: LakeResource, closed: datetime) -> list[str]:
@@ -87,14 +95,16 @@ def missed_hours(lake: LakeResource, closed: datetime) -> list[str]:
 
 
 def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
-    """The hours of the two days before ``closed`` that were landed while their source could still add to them.
+    """The hours of the two days before ``closed`` of which something is left to do.
 
-    Capture writes an hour's last file up to 15 minutes after its end, when the run that closes the hour is over.
+    They were landed while their source could still add to them: Capture writes an hour's last file up to 15 minutes
+    after its end, when the run that closes the hour is over. Or a layer after raw was not made: its run failed or died.
     """
     from dagster_lake.landing.land import manifests, partitions
+    from dagster_lake.storage.unfinished import unfinished as noted
 
     recent = HourRange(closed - MISSED_HOURS * HOUR, closed - HOUR).keys
-    unfinished: set[str] = set()
+    unfinished = {*recent} & {*noted(lake.lake)}
     for contract in contracts().values():
         if contract.cadence == "hourly":
             landed = sorted(set(recent) & set(partitions(lake.lake, contract)))

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         description="Stream Analytics computes the streams too: it gets reference data, and must write results",
     )
 
+    retry_seconds: float = Field(
+        4.0, ge=0, description="A step that failed runs again after so many seconds, then twice and four times as many"
+    )
     reconcile_days: int = Field(
         7, ge=1, le=366, description="The daily reconciliation looks this far back for rows that never landed"
     )

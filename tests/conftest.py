@@ -16,6 +16,9 @@ from dagster_lake.storage.shared_duckdb import database
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC")
 
+# A step that fails is tried again at once.
+os.environ.setdefault("LAKE_RETRY_SECONDS", "0")
+
 NEEDS_JAVA = (
     "tests/engines/",
     "tests/azure/test_auto_loader.py",

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_lake.assets.follow import streams_follow
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.assets.steps import tried_again
 from dagster_lake.compile.silver import LOOK_BACK_HOURS
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.resources.lake import LakeResource
@@ -61,6 +62,7 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
             dg.AssetCheckSpec(DELIVERED, asset=KEY, description="The webhook, if one is set, took what it was sent.")
         ],
     )
+    @tried_again
     def alert_notices(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from dagster_lake.alerts.notify import notify
         from dagster_lake.alerts.settled import settled_in_raw

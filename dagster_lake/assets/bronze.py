@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_lake.assets.keys import bronze_key, common, partitioning, raw_key
 from dagster_lake.assets.metadata import balance_table, definition_metadata, step_metadata
 from dagster_lake.assets.pending import partitions_to_run
+from dagster_lake.assets.steps import tried_again
 from dagster_lake.compile.columns import bronze_schema
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Step
@@ -33,6 +34,7 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
         **common(contract),
         **partitioning(contract),
     )
+    @tried_again
     def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "bronze")

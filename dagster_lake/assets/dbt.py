@@ -13,8 +13,11 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
 from dagster_lake.assets.follow import gold_follows, streams_follow, whole_gold_follows
 from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.assets.steps import tried_again
 from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, NodeResult, build, manifest
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.unfinished import GOLD, begin, end
+from dagster_lake.storage.unfinished import STREAMS as STREAM_MODELS
 
 
 class DbtConfig(dg.Config):
@@ -89,6 +92,7 @@ def _multi_asset(
         )
         nodes_by_key[spec.key] = model["unique_id"]
     checks = list(_checks(found, translator, specs))
+    what = STREAM_MODELS if name == STREAMS else GOLD
     tests_by_key = {check.key: check.metadata["dagster_dbt/unique_id"] for check in checks}
 
     @dg.multi_asset(
@@ -101,12 +105,15 @@ def _multi_asset(
         pool=name,
         allow_arbitrary_check_specs=True,
     )
+    @tried_again
     def assets(
         context: dg.AssetExecutionContext, config: DbtConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         wanted = {nodes_by_key[key]: key for key in context.selected_asset_keys}
         tests = {tests_by_key[key]: key for key in context.selected_asset_check_keys}
         hours = hours_of(context) if partitions else None
+        noted = hours.keys if hours is not None and {*wanted} == {*nodes_by_key.values()} else []
+        begin(lake.lake, what, noted)
         results = build([*wanted, *tests], hours, lake.lake, lake.settings, full_refresh=config.full_refresh)
         for result in results:
             context.log.info(f"{result.name}: {result.status} {result.message} ({result.seconds:.2f} s)")
@@ -116,6 +123,7 @@ def _multi_asset(
                 yield _materialized(wanted[result.unique_id], result, lake.settings.engine)
             elif result.unique_id in tests and result.status != "skipped":
                 yield _checked(tests[result.unique_id], result)
+        end(lake.lake, what, noted)
 
     return assets
 

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_lake.assets.keys import common, partitioning, raw_key
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hours_of
+from dagster_lake.assets.steps import tried_again
 from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
 from dagster_lake.resources.lake import LakeResource
 
@@ -44,6 +45,7 @@ def raw_asset(contract: Contract) -> dg.AssetsDefinition:
         **common(contract),
         **partitioning(contract),
     )
+    @tried_again
     def raw(context: dg.AssetExecutionContext, config: RawConfig, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         from dagster_lake.engines.auto_loader_job import land_by_auto_loader, lands_by_auto_loader
         from dagster_lake.landing.land import Landed, Unreadable, land_hours, land_snapshot, newest_snapshot

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_lake import clock
 from dagster_lake.assets.keys import bronze_key, newest_key, raw_key, silver_key
 from dagster_lake.assets.metadata import bars
+from dagster_lake.assets.steps import silver_made, tried_again
 from dagster_lake.contract import Contract, DatabaseSource, contracts
 from dagster_lake.resources.lake import LakeResource
 
@@ -69,6 +70,7 @@ def _reconciliation(contract: Contract) -> dg.AssetsDefinition:
             ),
         ],
     )
+    @tried_again
     def reconciliation(
         context: dg.AssetExecutionContext, config: ReconciliationConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult]:
@@ -92,6 +94,7 @@ def _reconciliation(contract: Contract) -> dg.AssetsDefinition:
                 check_results=[dg.AssetCheckResult(check_name=check.name, passed=True) for check in selected]
             )
             return
+        silver_made(context, lake.lake, contract, sorted({*found.made_again, *found.refreshed}))
         for made in _made_again(contract, found):
             context.log_event(made)
         selected = {check.name for check in context.selected_asset_check_keys}

@@ -17,6 +17,7 @@ from dagster_lake.assets.metadata import (
     step_metadata,
 )
 from dagster_lake.assets.pending import partitions_to_run
+from dagster_lake.assets.steps import silver_made, tried_again
 from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
 from dagster_lake.compile.silver import conflict_reason
 from dagster_lake.contract import Contract, EventHubSource
@@ -89,12 +90,15 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         can_subset=True,
         **partitioning(contract),
     )
+    @tried_again
     def silver_step(
         context: dg.AssetExecutionContext, config: SilverConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "silver")
         result = run_silver(context, lake, contract, partitions, config.accept_shrink, config.accept)
+        if not has_newest(contract):
+            silver_made(context, lake.lake, contract, partitions)
         for further in further_materializations(contract, result):
             context.log_event(further)
         counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
@@ -186,10 +190,12 @@ def newest_asset(contract: Contract) -> dg.AssetsDefinition:
         **common(contract),
         **partitioning(contract),
     )
+    @tried_again
     def newest(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "newest")
         result = lake.engine.run(Step(contract.name, "newest", tuple(partitions)))
+        silver_made(context, lake.lake, contract, partitions)
         yield dg.MaterializeResult(metadata=step_metadata(result, time.monotonic() - started, lake.engine.name))
 
     return newest

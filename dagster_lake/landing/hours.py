@@ -19,6 +19,7 @@ from dagster_lake.landing.hubs import captured_hub, hub_of
 from dagster_lake.landing.result import Landed, LandingError, Sources
 from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
@@ -95,7 +96,7 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
         after = _read_source(
             contract, lake, hour, sources, before or empty_hour(contract, hour, now), attempt, refresh, now
         )
-        landed = _publish(folder, before, after, attempt, now)
+        landed = _publish(contract, lake, hour, before, after, attempt, now)
     if after.lacks:
         hold_other_hours(contract, lake, hour, after.lacks)
         landed = with_gaps(contract, landed, after, before)
@@ -145,17 +146,30 @@ def _read_source(
     raise LandingError(f"{contract.name}: arrives as files, which are landed as snapshots and not by hour")
 
 
-def _publish(folder: UPath, before: Manifest | None, after: Manifest, attempt: AttemptFolder, now: datetime) -> Landed:
+def _publish(
+    contract: Contract,
+    lake: Lake,
+    hour: datetime,
+    before: Manifest | None,
+    after: Manifest,
+    attempt: AttemptFolder,
+    now: datetime,
+) -> Landed:
+    folder = _folder(contract, lake, hour)
     if attempt.files or before is None:
         landed = Attempt(after.next_attempt, now, tuple(attempt.files))
         after = replace(after, attempts=(*after.attempts, landed))
     changed = before is None or (after.attempts, after.complete) != (before.attempts, before.complete)
     if changed:
         after = replace(after, landed_at=now)
+    if attempt.files:
+        unfinished.begin(lake, contract.name, [hour_key(hour)])
     if after != before:
         try:
             write_manifest(folder, after, replacing=before)
         except ManifestReplaced:
             attempt.discard()
             raise
+    if attempt.files:  # whoever made the tables of what was there before may have ended the note meanwhile
+        unfinished.begin(lake, contract.name, [hour_key(hour)])
     return Landed.of(after, changed=changed)

@@ -12,6 +12,7 @@ from dagster_lake.alerts.written import written_hours
 from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Engine, Step, StepResult
 from dagster_lake.engines.judged import accepted_loads
+from dagster_lake.engines.made import tables_made
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.resources.dbt import STREAMS, build, manifest
 from dagster_lake.settings import Settings
@@ -64,6 +65,8 @@ class LiveTables:
                 accepted = accepted_loads(self.lake, self.contracts[name]) if layer == "silver" else ()
                 result = self.engine.run(Step(name, layer, tuple(sorted(of_data_set)), accepted=accepted))
                 self._tell_of_withheld(name, result)
+        for name, of_data_set in hours.items():
+            tables_made(self.lake, self.contracts[name], of_data_set)
         self._go_on()
         changed = {hour for of_data_set in hours.values() for hour in of_data_set}
         further: set[str] = set()

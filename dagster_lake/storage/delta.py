@@ -31,7 +31,11 @@ _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 
 class DeltaWriteError(Exception):
-    """A write that was refused, or that lost to other writers too many times in a row."""
+    """A write that was refused."""
+
+
+class LostToOthers(DeltaWriteError):
+    """A write that lost too many times in a row; the next one may win."""
 
 
 @dataclass(frozen=True)
@@ -404,7 +408,7 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Calla
         _hold(written)
         if up_to_date():
             return written
-    raise DeltaWriteError(
+    raise LostToOthers(
         f"{spec.name}: lost to another writer {ATTEMPTS} times in a row; run again when the other runs have ended"
     )
 

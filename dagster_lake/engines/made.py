@@ -1,0 +1,17 @@
+"""That the tables of an hour were made: its note of being unfinished goes, unless raw has moved on meanwhile."""
+
+from collections.abc import Collection
+
+from dagster_lake.contract import Contract
+from dagster_lake.engines.judged import raw_of, raw_read
+from dagster_lake.storage import unfinished
+from dagster_lake.storage.paths import Lake
+
+
+def tables_made(lake: Lake, contract: Contract, hours: Collection[str]) -> None:
+    """To be called when all tables of a data set's ``hours`` were made, from bronze to the newest rows."""
+    for hour in unfinished.end(lake, contract.name, hours):
+        # Looked at when the note is gone: whoever lands after that writes it anew.
+        landed = raw_of(lake, contract, hour)
+        if landed is not None and raw_read(lake, contract, hour) is None:
+            unfinished.begin(lake, contract.name, [hour])
