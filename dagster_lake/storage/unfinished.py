@@ -35,8 +35,14 @@ def end(lake: Lake, what: str, hours: Collection[str]) -> list[str]:
     noted = {hour for _, hour in _notes(_folder(lake) / what)} if hours else set()
     ended = sorted(noted.intersection(hours))
     for hour in ended:
+        note = _folder(lake) / what / hour
         with commit(f"unfinished.{what}"):
-            _remove(_folder(lake) / what / hour)
+            if is_adls(note):
+                from dagster_lake.storage.blobs import Blob, remove_blobs
+
+                remove_blobs(note.parent, [Blob(note, 0, "", datetime.now(UTC), {})])
+            else:
+                note.unlink(missing_ok=True)
     return ended
 
 
@@ -71,12 +77,3 @@ def _is_there(note: UPath) -> bool:
 
         return etag_of(note) is not None
     return note.exists()
-
-
-def _remove(note: UPath) -> None:
-    if is_adls(note):
-        from dagster_lake.storage.blobs import Blob, remove_blobs
-
-        remove_blobs(note.parent, [Blob(note, 0, "", datetime.now(UTC), {})])
-    else:
-        note.unlink(missing_ok=True)

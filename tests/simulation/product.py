@@ -18,6 +18,7 @@ from dagster_lake.assets.acceptance import run_silver
 from dagster_lake.assets.pending import pending_snapshots
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
+from dagster_lake.engines.made import tables_made
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
 from dagster_lake.landing.land import land_hours, land_snapshot
 from dagster_lake.resources.dbt import build, manifest
@@ -89,6 +90,9 @@ class Product(TestLake):
             self._behind(data_set, after).update(keys)
         if layer in ("silver", "newest"):
             self.pending |= {*keys}
+        if layer == LAYERS[-1] or after is None:
+            with self.here():
+                tables_made(self.resource.lake, contracts()[data_set], keys)
         self._behind(data_set, layer).difference_update(keys)
         self._made(data_set, layer).update(keys)
 
