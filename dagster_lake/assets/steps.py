@@ -18,6 +18,7 @@ from dagster_lake.settings import Settings
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.adls_path import AddressError
 from dagster_lake.storage.azure import AzureSettingsError
+from dagster_lake.storage.damage import TableDamaged
 from dagster_lake.storage.delta import DeltaWriteError, LostToOthers
 from dagster_lake.storage.first_hour import FirstHourError
 from dagster_lake.storage.manifest import ManifestError, ManifestReplaced
@@ -26,7 +27,7 @@ from dagster_lake.storage.paths import Lake, LakeFormatError
 MOST_RETRIES = 3
 _REFUSALS = (
     *(ContractError, LandingError, MaskingKeyError, AddressError, AzureSettingsError, DeltaWriteError),
-    *(FirstHourError, ManifestError, LakeFormatError, ValidationError, dg.Failure, dg.RetryRequested),
+    *(FirstHourError, ManifestError, TableDamaged, LakeFormatError, ValidationError, dg.Failure, dg.RetryRequested),
     *(AssertionError, TypeError, NameError, AttributeError),
 )
 """What will be the same the next time: data, contracts, settings, and mistakes of ours."""
