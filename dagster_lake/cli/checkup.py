@@ -164,9 +164,9 @@ def lake_format(root: Path) -> Finding:
         return Finding("fail", "lake format", f"{marker} is damaged", remedy)
     if found == FORMAT_VERSION:
         return Finding("ok", "lake format", f"version {found}")
-    older = isinstance(found, int) and found < FORMAT_VERSION
+    older = (isinstance(found, int) and found < FORMAT_VERSION) or str(found).endswith(f" to {FORMAT_VERSION}")
     remedy = (
-        "build it anew: `lake reset`, then `lake demo`"
+        "`lake upgrade` brings it to that (--dry-run: says what it would do)"
         if older
         else "update the project (git pull), or use another folder with --lake"
     )

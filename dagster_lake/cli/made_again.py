@@ -4,23 +4,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dagster_lake.contract import contracts
-from dagster_lake.storage.listing import LakeTable, raw_data_sets
+from dagster_lake.storage.listing import ONLY_HERE, LakeTable, raw_data_sets
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
     import dagster as dg
-
-_ONLY_HERE = {
-    "streams.alert_notices": "which alerts were told, so that they are told once",
-    "streams.alert_deliveries": "which alerts the webhook got",
-}
 
 
 def only_here(table: LakeTable) -> str | None:
     """What the table holds that no run makes again; None when all of it is made from the layers below."""
     if table.layer == "silver" and table.plain_name.endswith("_deletions"):
         return "when each deleted row was first found to be gone; the reconciliation finds it anew, with a new time"
-    return _ONLY_HERE.get(table.name)
+    return ONLY_HERE.get(table.name)
 
 
 def commands(lake: Lake, table: LakeTable, partitions: Sequence[str]) -> list[str]:

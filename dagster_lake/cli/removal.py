@@ -12,7 +12,7 @@ from dagster_lake.storage.paths import LAYERS
 
 FOLDERS = (
     *(*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices"),
-    *("withheld", "unfinished", "damaged"),
+    *("withheld", "unfinished", "damaged", "before_upgrade"),
 )
 
 

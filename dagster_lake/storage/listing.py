@@ -8,6 +8,12 @@ from upath import UPath
 from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.paths import LAYERS, Lake
 
+ONLY_HERE = {
+    "streams.alert_notices": "which alerts were told, so that they are told once",
+    "streams.alert_deliveries": "which alerts the webhook got",
+}
+"""Tables that are made from no other layer, and what is known through them alone."""
+
 
 @dataclass(frozen=True)
 class LakeTable:

@@ -20,6 +20,7 @@ from dagster_lake.commit import commit
 from dagster_lake.storage import delta
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.damage import HINT, Fault, table_name
+from dagster_lake.storage.moving import move_folder
 
 FOLDER = "damaged"
 """Below the zone of a table: what was moved aside of it, by table and time."""
@@ -67,8 +68,7 @@ def carry_out(plan: Mending, now: datetime) -> UPath:
     """
     aside = plan.uri.parent.parent / FOLDER / table_name(plan.uri) / f"{now:%Y-%m-%dT%H%M%S}"
     if plan.whole:
-        with commit(f"repair.{table_name(plan.uri)}"):
-            _move_folder(plan.uri, aside / plan.uri.name)
+        move_folder(plan.uri, aside / plan.uri.name, f"repair.{table_name(plan.uri)}")
         return aside
     for place in plan.forget:
         with commit(f"repair.{table_name(plan.uri)}"):
@@ -127,19 +127,3 @@ def _replace(place: UPath, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, str(place))
-
-
-def _move_folder(folder: UPath, to: UPath) -> None:
-    if not is_adls(folder):
-        Path(str(to)).parent.mkdir(parents=True, exist_ok=True)
-        os.rename(str(folder), str(to))
-        return
-    from dagster_lake.storage.blobs import copy_blob, list_blobs, remove_blobs
-
-    blobs = list_blobs(folder)
-    for blob in blobs:
-        copy_blob(blob.path, to / str(blob.path).removeprefix(f"{folder}/"))
-    # The log first: without it there is no table, and what a crash leaves of the rest is vacuumed.
-    log = [blob for blob in blobs if blob.path.parent.name == "_delta_log"]
-    remove_blobs(folder, log)
-    remove_blobs(folder, [blob for blob in blobs if blob not in log])

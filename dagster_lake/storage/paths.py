@@ -14,7 +14,8 @@ from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.marker import MARKER, change_marker, read_marker
 
 FORMAT_VERSION = 2
-"""2: raw, bronze and quarantine of whatever arrives as text lie below ``sensitive/``."""
+"""2: raw, bronze and quarantine of whatever arrives as text lie below ``sensitive/``. Whoever raises it adds the steps
+that lead there to ``upgrade.versions``."""
 
 _CHANGES = {1: "Since 2, raw, bronze and quarantine of all that arrives as text lie below sensitive/. "}
 DEFAULT_FIRST_HOUR = "2026-01-01T00"
@@ -90,9 +91,13 @@ class Lake:
         self._check(text)
         if first_hour is not None and first_hour < _first_hour_of(json.loads(text)):
             self.move_first_hour_back(first_hour)
+        self.shut_sensitive()
+        return self
+
+    def shut_sensitive(self) -> None:
+        """Makes the sensitive zone of a local lake a folder that only its owner enters."""
         if isinstance(self.root, Path):
             _shut(Path(self._zone(True)))
-        return self
 
     def check_format(self) -> None:
         """Raises LakeFormatError when there is a lake of another format."""
@@ -105,8 +110,7 @@ class Lake:
         if found != FORMAT_VERSION:
             raise LakeFormatError(
                 f"{self.marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "
-                f"{_CHANGES.get(found, '')}"
-                "Move the folder away and build it anew (`lake reset`, `lake demo`), or install the version it names."
+                f"{_CHANGES.get(found, '')}{_remedy(found)}"
             )
 
     def _read_marker(self) -> str | None:
@@ -163,6 +167,14 @@ class Lake:
 
     def _zone(self, sensitive: bool) -> UPath:
         return self.root / "sensitive" if sensitive else self.root
+
+
+def _remedy(found: object) -> str:
+    if isinstance(found, str) and found.endswith(f" to {FORMAT_VERSION}"):
+        return "An upgrade was begun and has not ended: `lake upgrade` goes on with it."
+    if isinstance(found, int) and 1 <= found < FORMAT_VERSION:
+        return "`lake upgrade --dry-run` says what it takes to bring it to that, and `lake upgrade` does it."
+    return "Install the version of dagster_lake that made it, or use another folder with --lake."
 
 
 def _first_hour_of(marker: dict[str, Any]) -> str:

@@ -79,6 +79,7 @@ ALLOWED = {
     "storage/mend.py": {
         "": "called by carry_out within repair.<table>; killed in between, the same is mended again: test_damage.py"
     },
+    "storage/moving.py": {"_move_blobs": "called by move_folder within the commit that its caller names"},
     "storage/publish.py": {"": "writes for a caller, whose call is inside a commit"},
 }
 """Functions (or what holds them) that write outside a commit, and why that needs no crash test of its own."""
