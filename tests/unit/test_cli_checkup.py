@@ -99,7 +99,11 @@ def test_a_lake_is_made_below_the_nearest_folder_that_exists(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("version", "level", "remedy"),
-    [(FORMAT_VERSION, "ok", ""), (FORMAT_VERSION - 1, "fail", "lake reset"), (FORMAT_VERSION + 1, "fail", "git pull")],
+    [
+        (FORMAT_VERSION, "ok", ""),
+        (FORMAT_VERSION - 1, "fail", "lake upgrade"),
+        (FORMAT_VERSION + 1, "fail", "git pull"),
+    ],
 )
 def test_a_lake_of_another_format_fails_with_its_remedy(tmp_path: Path, version: int, level: str, remedy: str) -> None:
     (tmp_path / "lake.json").write_text(json.dumps({"format_version": version}))
