@@ -266,7 +266,7 @@ def test_a_model_of_a_damaged_table_fails_by_its_name_and_the_others_are_made(bu
     content = file.read_bytes()
     file.write_bytes(b"")
     delta._held.clear()
-    models = ["model.dagster_lake.daily_sales", "model.dagster_lake.product_performance"]
+    models = ["model.dagster_lake.daily_sales", "model.dagster_lake.users_history"]
     made: list[NodeResult] = []
     try:
         with built.here(), pytest.raises(DbtRunError, match=r"silver\.orders: .*`lake repair silver.orders`"):
@@ -274,7 +274,7 @@ def test_a_model_of_a_damaged_table_fails_by_its_name_and_the_others_are_made(bu
     finally:
         file.write_bytes(content)
         delta._held.clear()
-    assert [result.name for result in made if result.ok] == ["product_performance"]
+    assert [result.name for result in made if result.ok] == ["users_history"]
 
 
 def test_the_contracts_tables_that_are_looked_at_are_those_that_there_are(built: TestLake) -> None:
