@@ -20,7 +20,10 @@ _QUESTION = "select city, sum(total_orders_value) as czk from gold.engagements g
 def print_report(console: Console, settings: Settings, outcome: Outcome) -> None:
     """Prints it all."""
     lake = wanted_lake(settings)
-    console.print(_built(outcome))
+    if console.is_terminal:  # elsewhere each asset has had its line
+        console.print(_built(outcome))
+    else:
+        console.print(_headline(outcome))
     for warning in outcome.warnings:
         console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
     if outcome.late:
@@ -40,21 +43,23 @@ def print_report(console: Console, settings: Settings, outcome: Outcome) -> None
 
 
 def _built(outcome: Outcome) -> Table:
-    passed = f"{outcome.checks_passed} checks passed"
     table = Table(
-        title=f"Built {len(outcome.built)} assets in {outcome.seconds:.1f} s; {passed}",
+        title=_headline(outcome),
         title_justify="left",
         title_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,
-        show_footer=True,
     )
-    table.add_column("asset", footer="total")
-    table.add_column("rows", justify="right", footer=f"{sum(b.rows or 0 for b in outcome.built.values()):,}")
-    table.add_column("seconds", justify="right", footer=f"{sum(b.seconds for b in outcome.built.values()):.2f}")
+    table.add_column("asset")
+    table.add_column("rows", justify="right")
+    table.add_column("seconds", justify="right")
     for built in sorted(outcome.built.values(), key=lambda b: (_place(b.asset), b.asset)):
         table.add_row(built.asset, "" if built.rows is None else f"{built.rows:,}", f"{built.seconds:.2f}")
     return table
+
+
+def _headline(outcome: Outcome) -> str:
+    return f"Built {len(outcome.built)} assets in {outcome.seconds:.1f} s; {outcome.checks_passed} checks passed"
 
 
 def _place(asset: str) -> int:

@@ -18,7 +18,8 @@ from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
 from dagster_lake.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
-    from dagster import AssetMaterialization, DagsterEvent, DagsterInstance
+    from dagster import AssetMaterialization, DagsterEvent, DagsterInstance, JobDefinition
+    from dagster._core.definitions.reconstruct import ReconstructableJob
 
 JOBS = ("hourly", "lake_status")
 """In this order: how the tables are is looked at when all are there."""
@@ -38,7 +39,6 @@ class Outcome:
     """What a run did. ``late`` are the tables whose data is older than their contracts say: of a past day, those that
     come by the hour. That is no warning, for it is what was asked for."""
 
-    run_id: str
     seconds: float = 0.0
     built: dict[str, Built] = field(default_factory=dict)
     checks_passed: int = 0
@@ -83,57 +83,80 @@ def build(hours: HourRange, console: Console) -> Outcome:
 
 def _build(instance: "DagsterInstance", hours: HourRange, console: Console) -> Outcome:
     with console.status("Loading the definitions ..."):
-        runs = [_new_run(instance, job, hours) for job in JOBS]
-    outcome = Outcome(runs[0].run_id)
+        jobs = [_job(name) for name in JOBS]
+    outcome = Outcome()
     started = time.monotonic()
     with _progress(console) as progress:
-        task = progress.add_task("starting", total=sum(run.assets for run in runs))
-        for run in runs:
+        task = progress.add_task("starting", total=sum(job.assets for job in jobs))
+        for job in jobs:
             failures: list[str] = []
-            for event in run.events:
+            # Made when its turn has come: a run that never starts would stand in the UI as one that is about to.
+            run, events = job.run(instance, hours)
+            for event in events:
                 if event.is_step_start:
-                    progress.update(task, description=_step_name(event))
+                    progress.update(task, description=job.step_name(event))
                 elif event.is_step_materialization:
                     _note(outcome, event, console)
                     progress.update(task, completed=len(outcome.built))
                 elif event.event_type_value == "ASSET_CHECK_EVALUATION":
                     _note_check(outcome, event)
                 elif event.is_step_failure or event.is_run_failure:
-                    failures.extend(_why(event))
+                    failures.extend(_why(event, job))
             if failures:
-                again = f"Nothing is half done: mend the cause and run it again. (Dagster run {run.run_id})"
+                again = f"Nothing is half done: mend the cause and run it again. (Dagster run {run})"
                 raise CommandError(f"{failures[0]}\n{again}")
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A new run: its number of assets, and the events it gives while they are iterated."""
+class _Job:
+    """A job that can be run, with its number of assets."""
 
-    run_id: str
-    assets: int
-    events: "Iterator[DagsterEvent]"
+    reconstructable: "ReconstructableJob"
+    definition: "JobDefinition"
+
+    @property
+    def assets(self) -> int:
+        """How many assets it makes."""
+        return len(set(self.definition.asset_layer.executable_asset_keys))
+
+    def run(self, instance: "DagsterInstance", hours: HourRange) -> "tuple[str, Iterator[DagsterEvent]]":
+        """A new run, for ``hours`` where the job has partitions: its id, and the events that running it gives."""
+        from dagster._core.execution.api import execute_run_iterator  # execute_job() tells nothing until it has ended
+        from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+        definition = self.definition
+        span = {ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]}
+        run = instance.create_run_for_job(
+            definition,
+            tags={**definition.run_tags, **(span if definition.partitions_def else {})},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # we tell it ourselves
+            job_code_origin=self.reconstructable.get_python_origin(),
+        )
+        return run.run_id, execute_run_iterator(self.reconstructable, run, instance)
+
+    def step_name(self, event: "DagsterEvent") -> str:
+        """What a step makes or checks, by the assets' names."""
+        from dagster import AssetKey
+
+        assert event.node_handle is not None
+        made = self.definition.asset_layer.get_selected_entity_keys_for_node(event.node_handle)
+        keys = sorted(key.to_user_string() for key in made if isinstance(key, AssetKey))
+        checked = sorted({key.asset_key.to_user_string() for key in made if not isinstance(key, AssetKey)})
+        if len(keys) == 1 or event.step_key is None:
+            return keys[0] if keys else "the run"
+        if keys:  # one step makes a group of them
+            return event.step_key.replace("__", "/")
+        return f"checks of {checked[0]}" if len(checked) == 1 else f"checks {event.step_key}"
 
 
-def _new_run(instance: "DagsterInstance", name: str, hours: HourRange) -> _Run:
-    """A run of the job, for ``hours`` where it has partitions; it starts when its events are iterated."""
+def _job(name: str) -> _Job:
     from dagster._core.definitions.reconstruct import ReconstructableRepository
-    from dagster._core.execution.api import execute_run_iterator  # execute_job() tells nothing until it has ended
-    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     repository = ReconstructableRepository.for_module("dagster_lake.definitions", "defs", str(PROJECT_ROOT))
     job = repository.get_reconstructable_job(name)
-    definition = job.get_definition()
-    span = {ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]}
-    run = instance.create_run_for_job(
-        definition,
-        tags={**definition.run_tags, **(span if definition.partitions_def else {})},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # we tell it ourselves
-        job_code_origin=job.get_python_origin(),
-    )
-    assets = len(set(definition.asset_layer.executable_asset_keys))
-    return _Run(run.run_id, assets, execute_run_iterator(job, run, instance))
+    return _Job(job, job.get_definition())
 
 
 def _progress(console: Console) -> Progress:
@@ -187,23 +210,23 @@ def _number(materialization: "AssetMaterialization", name: str) -> float | None:
     return None if entry is None else entry.value  # type: ignore[return-value]
 
 
-def _step_name(event: "DagsterEvent") -> str:
-    return str(event.step_key).replace("__", "/")
-
-
-def _why(event: "DagsterEvent") -> list[str]:
-    """The innermost cause of a failure, without the layers that Dagster wraps around it."""
+def _why(event: "DagsterEvent", job: _Job) -> list[str]:
+    """The innermost cause of a failure, without the layers that Dagster wraps around it. Raises KeyboardInterrupt where
+    that is what somebody has done."""
     data = event.event_specific_data
     error = getattr(data, "error", None)
     if error is None:
         return [] if event.is_step_failure else [event.message or "the run failed"]
     while error.cause is not None:
         error = error.cause
+    if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+        raise KeyboardInterrupt
+    name = job.step_name(event) if event.is_step_failure else "the run"
     kind, separator, message = error.message.strip().partition(": ")
     if not separator or " " in kind:
-        return [f"{_step_name(event)}: {error.message.strip()}"]
-    name = "" if kind.startswith("dagster_lake.") else f"{kind.split('.')[-1]}: "
-    return [f"{_step_name(event)}: {name}{message}"]
+        return [f"{name}: {error.message.strip()}"]
+    of_ours = kind.startswith("dagster_lake.")
+    return [f"{name}: {message}" if of_ours else f"{name}: {kind.split('.')[-1]}: {message}"]
 
 
 def _without_telemetry() -> None:

@@ -10,12 +10,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+
 class CommandError(Exception):
     """What stops a command; the message names the thing and the remedy."""
 
 
 def readable_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turns the project's own errors and those of the operating system into one line and exit code 1.
+    """Turns the project's own errors and those of the operating system into one line and exit code 1, and Ctrl-C into
+    exit code 130.
 
     Any other error is a mistake in the project, and its traceback is wanted.
     """
@@ -28,6 +33,9 @@ def readable_errors(command: Callable[P, R]) -> Callable[P, R]:
             # `lake query ... | head` has seen enough; what is still buffered has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
+        except KeyboardInterrupt:
+            tell("Interrupted; run it again to go on")
+            raise SystemExit(INTERRUPTED) from None
         except Exception as error:
             if not (type(error).__module__.startswith("dagster_lake.") or isinstance(error, OSError)):
                 raise

@@ -25,7 +25,8 @@ from dagster_lake.cli.status import status
 from dagster_lake.cli.stream import stream
 from dagster_lake.cli.upgrade import upgrade
 
-app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False)
+# Click suggests commands itself; typer would say it a second time.
+app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False, suggest_commands=False)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """``lake preview``: the columns and first rows of one table."""
 
+from bisect import bisect
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,8 +54,6 @@ def preview(
 
 
 def _partition(pinned: "Pinned", name: str, hour: str) -> str:
-    from difflib import get_close_matches
-
     from dagster_lake.cli.errors import CommandError
 
     held = pinned.partitions()
@@ -64,6 +63,8 @@ def _partition(pinned: "Pinned", name: str, hour: str) -> str:
         return hour
     if not held:
         raise CommandError(f"{name} holds no rows yet")
-    near = get_close_matches(hour, held, n=3, cutoff=0.8)
-    also = f"near it: {', '.join(near)}; " if near else ""
-    raise CommandError(f"{name} has nothing for --hour {hour}; {also}it holds {held[0]} to {held[-1]}")
+    place = bisect(held, hour)  # hours and snapshots sort by time
+    near = [*held[place - 1 : place], *held[place : place + 1]] if place else held[:1]
+    raise CommandError(
+        f"{name} has nothing for --hour {hour}; nearest: {', '.join(near)}; it holds {held[0]} to {held[-1]}"
+    )

@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dagster_lake.cli.demo_run import wanted_hours
@@ -15,14 +17,22 @@ from dagster_lake.storage.paths import Lake
 TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
 
 
-def lake(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
     """The command in a process of its own, with Dagster's history and the lake below ``tmp_path``."""
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").touch()
     own = {"LAKE_ROOT": str(tmp_path / "lake"), "DAGSTER_HOME": str(home), "COLUMNS": "120", **TINY}
     command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", *arguments]
-    return subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=False)
+    environment, pipe = os.environ | own, subprocess.PIPE
+    return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def lake(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, when it has ended."""
+    with started(tmp_path, *arguments) as process:
+        said, failed = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, said, failed)
 
 
 def test_the_hours_of_a_day_are_counted_from_midnight() -> None:
@@ -44,6 +54,7 @@ def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(tmp_path: Path) -> N
     assert "gold/engagements" in result.stdout
     assert "gold.engagements, 60 rows" in result.stdout
     assert "open lake/reports/" in result.stdout
+    assert result.stdout.count("silver/orders_changes ") == 1  # without a terminal: a line, and no table beside it
     assert "Warning" not in result.stdout + result.stderr
     from dagster_lake.cli.removal import lake_contents
 
@@ -57,3 +68,17 @@ def test_a_step_that_fails_is_named_with_its_cause(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert re.search(r"Error: (sources|raw)/(users|vip_users|products)", result.stderr)
     assert "Traceback" not in result.stdout + result.stderr
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]  # none waits for ever
+
+
+def test_ctrl_c_says_how_to_go_on_and_exits_as_shells_expect(tmp_path: Path) -> None:
+    with started(tmp_path, "demo", "--hours", "1") as process:
+        assert process.stdout is not None
+        assert next(line for line in process.stdout if "sources/" in line)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert said.splitlines()[-1] == "Error: Interrupted; run it again to go on"
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert lake(tmp_path, "demo", "--hours", "1").returncode == 0

@@ -262,7 +262,8 @@ def test_preview_of_one_hour_shows_only_its_rows(run: Run) -> None:
 def test_preview_of_an_hour_that_is_not_there_names_those_that_are(run: Run) -> None:
     result = run("preview", "silver/users", "--hour", "2026-01-05T13")
     assert result.exit_code == 1
-    assert HOURS[0] in result.output
+    assert f"nearest: {HOURS[-1]};" in result.output
+    assert f"nearest: {HOURS[0]};" in run("preview", "silver/users", "--hour", "2026-01-01T23").output
 
 
 @pytest.mark.usefixtures("lake")

@@ -36,6 +36,11 @@ def test_help_shows_each_example_on_a_line_of_its_own(name: str) -> None:
     assert all(example.startswith("lake ") for example in examples)
 
 
+def test_a_command_that_is_misspelt_is_suggested_once() -> None:
+    said = CliRunner().invoke(app, ["stauts"], env=WIDE).output
+    assert said.count("'status'") == 1
+
+
 def test_the_help_of_lake_shows_its_examples() -> None:
     result = CliRunner().invoke(app, ["--help"], env=WIDE)
     lines = [line.strip() for line in result.output.splitlines()]
