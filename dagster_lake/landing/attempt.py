@@ -17,6 +17,7 @@ from upath import UPath
 from dagster_lake.landing.result import LandingError
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure_errors import reaching
+from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.blobs import Blob, list_blobs, remove_blobs
 from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, ManifestReplaced, RawFile
 from dagster_lake.storage.paths import local_path
@@ -24,7 +25,8 @@ from dagster_lake.storage.paths import local_path
 FILE_ROWS = 1_000_000
 ROW_GROUP_ROWS = 100_000
 LOCK_SECONDS = 900
-PUBLISH_ATTEMPTS = 4
+PUBLISH_ATTEMPTS = 12
+_BACK_OFF = BackOff(timedelta(seconds=0.5), timedelta(seconds=20))
 LEFTOVER_AGE = timedelta(hours=24)
 REPLACED_AGE = timedelta(hours=1)
 _Landed = TypeVar("_Landed")
@@ -162,10 +164,14 @@ def locked(folder: UPath, what: str) -> Iterator[None]:
 
 
 def until_published(land: Callable[[], _Landed]) -> _Landed:
-    """What ``land`` gives; it is called again when another landing was published while it was at work."""
-    for _ in range(PUBLISH_ATTEMPTS - 1):
+    """What ``land`` gives; it is called again when another landing was published while it was at work.
+
+    The other one may be ``lake stream``, which publishes every second: ours finds less to do each time.
+    """
+    for failures in range(1, PUBLISH_ATTEMPTS):
         with suppress(ManifestReplaced):
             return land()
+        _BACK_OFF.wait(failures)
     return land()
 
 

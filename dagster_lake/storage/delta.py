@@ -7,6 +7,7 @@ refuses the commit and the whole of read, compute and write runs again: a blind 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from dagster_lake.commit import commit
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import delta_options
 from dagster_lake.storage.azure_errors import reaching
+from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.damage import TableDamaged, log_faults, refuse_torn, remedy, table_name
 from dagster_lake.storage.table_spec import TableSpec
 
 ATTEMPTS = 8
+BACK_OFF = BackOff(timedelta(milliseconds=50), timedelta(seconds=5))
+"""After a conflict: whoever won may be about to write again."""
 EVOLVED = "lake.evolved"
 CONTRACT = "lake.contract"
 """The table property that says by which contract all snapshots in a table were made."""
@@ -302,8 +306,10 @@ def overwrite(
 
     ``metadata`` records the input versions that ``compute`` saw.
     """
+    written: list[Pinned] = []
 
     def write(base: Pinned) -> None:
+        written[:] = [base]
         # Of a table without rows nothing is removed, and delta-rs then takes two overwrites for two appends.
         taken = _turn(base, "overwrite")
         found = compute()
@@ -313,7 +319,8 @@ def overwrite(
         properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=[taken])
         write_deltalake(base.table, rows, mode="overwrite", commit_properties=properties)
 
-    return _attempt(spec, write)
+    # Nor does it see what another verb added to such a table meanwhile: then ours is not the commit after the base.
+    return _attempt(spec, write, lambda: written[0].table.version() <= written[0].version + 1)
 
 
 @dataclass(frozen=True)
@@ -396,7 +403,9 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
 
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Callable[[], bool] = lambda: True) -> Pinned:
-    for _ in range(ATTEMPTS):
+    for failures in range(ATTEMPTS):
+        if failures:
+            BACK_OFF.wait(failures)
         try:
             with reaching(spec.uri):
                 base = _ensure(spec)
@@ -415,9 +424,7 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Calla
 
 def _ensure(spec: TableSpec) -> Pinned:
     """The table as it stands, created or widened to the schema of ``spec`` when need be."""
-    existing = _pin_to_write(spec.uri)
-    if existing is None:
-        return _create(spec)
+    existing = _pin_to_write(spec.uri) or _create(spec)  # perhaps by another writer, with other columns
     wanted, found = spec.schema, existing.schema
     changed = [c for c in found if c.name in wanted.names and wanted.field(c.name).type != c.type]
     if existing.actions.num_rows == 0 and (changed or existing.partition_column != spec.partition_by):

@@ -11,6 +11,7 @@ commits last has then read the newest input.
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import literal, quoted
+from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.damage import refuse_torn
 from dagster_lake.storage.spark_ddl import sql_type, table_ddl
 from dagster_lake.storage.table_spec import TableSpec
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ATTEMPTS = 8
+BACK_OFF = BackOff(timedelta(milliseconds=50), timedelta(seconds=5))
 EVOLVED = "lake.evolved"
 CONTRACT = "lake.contract"
 _LOST = re.compile(r"DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|Concurrent\w*Exception")
@@ -257,7 +260,9 @@ class SparkDelta:
                 self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} ADD COLUMNS ({columns})")
 
     def _attempt(self, spec: TableSpec, write: Callable[[], None], up_to_date: Callable[[], bool]) -> int:
-        for _ in range(ATTEMPTS):
+        for failures in range(ATTEMPTS):
+            if failures:
+                BACK_OFF.wait(failures)
             try:
                 self.ensure(spec)
                 with commit(spec.name):

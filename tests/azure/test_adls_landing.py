@@ -131,6 +131,32 @@ def test_two_landings_of_one_hour_at_once_land_each_event_once(world: World, mon
     assert verify(world.lake.raw_partition("clicks", HOUR, sensitive=True), manifest) == []
 
 
+def test_a_landing_that_lake_stream_overtakes_again_and_again_backs_off_at_random_and_wins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, left, waited = hours._publish, list(range(6)), list[timedelta]()
+
+    def overtaken(*arguments: object) -> object:
+        if left:
+            number = left.pop()
+            world.send(str(number), (number + 1, f"event {number}"))
+            with pytest.MonkeyPatch.context() as stream:
+                stream.setattr(hours, "_publish", publish)
+                world.land(CLICKS)
+        return publish(*arguments)  # type: ignore[arg-type]
+
+    world.send("first", (0.5, "event 6"))
+    monkeypatch.setattr(hours, "_publish", overtaken)
+    monkeypatch.setattr(clock, "wait", waited.append)
+    world.now = at(1800)
+    world.land(CLICKS)
+    (manifest,) = manifests(world.lake, CLICKS, [HOUR])
+    assert manifest.rows == 7
+    longest = [timedelta(seconds=0.5 * 2**n) for n in range(6)]
+    assert all(timedelta() <= pause <= most for pause, most in zip(waited, longest, strict=True))
+    assert len(set(waited)) == 6, "another one might wait as long"
+
+
 def test_of_two_landings_that_fold_an_open_hour_at_once_one_does_and_no_event_is_lost(world: World) -> None:
     for second in range(1, FOLD_AT + 1):
         world.now = at(second + 0.5)
