@@ -26,6 +26,7 @@ from open_data_contract_standard.model import (
 from pydantic import ValidationError
 
 from dagster_lake.contract_words import classification_of, problems
+from dagster_lake.patterns import PatternError, common_pattern
 
 CONTRACTS_FOLDER: Traversable = resources.files("dagster_lake") / "contracts"  # on a cluster, inside the zipped wheel
 
@@ -40,25 +41,15 @@ _CAPTURE_FOLDER = re.compile(r"^(abfss://[^/@\s]+@[^/\s]+|\w[\w.-]*)(/\w[\w.-]*)
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_length(value: Any) -> bool:
     return isinstance(value, int) and value >= 0
 
 
-def _is_pattern(value: Any) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from dagster_lake.java_pattern import PatternError, java_pattern
-
-    try:
-        pc.match_substring_regex(pa.nulls(1, pa.string()), value)  # RE2; a text here would import pandas
-        java_pattern(value)  # Java's, as in Spark
-    except (pa.ArrowException, TypeError, PatternError):
-        return False
-    return True
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 _RULES: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
@@ -66,7 +57,7 @@ _RULES: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
     "maximum": (("number", "integer"), "a number", _is_finite),
     "minLength": (("string",), "a whole number, 0 or more", _is_length),
     "maxLength": (("string",), "a whole number, 0 or more", _is_length),
-    "pattern": (("string",), "a regular expression, without look-around and back references", _is_pattern),
+    "pattern": (("string",), "a regular expression", _is_text),
 }
 
 
@@ -279,6 +270,42 @@ def _check_references(contracts: dict[str, Contract]) -> None:
                     f"{contract.file}: {prop.name}.relationships: {data_set}.{target} does not exist; "
                     f"name a property of one of: {', '.join(sorted(contracts))}"
                 )
+            referenced = contracts[data_set].property(target)
+            if not _comparable(prop, referenced):
+                raise ContractError(
+                    f"{contract.file}: {prop.name}.relationships: {prop.name} is {_type_of(prop)} and "
+                    f"{data_set}.{target} is {_type_of(referenced)}, which are never equal or do not fit one type; "
+                    "give both the same logicalType and physicalType"
+                )
+
+
+def _comparable(one: Property, other: Property) -> bool:
+    """Whether values of both can be compared exactly, whatever they are."""
+    digits = [_exact_digits(prop) for prop in (one, other)]
+    if digits[0] is None or digits[1] is None:
+        return digits[0] == digits[1] and one.logical_type == other.logical_type
+    (whole, scale), (other_whole, other_scale) = digits[0], digits[1]
+    return max(whole, other_whole) + max(scale, other_scale) <= 38
+
+
+def _exact_digits(prop: Property) -> tuple[int, int] | None:
+    """The digits before and behind the point of an integer or exact decimal; None for any other property."""
+    if prop.precision is not None:
+        return prop.precision - (prop.scale or 0), prop.scale or 0
+    return (19, 0) if prop.logical_type == "integer" else None
+
+
+def _type_of(prop: Property) -> str:
+    return prop.logical_type if prop.precision is None else f"decimal({prop.precision},{prop.scale})"
+
+
+def _alike(names: list[str]) -> tuple[str, str] | None:
+    """Two names that are one to an engine that compares names without case, as Spark does: kı and ki, ſum and sum."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (first := seen.setdefault(name.upper().lower(), name)) != name:
+            return first, name
+    return None
 
 
 class _Reader:
@@ -314,6 +341,12 @@ class _Reader:
         names = [p.name for p in properties]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise self.fail(f"schema.properties.{twice}", "is there twice", "give each property a name of its own")
+        if alike := _alike(names):
+            raise self.fail(
+                f"schema.properties.{alike[1]}",
+                f"is {alike[0]} in other letters of the same case, which the engines take for one column",
+                "leave one of them out; what the source says in its field is kept in _rescued_data",
+            )
         if not any(p.key for p in properties):
             raise self.fail("schema.properties", "no property is the key", "mark one or more with primaryKey: true")
         source = self.source()
@@ -548,6 +581,12 @@ class _Reader:
                 raise self.fail(f"{where}.{option}", f"does not apply to {raw.logicalType}", f"use it on {types[0]}")
             if isinstance(value, bool) or not fits(value):
                 raise self.fail(f"{where}.{option}", f"is {value!r}", f"give {wanted}")
+            if option == "pattern":
+                try:
+                    common_pattern(value)
+                except PatternError as error:
+                    problem = f"{value!r} is no regular expression that every engine reads the same"
+                    raise self.fail(f"{where}.{option}", problem, str(error)) from None
         return rules
 
     def decimal(self, name: str, raw: SchemaProperty) -> tuple[int | None, int | None]:

@@ -30,14 +30,14 @@ def rescued_select(contract: Contract, dialect: Dialect, relation: str) -> str:
 def _from_json(contract: Contract, dialect: Dialect) -> str:
     names = [p.name for p in contract.source_properties]
     # Bytes that are not UTF-8 cannot stand in a text column: their hexadecimal form keeps them whole.
-    malformed = f"coalesce({dialect.without_line_end('line')}, 'hex:' || {dialect.hex('body')})"
-    columns = [f"{dialect.item('fields', i)} AS {dialect.identifier(n)}" for i, n in enumerate(names)]
-    rescued = f"CASE WHEN document IS NULL THEN {malformed} ELSE {dialect.json_rest('document', names)} END"
+    malformed = f"coalesce({dialect.without_line_end('_line')}, 'hex:' || {dialect.hex('body')})"
+    columns = [f"{dialect.item('_fields', i)} AS {dialect.identifier(n)}" for i, n in enumerate(names)]
+    rescued = f"CASE WHEN _document IS NULL THEN {malformed} ELSE {dialect.json_rest('_document', names)} END"
     return (
         f"SELECT {', '.join(columns)}, {rescued} AS {RESCUED.name}, {', '.join(_carried(contract))} FROM ("
-        f"SELECT *, {dialect.json_texts('document', names)} AS fields FROM ("
-        f"SELECT *, {dialect.json_object('line')} AS document FROM ("
-        f"SELECT *, {dialect.utf8('body')} AS line FROM lines)))"
+        f"SELECT *, {dialect.json_texts('_document', names)} AS _fields FROM ("
+        f"SELECT *, {dialect.json_object('_line')} AS _document FROM ("
+        f"SELECT *, {dialect.utf8('body')} AS _line FROM lines)))"
     )
 
 

@@ -3,6 +3,7 @@
 These do not trust the step that wrote silver: they read what is there, in its final types.
 """
 
+from dagster_lake.compile.bounds import above_maximum, below_minimum
 from dagster_lake.compile.columns import INGESTED_AT, partition_field
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import dedupe_of
@@ -19,11 +20,11 @@ def duplicate_keys_select(contract: Contract, dialect: Dialect) -> str:
     keys = ", ".join(dialect.identifier(p.name) for p in dedupe.keys)
     partition = partition_field(contract).name
     if not dedupe.look_back:
-        groups = f"SELECT count(*) AS n FROM silver GROUP BY {partition}, {keys} HAVING count(*) > 1"
-        return f"SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) FROM ({groups})"
+        groups = f"SELECT count(*) AS _n FROM silver GROUP BY {partition}, {keys} HAVING count(*) > 1"
+        return f"SELECT CAST(coalesce(sum(_n - 1), 0) AS BIGINT) FROM ({groups})"
     rows = (
         f"SELECT {keys}, {partition} FROM silver UNION ALL "
-        f"SELECT {keys}, {partition} FROM around SEMI JOIN (SELECT {keys} FROM silver) AS here USING ({keys})"
+        f"SELECT {keys}, {partition} FROM around SEMI JOIN (SELECT {keys} FROM silver) AS _here USING ({keys})"
     )
     before = f"lag({partition}) OVER (PARTITION BY {keys} ORDER BY {partition})"
     apart = f"SELECT {dialect.hours_between(before, partition)} AS _apart FROM ({rows})"
@@ -40,7 +41,8 @@ def orphans_select(prop: Property, dialect: Dialect) -> str:
     """Rows of ``silver`` whose ``prop`` refers to nothing in ``referenced``."""
     assert prop.references is not None
     own, target = dialect.identifier(prop.name), dialect.identifier(prop.references[1])
-    return f"SELECT count(*) FROM silver s ANTI JOIN referenced r ON s.{own} = r.{target} WHERE s.{own} IS NOT NULL"
+    joined = f"silver AS _s ANTI JOIN referenced AS _r ON _s.{own} = _r.{target}"
+    return f"SELECT count(*) FROM {joined} WHERE _s.{own} IS NOT NULL"
 
 
 def stepped_back_select(contract: Contract, dialect: Dialect) -> str:
@@ -55,8 +57,8 @@ def stepped_back_select(contract: Contract, dialect: Dialect) -> str:
         ", ".join(dialect.identifier(p.name) for p in contract.keys),
     )
     return (
-        f"SELECT count(*) FROM silver s JOIN referenced r USING ({keys}) "
-        f"WHERE r.{written} > s.{written} AND r.{INGESTED_AT.name} < s.{INGESTED_AT.name}"
+        f"SELECT count(*) FROM silver AS _s JOIN referenced AS _r USING ({keys}) "
+        f"WHERE _r.{written} > _s.{written} AND _r.{INGESTED_AT.name} < _s.{INGESTED_AT.name}"
     )
 
 
@@ -64,9 +66,9 @@ def _conditions(prop: Property, dialect: Dialect) -> list[str]:
     column = dialect.identifier(prop.name)
     conditions = [f"{column} IS NULL"] if prop.required else []
     if prop.minimum is not None:
-        conditions.append(f"{column} < {dialect.literal(prop.minimum)}")
+        conditions.append(below_minimum(column, prop, dialect))
     if prop.maximum is not None:
-        conditions.append(f"{column} > {dialect.literal(prop.maximum)}")
+        conditions.append(above_maximum(column, prop, dialect))
     if prop.allowed:
         conditions.append(f"{column} NOT IN ({dialect.texts(prop.allowed)})")
     if prop.masking:

@@ -137,7 +137,7 @@ class Dialect(Protocol):
         ...
 
     def named(self, name: str, value: str, expression: str) -> str:
-        """``expression``, in which ``name``, a plain identifier, stands for ``value``, computed once."""
+        """``expression``, in which ``name``, an identifier that no field has, stands for ``value``, computed once."""
         ...
 
     def list_of(self, expressions: Sequence[str]) -> str:
@@ -153,10 +153,10 @@ def is_exact(prop: Property) -> bool:
 def exact(dialect: Dialect, text: str, prop: Property) -> str:
     """``try_cast`` of an integer or exact decimal. Nearly all are written plainly; the others are spelled out first."""
     form, kind = plain_form(prop), dialect.sql_type(prop)
-    value = f"CASE WHEN {dialect.matches('plain', form)} THEN try_cast(plain AS {kind}) END"
+    value = f"CASE WHEN {dialect.matches('_plain', form)} THEN try_cast(_plain AS {kind}) END"
     return (
         f"CASE WHEN {dialect.matches(text, form)} THEN try_cast({text} AS {kind}) WHEN {dialect.matches(text, NUMBER)} "
-        f"THEN {dialect.named('plain', spelled_out(text, dialect.named), value)} END"
+        f"THEN {dialect.named('_plain', spelled_out(text, dialect.named), value)} END"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dagster_lake.compile.dialect import DEEPEST, RANGES, exact, form_of, is_exact
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, STRING, marked, re2
 from dagster_lake.contract import Property
+from dagster_lake.patterns import common_pattern
 
 # DuckDB's JSON reader takes more than JSON, and passes numbers through doubles. What may be concerned is found by one
 # cheap expression that may be wrong about a string's content; only what it finds is looked at closely.
@@ -81,7 +82,8 @@ class DuckDBDialect:
         return f"regexp_full_match({text}, {self.literal(pattern)})"
 
     def contains(self, text: str, pattern: str) -> str:
-        return f"regexp_matches({text}, {self.literal(pattern)})"
+        # In a group, so that RE2 looks for it: DuckDB would make LIKE of a simple one, and another text of (?i:)b.
+        return f"regexp_matches({text}, {self.literal(f'({common_pattern(pattern)})')})"
 
     def is_json_object(self, text: str) -> str:
         return f"({self.json_object(text)} IS NOT NULL)"
@@ -96,7 +98,7 @@ class DuckDBDialect:
         texts = f"json_extract_string({document}[2:], [{with_marks}])"
         return (
             f"CASE WHEN starts_with({document}, '{MARK}') "
-            f"THEN list_transform({texts}, lambda marked: {self._unmarked('marked')}) "
+            f"THEN list_transform({texts}, lambda _marked: {self._unmarked('_marked')}) "
             f"ELSE json_extract_string({document}, [{plain}]) END"
         )
 
@@ -144,14 +146,14 @@ class DuckDBDialect:
         return f"list_transform([{value}], lambda {name}: {expression})[1]"
 
     def list_of(self, expressions: Sequence[str]) -> str:
-        return f"list_sort(list_filter([{', '.join(expressions)}], lambda reason: reason IS NOT NULL))"
+        return f"list_sort(list_filter([{', '.join(expressions)}], lambda _reason: _reason IS NOT NULL))"
 
     def _json_array(self, text: str) -> str:
         items = "from_json({}, '[\"VARCHAR\"]')"
-        with_marks = f"list_transform({items.format('json[2:]')}, lambda marked: {self._unmarked('marked')})"
-        found = f"CASE WHEN starts_with(json, '{MARK}') THEN {with_marks} ELSE {items.format('json')} END"
+        with_marks = f"list_transform({items.format('_json[2:]')}, lambda _marked: {self._unmarked('_marked')})"
+        found = f"CASE WHEN starts_with(_json, '{MARK}') THEN {with_marks} ELSE {items.format('_json')} END"
         # A list of one gives the text a name, so that it is looked at once.
-        return f"list_transform([{self._json(text, '[')}], lambda json: {found})[1]"
+        return f"list_transform([{self._json(text, '[')}], lambda _json: {found})[1]"
 
     def _json(self, text: str, opening: str) -> str:
         """``text`` when it is JSON that begins with ``opening``, with a mark and marked when its numbers need it."""
@@ -181,10 +183,12 @@ class DuckDBDialect:
     def _is_too_deep(self, json: str) -> str:
         without_strings = f"regexp_replace({json}, {self.literal(re2(STRING))}, '\"\"', 'g')"
         brackets = f"regexp_replace({without_strings}, '[^\\[\\]{{}}]+', '', 'g')"
-        steps = f"list_transform(string_split({brackets}, ''), lambda b: CASE WHEN b IN ('[', '{{') THEN 1 ELSE -1 END)"
+        steps = (
+            f"list_transform(string_split({brackets}, ''), lambda _b: CASE WHEN _b IN ('[', '{{') THEN 1 ELSE -1 END)"
+        )
         # One number holds both the present depth and, times _LEVELS, the greatest.
-        step = f"greatest(found // {_LEVELS}, found % {_LEVELS} + step) * {_LEVELS} + found % {_LEVELS} + step"
-        deepest = f"list_reduce({steps}, lambda found, step: {step}, 0::BIGINT) // {_LEVELS}"
+        step = f"greatest(_found // {_LEVELS}, _found % {_LEVELS} + _step) * {_LEVELS} + _found % {_LEVELS} + _step"
+        deepest = f"list_reduce({steps}, lambda _found, _step: {step}, 0::BIGINT) // {_LEVELS}"
         return f"({self._may_be_deep(json)} AND {deepest} > {DEEPEST})"
 
     def _rest(self, document: str, names: Sequence[str]) -> str:
@@ -205,10 +209,10 @@ class DuckDBDialect:
     def _rest_of_repeated(self, document: str, keys: str, known: str) -> str:
         # A merge patch would take out every field of a name.
         fields = f"list_zip({keys}, json_extract({document}, '$.*'))"
-        is_rest = f"NOT list_contains({known}, field[1]) OR list_position({keys}, field[1]) < place"
+        is_rest = f"NOT list_contains({known}, _field[1]) OR list_position({keys}, _field[1]) < _place"
         members = (
-            f"list_transform(list_filter({fields}, lambda field, place: {is_rest}), "
-            f"lambda field: to_json(field[1])::VARCHAR || ':' || field[2]::VARCHAR)"
+            f"list_transform(list_filter({fields}, lambda _field, _place: {is_rest}), "
+            f"lambda _field: to_json(_field[1])::VARCHAR || ':' || _field[2]::VARCHAR)"
         )
         return f"'{{' || nullif(array_to_string({members}, ','), '') || '}}'"
 

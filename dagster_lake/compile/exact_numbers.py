@@ -29,13 +29,13 @@ def spelled_out(text: str, named: Callable[[str, str, str], str]) -> str:
     """
     # The point moves within so many zeros that no exponent brings it to their end.
     zeros = f"repeat('0', {_PLACES})"
-    digits = f"{zeros} || split_part(mantissa, '.', 1) || split_part(mantissa, '.', 2) || {zeros}"
-    point = f"{_PLACES} + length(split_part(mantissa, '.', 1)) + exponent"
-    whole = "regexp_replace(substr(digits, 1, point), '^0+', '')"
-    fraction = "regexp_replace(substr(digits, point + 1), '0+$', '')"
+    digits = f"{zeros} || split_part(_mantissa, '.', 1) || split_part(_mantissa, '.', 2) || {zeros}"
+    point = f"{_PLACES} + length(split_part(_mantissa, '.', 1)) + _exponent"
+    whole = "regexp_replace(substr(_digits, 1, _point), '^0+', '')"
+    fraction = "regexp_replace(substr(_digits, _point + 1), '0+$', '')"
     sign = f"CASE WHEN {text} LIKE '-%' THEN '-' ELSE '' END"
     number = f"{sign} || coalesce(nullif({whole}, ''), '0') || coalesce('.' || nullif({fraction}, ''), '')"
-    number = named("digits", digits, named("point", point, number))
-    number = named("exponent", "coalesce(try_cast(split_part(number, 'e', 2) AS INTEGER), 0)", number)
-    number = named("mantissa", "split_part(number, 'e', 1)", number)
-    return named("number", f"lower(regexp_replace({text}, '^-', ''))", number)
+    number = named("_digits", digits, named("_point", point, number))
+    number = named("_exponent", "coalesce(try_cast(split_part(_number, 'e', 2) AS INTEGER), 0)", number)
+    number = named("_mantissa", "split_part(_number, 'e', 1)", number)
+    return named("_number", f"lower(regexp_replace({text}, '^-', ''))", number)

@@ -44,14 +44,14 @@ def shared_keys_select(contract: Contract, dialect: Dialect) -> str:
     same hours as yet, so that a copy which is there no longer counts as well."""
     keys = _keys(contract, dialect)
     own = f"SELECT {keys} FROM ({keys_select(contract, dialect, 'bronze')}) UNION ALL SELECT {keys} FROM held"
-    later = f"({keys_select(contract, dialect, 'later')}) AS l"
-    return f"SELECT DISTINCT {keys} FROM {later} SEMI JOIN ({own}) AS o USING ({keys})"
+    later = f"({keys_select(contract, dialect, 'later')}) AS _l"
+    return f"SELECT DISTINCT {keys} FROM {later} SEMI JOIN ({own}) AS _o USING ({keys})"
 
 
 def shared_partitions_select(contract: Contract, dialect: Dialect) -> str:
     """The partitions of ``around`` (rows like bronze's) in which a key of ``suspects`` occurs."""
     return (
-        f"SELECT DISTINCT {partition_field(contract).name} FROM ({keys_select(contract, dialect, 'around')}) AS a "
+        f"SELECT DISTINCT {partition_field(contract).name} FROM ({keys_select(contract, dialect, 'around')}) AS _a "
         f"SEMI JOIN suspects USING ({_keys(contract, dialect)})"
     )
 
@@ -65,8 +65,8 @@ def stale_partitions_select(contract: Contract, dialect: Dialect, later: Collect
     """
     partition, keys = partition_field(contract).name, _keys(contract, dialect)
     columns = ", ".join([*(f.name for f in position_fields(contract)), partition])
-    valid, kept_out = (f"({valid_keys_select(contract, dialect, name)}) AS v" for name in ("reach", "kept_out"))
-    losers = f"({losers_select(contract, dialect)}) AS losers"
+    valid, kept_out = (f"({valid_keys_select(contract, dialect, name)}) AS _v" for name in ("reach", "kept_out"))
+    losers = f"({losers_select(contract, dialect)}) AS _losers"
     position = ", ".join(f.name for f in position_fields(contract))
     those = f"{partition} IN ({dialect.texts(sorted(later))})"
     right = (

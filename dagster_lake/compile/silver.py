@@ -8,6 +8,7 @@ one; the engine finds them first and offers their positions as the relation ``lo
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from dagster_lake.compile.bounds import above_maximum, below_minimum, too_long, too_short
 from dagster_lake.compile.columns import (
     RESCUED,
     SOURCE_FILE,
@@ -111,8 +112,8 @@ def losers_select(contract: Contract, dialect: Dialect) -> str:
     # Suspects are few: they are picked first, so that the rules are tried on them alone.
     suspected = (
         f"(SELECT {', '.join(dialect.identifier(n) for n in bronze_schema(contract).names)} "
-        f"FROM {_read(contract, dialect, 'reach', dedupe.keys)} SEMI JOIN suspects s ON "
-        f"{' AND '.join(f'{_value(p, dialect)} = s.{dialect.identifier(p.name)}' for p in dedupe.keys)})"
+        f"FROM {_read(contract, dialect, 'reach', dedupe.keys)} SEMI JOIN suspects AS _s ON "
+        f"{' AND '.join(f'{_value(p, dialect)} = _s.{dialect.identifier(p.name)}' for p in dedupe.keys)})"
     )
     payload = dialect.record([*(_value(p, dialect) for p in contract.source_properties), RESCUED.name])
     valid = (
@@ -190,7 +191,7 @@ def quarantine_select(contract: Contract, dialect: Dialect) -> str:
     position = ", ".join(f.name for f in position_fields(contract))
     return (
         f"SELECT {', '.join(columns)} FROM {_read(contract, dialect, 'bronze')} "
-        f"LEFT JOIN (SELECT {position}, _conflicting FROM losers WHERE _conflicting) AS l USING ({position}) "
+        f"LEFT JOIN (SELECT {position}, _conflicting FROM losers WHERE _conflicting) AS _l USING ({position}) "
         f"WHERE {_broken(contract, dialect)} OR coalesce(_conflicting, false)"
     )
 
@@ -212,8 +213,8 @@ def uses_masking_key(contract: Contract) -> bool:
 
 
 def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple[Property, ...] | None = None) -> str:
-    """``relation`` with ``text of x`` and ``value of x`` beside each property x (all that the source delivers); with
-    all of them, whether the line ``is malformed``, too."""
+    """``relation`` with ``_text of x`` and ``_value of x`` beside each property x (all that the source delivers); with
+    all of them, whether the line ``_is malformed``, too."""
     texts, values = [], []
     if properties is None and not contract.typed_source:
         texts.append(
@@ -222,7 +223,7 @@ def _read(contract: Contract, dialect: Dialect, relation: str, properties: tuple
     if properties is None and contract.typed_source:
         # Landing has put aside what did not fit its column's type, by the column's name.
         names = [p.name for p in contract.source_properties]
-        misfits = dialect.named("document", dialect.json_object(RESCUED.name), dialect.json_texts("document", names))
+        misfits = dialect.named("_document", dialect.json_object(RESCUED.name), dialect.json_texts("_document", names))
         texts.append(f"CASE WHEN {RESCUED.name} IS NOT NULL THEN {misfits} END AS {_misfits(dialect)}")
     for prop in properties or contract.source_properties:
         column = dialect.identifier(prop.name)
@@ -263,13 +264,13 @@ def _property_rules(prop: Property, contract: Contract, dialect: Dialect) -> lis
     elif prop.logical_type != "string":
         rules.append(("type", f"{text} IS NOT NULL AND {value} IS NULL"))
     if prop.minimum is not None:
-        rules.append(("minimum", f"{value} < {dialect.literal(prop.minimum)}"))
+        rules.append(("minimum", below_minimum(value, prop, dialect)))
     if prop.maximum is not None:
-        rules.append(("maximum", f"{value} > {dialect.literal(prop.maximum)}"))
+        rules.append(("maximum", above_maximum(value, prop, dialect)))
     if prop.min_length is not None:
-        rules.append(("minLength", f"length({value}) < {prop.min_length}"))
+        rules.append(("minLength", too_short(value, prop)))
     if prop.max_length is not None:
-        rules.append(("maxLength", f"length({value}) > {prop.max_length}"))
+        rules.append(("maxLength", too_long(value, prop)))
     if prop.pattern is not None:
         rules.append(("pattern", f"NOT {dialect.contains(value, prop.pattern)}"))
     if prop.allowed:
@@ -293,7 +294,7 @@ def _published(prop: Property, contract: Contract, dialect: Dialect) -> str:
 
 
 def _text(prop: Property, dialect: Dialect) -> str:
-    return dialect.identifier(f"text of {prop.name}")
+    return dialect.identifier(f"_text of {prop.name}")
 
 
 def _given(prop: Property, contract: Contract, dialect: Dialect) -> str:
@@ -305,15 +306,15 @@ def _given(prop: Property, contract: Contract, dialect: Dialect) -> str:
 
 
 def _misfits(dialect: Dialect) -> str:
-    return dialect.identifier("misfits")
+    return dialect.identifier("_misfits")
 
 
 def _malformed(dialect: Dialect) -> str:
-    return dialect.identifier("is malformed")
+    return dialect.identifier("_is malformed")
 
 
 def _value(prop: Property, dialect: Dialect) -> str:
-    return dialect.identifier(f"value of {prop.name}")
+    return dialect.identifier(f"_value of {prop.name}")
 
 
 def _key_names(contract: Contract, dialect: Dialect) -> str:

@@ -11,7 +11,10 @@ from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, exact, fo
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, marked
 from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.contract import Property
-from dagster_lake.java_pattern import java_pattern
+from dagster_lake.patterns import common_pattern
+
+FINDS = "_lake_finds"
+"""The function, of a text and a regular expression, that ``engines.spark_patterns`` gives a session."""
 
 # Every escape but a surrogate that stands alone.
 _GOOD_ESCAPE = "\\\\[^u]|\\\\u(?![dD][89a-fA-F])|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -26,7 +29,7 @@ class SparkDialect:
     """SQL as Spark 4 spells it, ANSI mode on.
 
     The masking key is read from a view ``masking_key`` of one row: a literal or parameter would show in the plans that
-    Spark keeps in its event log.
+    Spark keeps in its event log. A contract's patterns need the function ``FINDS``.
     """
 
     def identifier(self, name: str) -> str:
@@ -70,12 +73,11 @@ class SparkDialect:
         return f"nullif(trim(BOTH {self.literal(WHITE_SPACE)} FROM {text}), '')"
 
     def matches(self, text: str, pattern: str) -> str:
-        whole = "(?d)\\A(?:" + java_pattern(pattern) + ")\\z"
+        whole = "(?d)\\A(?:" + pattern + ")\\z"  # UNIX_LINES: only the line feed ends a line
         return f"{text} RLIKE {self.literal(whole)}"
 
     def contains(self, text: str, pattern: str) -> str:
-        # UNIX_LINES: only the line feed ends a line.
-        return f"{text} RLIKE {self.literal('(?d)' + java_pattern(pattern))}"
+        return f"{FINDS}({text}, {self.literal(common_pattern(pattern))})"
 
     def is_json_object(self, text: str) -> str:
         return f"({self.json_object(text)} IS NOT NULL)"
@@ -94,17 +96,17 @@ class SparkDialect:
 
     def json_texts(self, document: str, names: Sequence[str]) -> str:
         with_marks = ", ".join(f"{document}[{self.literal(MARK + name)}]" for name in names)
-        return f"transform(array({with_marks}), marked -> {self._unmarked('marked')})"
+        return f"transform(array({with_marks}), _marked -> {self._unmarked('_marked')})"
 
     def json_rest(self, document: str, names: Sequence[str]) -> str:
         known = self.texts([MARK + name for name in names])
-        again = f"array_position(map_keys({document}), field.key) <= place"  # the one counts from 1, the other from 0
-        rest = f"filter(map_entries({document}), (field, place) -> field.key NOT IN ({known}) OR {again})"
+        again = f"array_position(map_keys({document}), _field.key) <= _place"  # the one counts from 1, the other from 0
+        rest = f"filter(map_entries({document}), (_field, _place) -> _field.key NOT IN ({known}) OR {again})"
         value = (
-            f"CASE WHEN field.value IS NULL THEN 'null' WHEN left(field.value, 1) = '{MARK}' THEN "
-            f"{self._json_string('field.value')} ELSE {self._unmarked('field.value')} END"
+            f"CASE WHEN _field.value IS NULL THEN 'null' WHEN left(_field.value, 1) = '{MARK}' THEN "
+            f"{self._json_string('_field.value')} ELSE {self._unmarked('_field.value')} END"
         )
-        members = f"transform({rest}, field -> {self._json_string('field.key')} || ':' || {value})"
+        members = f"transform({rest}, _field -> {self._json_string('_field.key')} || ':' || {value})"
         return f"'{{' || nullif(array_join({members}, ','), '') || '}}'"
 
     def item(self, array: str, index: int) -> str:
@@ -156,8 +158,8 @@ class SparkDialect:
         return (
             f"CASE WHEN get({self._read(plain, 'array<struct<>>', 2)}, 0) IS NOT NULL "
             f"AND NOT {self._has_lone_surrogate(text)} "
-            f"THEN transform(get({self._read(with_marks, 'array<array<string>>', 1)}, 0), marked -> "
-            f"{self._unmarked('marked')}) END"
+            f"THEN transform(get({self._read(with_marks, 'array<array<string>>', 1)}, 0), _marked -> "
+            f"{self._unmarked('_marked')}) END"
         )
 
     def _read(self, json: str, schema: str, wrapped: int) -> str:
@@ -191,9 +193,9 @@ class SparkDialect:
     def _without_pairs(self, json: str) -> str:
         """Characters beyond U+FFFF, which Spark writes as two escapes, as themselves."""
         parts = f"regexp_extract_all({json}, {self.literal(_PARTS)}, 0)"
-        character = "decode(unhex(substr(part, 3, 4) || substr(part, 9, 4)), 'UTF-16BE')"
-        is_pair = f"startswith(part, {self.literal(_ESCAPED_SURROGATE)})"
-        return f"array_join(transform({parts}, part -> CASE WHEN {is_pair} THEN {character} ELSE part END), '')"
+        character = "decode(unhex(substr(_part, 3, 4) || substr(_part, 9, 4)), 'UTF-16BE')"
+        is_pair = f"startswith(_part, {self.literal(_ESCAPED_SURROGATE)})"
+        return f"array_join(transform({parts}, _part -> CASE WHEN {is_pair} THEN {character} ELSE _part END), '')"
 
     def _json_string(self, marked: str) -> str:
         """The text behind the mark as a JSON string: an array of it without the brackets."""

@@ -233,7 +233,7 @@ class DuckDBEngine:
         kept_out = f"({scan_sql(quarantine, list(rows_in))})"
         bad = dict(con.execute(bad_rows_select(contract, kept_out)).fetchall())
         reasons: dict[str, dict[str, int]] = {}
-        each = f"SELECT {partition}, unnest(_reasons) AS reason FROM {kept_out}"
+        each = f"SELECT {partition}, unnest(_reasons) AS _reason FROM {kept_out}"
         for p, reason, rows in con.execute(f"SELECT *, count(*) FROM ({each}) GROUP BY ALL").fetchall():
             reasons.setdefault(p, {})[reason] = rows
         return {p: Load(rows, bad.get(p, 0), reasons.get(p, {})) for p, rows in rows_in.items()}

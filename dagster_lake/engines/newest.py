@@ -94,7 +94,7 @@ def _merge_changes(
         within = None
         if pa.types.is_integer(touched.type):
             low, high = con.execute(
-                f"SELECT min(k), max(k) FROM (SELECT {dialect.identifier(key)} AS k FROM news)"
+                f"SELECT min(_key), max(_key) FROM (SELECT {dialect.identifier(key)} AS _key FROM news)"
             ).fetchall()[0]
             within = f"t.{dialect.identifier(key)} BETWEEN {low} AND {high}"
         reader = con.sql("SELECT * FROM news").to_arrow_reader(BATCH_ROWS)

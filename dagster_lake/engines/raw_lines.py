@@ -1,6 +1,6 @@
 """Raw as DuckDB sees it: the relation ``lines`` that bronze's SELECT reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -17,7 +17,7 @@ from dagster_lake.compile.columns import (
 from dagster_lake.contract import Contract, EventHubSource, FileSource
 from dagster_lake.engines.landed import LandedFile
 from dagster_lake.engines.raw_files import raw_files
-from dagster_lake.engines.scan import empty_sql, listed_paths, quoted
+from dagster_lake.engines.scan import empty_sql, listed_paths, literal, quoted, sql_type
 from dagster_lake.storage.lines import line_batches
 from dagster_lake.storage.manifest import Manifest
 from dagster_lake.storage.paths import Lake
@@ -44,37 +44,51 @@ def _select(con: duckdb.DuckDBPyConnection, contract: Contract, files: list[Land
         return f"SELECT * FROM ({empty_sql(_empty_schema(contract))})"
     described = pa.table(
         {
-            "filename": [f.place for f in files],
+            "_file": [f.place for f in files],
             partition: [f.partition for f in files],
             INGESTED_AT.name: pa.array([f.landed_at for f in files], INGESTED_AT.type),
-            "label": [f.label for f in files],
+            "_label": [f.label for f in files],
         }
     )
     con.register("raw_files", described)
     paths = listed_paths([f.place for f in files])
-    read = f"read_parquet({paths}, filename = true, file_row_number = true) JOIN raw_files USING (filename)"
-    numbered = (
-        f"(SELECT * FROM read_parquet({paths}, filename = true, union_by_name = true) "
-        "UNION ALL BY NAME SELECT CAST(NULL AS BIGINT) AS _row WHERE false) JOIN raw_files USING (filename)"
-    )  # documents that landed before arrays were read have no number
+    options = "filename = '_file', hive_partitioning = false"
     if isinstance(contract.source, EventHubSource):
         position = (
             "enqueued_time AS _enqueued_time, partition AS _partition, sequence_number AS _sequence_number, "
-            "label AS _source_file, sequence_number AS _source_row"
+            "_label AS _source_file, sequence_number AS _source_row"
         )
+        read = f"read_parquet({paths}, {options}) JOIN raw_files USING (_file)"
         return f"SELECT body, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
     if isinstance(contract.source, FileSource):
         position = "modified AS _source_modified, source_file AS _source_file, coalesce(_row, 1) AS _source_row"
         # A byte order mark at the start is dropped, as it is from files of lines.
         body = f"CASE WHEN body[1:3] = {_BYTE_ORDER_MARK} THEN body[4:] ELSE body END AS body"
+        numbered = (
+            f"(SELECT * FROM read_parquet({paths}, {options}, union_by_name = true) "
+            "UNION ALL BY NAME SELECT CAST(NULL AS BIGINT) AS _row WHERE false) JOIN raw_files USING (_file)"
+        )  # documents that landed before arrays were read have no number
         return f"SELECT {body}, {position}, {INGESTED_AT.name}, {partition} FROM {numbered}"
-    own = ", ".join([*(quoted(p.name) for p in contract.source_properties), RESCUED.name])
-    position = "label AS _source_file, file_row_number + 1 AS _source_row"
-    # Files of before a column was added lack it.
-    typed = pa.schema([*(pa.field(p.name, arrow_type(p)) for p in contract.source_properties), RESCUED])
-    rows = f"read_parquet({paths}, filename = true, file_row_number = true, union_by_name = true)"
-    read = f"({empty_sql(typed)} UNION ALL BY NAME SELECT * FROM {rows}) JOIN raw_files USING (filename)"
-    return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read}"
+    typed = [*(pa.field(p.name, arrow_type(p)) for p in contract.source_properties), RESCUED]
+    own = ", ".join(f"{quoted(_given(field))} AS {quoted(field.name)}" for field in typed)
+    position = "_label AS _source_file, file_row_number + 1 AS _source_row"
+    read = f"read_parquet({paths}, {options}, file_row_number = true, schema = {_columns(typed)})"
+    return f"SELECT {own}, {position}, {INGESTED_AT.name}, {partition} FROM {read} JOIN raw_files USING (_file)"
+
+
+def _columns(fields: Sequence[pa.Field]) -> str:
+    """What ``read_parquet`` is to read, and as what: a column may be named as what DuckDB adds, and files of before a
+    column was added lack it."""
+    columns = ", ".join(
+        f"{literal(field.name)}: {{name: {literal(_given(field))}, type: {literal(sql_type(field.type))}, "
+        "default_value: NULL}"
+        for field in fields
+    )
+    return f"MAP {{{columns}}}"
+
+
+def _given(field: pa.Field) -> str:
+    return f"_given {field.name}"
 
 
 def _lines(lake: Lake, contract: Contract, files: list[LandedFile]) -> Iterator[pa.RecordBatch]:

@@ -41,6 +41,7 @@ from dagster_lake.engines.spark_later_hours import stale_later_hours
 from dagster_lake.engines.spark_lines import offer_lines
 from dagster_lake.engines.spark_newest import VIEWS as NEWEST
 from dagster_lake.engines.spark_newest import write_newest
+from dagster_lake.engines.spark_patterns import offer_patterns
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.engines.told_damage import tells_damage
 from dagster_lake.masking import MaskingKey, masking_key
@@ -102,7 +103,9 @@ class SparkEngine:
     @cached_property
     def spark(self) -> "SparkSession":
         """The session, started when first asked for."""
-        return self._given or spark_session(self.settings)
+        spark = self._given or spark_session(self.settings)
+        offer_patterns(spark)
+        return spark
 
     @cached_property
     def delta(self) -> SparkDelta:
@@ -247,7 +250,7 @@ class SparkEngine:
             duplicates=duplicates_select(contract),
             quarantined=_rows_by(column, "quarantined"),
             left=withheld_select(contract),
-            reasons=_rows_by("reason", "(SELECT explode(_reasons) AS reason FROM quarantined)"),
+            reasons=_rows_by("_reason", "(SELECT explode(_reasons) AS _reason FROM quarantined)"),
             total=self._total(silver, version),
         )
         kinds = ("rows_in", "rows_out", "duplicates", "quarantined")
@@ -266,8 +269,8 @@ class SparkEngine:
         found = self._counted(
             rows=_rows_by(column, "bronze"),
             bad=bad_rows_select(contract, "quarantined"),
-            reasons=f"SELECT concat({column}, ' ', reason), count(*) FROM "
-            f"(SELECT {column}, explode(_reasons) AS reason FROM quarantined) GROUP BY 1",
+            reasons=f"SELECT concat({column}, ' ', _reason), count(*) FROM "
+            f"(SELECT {column}, explode(_reasons) AS _reason FROM quarantined) GROUP BY 1",
         )
         reasons: dict[str, dict[str, int]] = {}
         for key, rows in found["reasons"].items():
@@ -351,7 +354,7 @@ class SparkEngine:
     def _counted(self, **statements: str) -> dict[str, dict[str, int]]:
         """What each statement, a SELECT of a text and a count, gives."""
         parts = [
-            f"SELECT '{name}' AS what, * FROM ({statement}) AS t(key, n)" for name, statement in statements.items()
+            f"SELECT '{name}' AS _what, * FROM ({statement}) AS t(_key, _n)" for name, statement in statements.items()
         ]
         found: dict[str, dict[str, int]] = {name: {} for name in statements}
         for what, key, n in self.spark.sql(" UNION ALL ".join(parts)).collect():

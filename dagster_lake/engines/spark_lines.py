@@ -40,19 +40,19 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
             "enqueued_time AS _enqueued_time",
             "partition AS _partition",
             "sequence_number AS _sequence_number",
-            "label AS _source_file",
+            "_label AS _source_file",
             "sequence_number AS _source_row",
         )
     elif isinstance(contract.source, FileSource):
         if contract.source.format == "json_lines":
             read = _read_lines(spark, places)
-            own = ("body", "modified AS _source_modified", "label AS _source_file", "row AS _source_row")
+            own = ("body", "_modified AS _source_modified", "_label AS _source_file", "_row AS _source_row")
         else:
             # A document's own file name and time stand beside it.
-            read = _read_parquet(spark, places, _DOCUMENTS).withColumnRenamed("modified", "document_modified")
+            read = _read_parquet(spark, places, _DOCUMENTS)
             own = (
                 f"{_without_byte_order_mark('body')} AS body",
-                "document_modified AS _source_modified",
+                "modified AS _source_modified",
                 "source_file AS _source_file",
                 "coalesce(_row, 1L) AS _source_row",
             )
@@ -60,39 +60,39 @@ def _lines(spark: "SparkSession", contract: Contract, files: Sequence[LandedFile
         columns = {quoted(p.name): sql_type(arrow_type(p)) for p in contract.source_properties}
         columns[RESCUED.name] = sql_type(RESCUED.type)
         read = _read_parquet(spark, places, ", ".join(f"{name} {kind}" for name, kind in columns.items()))
-        own = (*columns, "label AS _source_file", "row_index + 1 AS _source_row")
-    return read.join(broadcast(_described(spark, contract, files)), "place").selectExpr(*own, *carried)
+        own = (*columns, "_label AS _source_file", "_row_index + 1 AS _source_row")
+    return read.join(broadcast(_described(spark, contract, files)), "_place").selectExpr(*own, *carried)
 
 
 def _read_parquet(spark: "SparkSession", places: Sequence[str], schema: str) -> "DataFrame":
     if not places:
-        return spark.createDataFrame([], f"{schema}, place STRING, row_index BIGINT")
+        return spark.createDataFrame([], f"{schema}, _place STRING, _row_index BIGINT")
     read = spark.read.schema(schema).parquet(*places)
-    return read.selectExpr("*", f"{_PLACE} AS place", "_metadata.row_index AS row_index")
+    return read.selectExpr("*", f"{_PLACE} AS _place", "_metadata.row_index AS _row_index")
 
 
 def _read_lines(spark: "SparkSession", places: Sequence[str]) -> "DataFrame":
-    """``body`` and ``row`` of every line as ``storage.lines`` gives them: numbered from 1 in its file, empty ones left
+    """``body`` and ``_row`` of every line as ``storage.lines`` gives them: numbered from 1 in its file, empty ones left
     out, the line end included, a byte order mark at the file's start dropped."""
     if not places:
-        return spark.createDataFrame([], "place STRING, row BIGINT, body BINARY")
+        return spark.createDataFrame([], "_place STRING, _row BIGINT, body BINARY")
     # Spark cuts a long file into blocks that several tasks read; the number of a line is its rank by block and by its
     # place in the block.
     numbered = (
         spark.read.text(list(places), lineSep="\n")
         .selectExpr(
-            "CAST(value AS BINARY) AS bytes",
-            f"{_PLACE} AS place",
-            "_metadata.file_block_start AS block",
-            "monotonically_increasing_id() AS id",
+            "CAST(value AS BINARY) AS _bytes",
+            f"{_PLACE} AS _place",
+            "_metadata.file_block_start AS _block",
+            "monotonically_increasing_id() AS _id",
         )
-        .selectExpr("*", "row_number() OVER (PARTITION BY place ORDER BY block, id) AS row")
+        .selectExpr("*", "row_number() OVER (PARTITION BY _place ORDER BY _block, _id) AS _row")
     )
-    marked = f"CASE WHEN row = 1 THEN {_without_byte_order_mark('bytes')} ELSE bytes END"
+    marked = f"CASE WHEN _row = 1 THEN {_without_byte_order_mark('_bytes')} ELSE _bytes END"
     return (
-        numbered.selectExpr("place", "CAST(row AS BIGINT) AS row", f"{marked} AS bytes")
-        .where("length(bytes) > 0 AND bytes <> X'0D'")
-        .selectExpr("place", "row", "concat(bytes, X'0A') AS body")
+        numbered.selectExpr("_place", "CAST(_row AS BIGINT) AS _row", f"{marked} AS _bytes")
+        .where("length(_bytes) > 0 AND _bytes <> X'0D'")
+        .selectExpr("_place", "_row", "concat(_bytes, X'0A') AS body")
     )
 
 
@@ -101,11 +101,11 @@ def _described(spark: "SparkSession", contract: Contract, files: Sequence[Landed
     return spark.createDataFrame(
         pa.table(
             {
-                "place": pa.array(["/".join(file.place.split("/")[-3:]) for file in files], pa.string()),
+                "_place": pa.array(["/".join(file.place.split("/")[-3:]) for file in files], pa.string()),
                 partition_field(contract).name: pa.array([file.partition for file in files], pa.string()),
                 INGESTED_AT.name: pa.array([file.landed_at for file in files], INGESTED_AT.type),
-                "label": pa.array([file.label for file in files], pa.string()),
-                "modified": pa.array([file.modified for file in files], INGESTED_AT.type),
+                "_label": pa.array([file.label for file in files], pa.string()),
+                "_modified": pa.array([file.modified for file in files], INGESTED_AT.type),
             }
         )
     )

@@ -126,10 +126,14 @@ class _Changes(_Tables):
             return None
         matched = " AND ".join(f"t.{name} = s.{name}" for name in map(self.dialect.identifier, self._keys))
         names = [self.dialect.identifier(name) for name in newest_schema(contract).names]
+        changed = [f"t.{name} = s.{name}" for name in names]
+        # What the contract has no more is null in a row that is written, as delta-rs writes it.
+        given = self.delta.spark.sql(f"SELECT * FROM {table}").columns
+        changed += [f"t.{self.dialect.identifier(c)} = NULL" for c in given if c not in newest_schema(contract).names]
         return (
             f"MERGE INTO {table} t USING news s ON {matched} AND {within} "
             f"WHEN MATCHED AND s.{GONE} THEN DELETE "
-            f"WHEN MATCHED THEN UPDATE SET {', '.join(f't.{name} = s.{name}' for name in names)} "
+            f"WHEN MATCHED THEN UPDATE SET {', '.join(changed)} "
             f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{name}' for name in names)})"
         )
 

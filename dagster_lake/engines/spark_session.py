@@ -4,6 +4,7 @@ import atexit
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -52,6 +53,8 @@ def _start(settings: Settings) -> "SparkSession":
     jars = DeltaJars(settings)
     # What spills may be personal data in clear: a folder that only this user can enter, gone with this process.
     scratch = tempfile.mkdtemp(prefix="lake-spark-")
+    # What Spark asks Python for needs the packages of this very environment.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     with jars.lock:
         builder = SparkSession.builder.master(f"local[{settings.threads or '*'}]").appName("dagster_lake")

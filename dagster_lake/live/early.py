@@ -122,7 +122,7 @@ class EarlyAlerts:
             return
         for hour in HourRange(self.first - dedupe_of(self.contract).look_back * HOUR, self.first - HOUR):
             rows = f"(FROM ({scan_sql(bronze, [hour_key(hour)])}) WHERE _enqueued_time <= {_instant(self._taken_from)})"
-            self._known.add(hour, self._hashes(rows)["hash"].to_numpy())
+            self._known.add(hour, self._hashes(rows)["_hash"].to_numpy())
 
     @property
     def _taken_from(self) -> datetime:
@@ -158,22 +158,23 @@ class EarlyAlerts:
             f"CREATE OR REPLACE TEMP VIEW suspects AS SELECT {keys} FROM valid GROUP BY ALL HAVING count(*) > 1"
         )
         since = hour - dedupe_of(self.contract).look_back * HOUR
-        again = valid.filter(pa.array(self._known.occurred(valid["hash"].to_numpy(), since)))
-        self._con.register("again", again.select(["row"]))
+        again = valid.filter(pa.array(self._known.occurred(valid["_hash"].to_numpy(), since)))
+        self._con.register("again", again.select(["_row"]))
         self._con.execute(
             f"CREATE OR REPLACE TABLE losers AS SELECT {position} FROM ({losers_select(self.contract, self._dialect)}) "
-            f"UNION SELECT {position} FROM valid WHERE rowid IN (SELECT row FROM again)"
+            f"UNION SELECT {position} FROM valid WHERE _row IN (SELECT _row FROM again)"
         )
-        self._known.add(hour, valid["hash"].to_numpy())
+        self._known.add(hour, valid["_hash"].to_numpy())
         self._known.forget(since)
 
     def _hashes(self, relation: str) -> pa.Table:
         """Fills ``valid`` with the keys of the valid rows of ``relation`` like bronze's; their hashes, by row."""
         self._con.execute(
-            f"CREATE OR REPLACE TABLE valid AS {valid_keys_select(self.contract, self._dialect, relation)}"
+            "CREATE OR REPLACE TABLE valid AS SELECT *, row_number() OVER () AS _row "
+            f"FROM ({valid_keys_select(self.contract, self._dialect, relation)})"
         )
         keys = _listed(prop.name for prop in dedupe_of(self.contract).keys)
-        return self._con.sql(f"SELECT rowid AS row, hash({keys}) AS hash FROM valid").to_arrow_table()
+        return self._con.sql(f"SELECT _row, hash({keys}) AS _hash FROM valid").to_arrow_table()
 
     def _masking(self) -> dict[str, Any]:
         if not uses_masking_key(self.contract):

@@ -23,7 +23,7 @@ from dagster_lake.storage.azure import delta_options
 from dagster_lake.storage.azure_errors import reaching
 from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.damage import TableDamaged, log_faults, refuse_torn, remedy, table_name
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.table_spec import STATISTICS, TableSpec
 
 ATTEMPTS = 8
 BACK_OFF = BackOff(timedelta(milliseconds=50), timedelta(seconds=5))
@@ -483,7 +483,7 @@ def _create_table(spec: TableSpec, *, anew: bool = False) -> DeltaTable:
             mode="overwrite" if anew else "error",
             partition_by=spec.partition_by,
             description=spec.description or None,
-            configuration={"delta.dataSkippingStatsColumns": ",".join(spec.statistics)},
+            configuration={STATISTICS: spec.statistics_property},
             storage_options=delta_options(spec.uri),
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from dagster_lake.compile.spark_quoting import literal, quoted
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.table_spec import STATISTICS, TableSpec
 
 # Read by delta-rs and DuckDB too, which know neither deletion vectors nor column mapping.
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
@@ -61,5 +61,5 @@ def _column(column: pa.Field, comment: str | None) -> str:
 
 def _statistics(spec: TableSpec) -> dict[str, str]:
     if spec.statistics:
-        return {"delta.dataSkippingStatsColumns": ",".join(spec.statistics)}
+        return {STATISTICS: spec.statistics_property}
     return {"delta.dataSkippingNumIndexedCols": "0"}

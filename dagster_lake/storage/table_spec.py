@@ -1,9 +1,13 @@
 """What a Delta table of the lake must look like, whichever engine writes it."""
 
+import re
 from dataclasses import dataclass
 
 import pyarrow as pa
 from upath import UPath
+
+STATISTICS = "delta.dataSkippingStatsColumns"
+_PLAIN = re.compile("[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,12 @@ class TableSpec:
             and not pa.types.is_nested(column.type)
             and not pa.types.is_boolean(column.type)  # Spark refuses such a column here
         ]
+
+    @property
+    def statistics_property(self) -> str:
+        """``statistics`` as the value of ``delta.dataSkippingStatsColumns``.
+
+        A name with other than plain letters is quoted: Spark refuses it else, and delta-rs then keeps the minimum and
+        maximum of every column, those of PII included.
+        """
+        return ",".join(name if _PLAIN.fullmatch(name) else f"`{name}`" for name in self.statistics)

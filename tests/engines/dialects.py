@@ -19,6 +19,7 @@ from dagster_lake.compile.silver import (
 )
 from dagster_lake.compile.spark_dialect import SparkDialect
 from dagster_lake.contract import Contract, Property
+from dagster_lake.engines.spark_patterns import offer_patterns
 from tests.unit import compiled
 from tests.unit.compiled import Outcome, Row, lines_table, pads
 
@@ -69,6 +70,7 @@ class SparkSide:
 
     def __init__(self, spark: "SparkSession") -> None:
         self.spark = spark
+        offer_patterns(spark)
 
     def evaluate(self, expression: str, values: Iterable[Any], kind: pa.DataType) -> list[Any]:
         self.offer("given", pa.table({"n": range(len(column := pa.array(list(values), kind))), "x": column}))

@@ -155,6 +155,13 @@ ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
     ("an unknown derivation", on("sex", transformLogic="upper(x)"), "sex.transformLogic", "sex_of_birth_number"),
     ("a name with a space", on("city", name="Home City"), "Home City", "lower_snake_case"),
     ("a name that is the lake's", on("city", name="_lake_hour"), "_lake_hour", "lower_snake_case"),
+    (
+        "a name that Spark takes for the key's",
+        on("city", name="\u0131d"),
+        "schema.properties.\u0131d",
+        "leave one of them",
+    ),
+    ("a pattern of Java", option("city", pattern="(?=a)"), "city.logicalTypeOptions.pattern", "as RE2 reads it"),
     ("an unknown type", on("city", logicalType="object"), "city.logicalType", "use one of string, integer"),
     ("an unknown option", option("city", format="uuid"), "city.logicalTypeOptions", "minLength"),
     ("a minimum of text", option("city", minimum=3), "city.logicalTypeOptions.minimum", "use it on number"),
@@ -259,6 +266,22 @@ def test_a_reference_to_a_data_set_that_does_not_exist_names_those_that_do(tmp_p
     saved(tmp_path, document)
     with pytest.raises(
         ContractError, match=r"users\.odcs\.yaml: id\.relationships: people\.id does not exist; .*users"
+    ):
+        load_contracts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other", [{"logicalType": "string"}, {"logicalType": "number", "physicalType": "decimal(38,20)"}]
+)
+def test_a_reference_between_types_that_are_not_compared_exactly_is_refused(
+    tmp_path: Path, other: dict[str, str]
+) -> None:
+    document = copy.deepcopy(USERS)
+    field(document, "city").update(other, logicalTypeOptions=None, customProperties=None)
+    field(document, "id")["relationships"] = [{"to": "users.city"}]
+    saved(tmp_path, document)
+    with pytest.raises(
+        ContractError, match=r"id\.relationships: id is integer and users\.city is .*; give both the same"
     ):
         load_contracts(tmp_path)
 

@@ -118,7 +118,9 @@
     {% do declared.append(lake_column(column) ~ (' not null' if required) ~ lake_comment(column)) %}
     {# As storage/table_spec.py chooses them. #}
     {% if not column.name.startswith('_') and not column.data_type.endswith('[]') and column.data_type != 'boolean' %}
-      {% do statistics.append(column.name) %}
+      {# A name with other than plain letters is refused unless it is quoted. #}
+      {% set plain = modules.re.fullmatch('[A-Za-z0-9_]+', column.name) %}
+      {% do statistics.append(column.name if plain else adapter.quote(column.name)) %}
     {% endif %}
   {% endfor %}
   {# Without deletion vectors and column mapping, so that delta-rs and DuckDB can read it. #}
