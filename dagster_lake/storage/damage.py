@@ -54,17 +54,19 @@ def remedy(name: str) -> str:
     return f"`lake repair {name}` shows what can be done, and does it"
 
 
-def refuse_torn(uri: UPath) -> None:
+def refuse_torn(uri: UPath) -> int | None:
     """Raises TableDamaged where a commit of a local table that readers would take as it stands was cut off.
 
-    An object store writes a commit whole or not at all, and is not asked.
+    An object store writes a commit whole or not at all, and is not asked. Returns the version of the newest commit of
+    a local table; None where there is none.
     """
     if is_adls(uri) or not isinstance(uri, Path):
-        return
+        return None
     log = _Log.at(uri)
     found = [f for v in log.since_checkpoint if (f := log.commit_fault(v, read=v == log.last)) is not None]
     if found:
         raise TableDamaged(table_name(uri), found)
+    return log.last if log.commits else None
 
 
 def log_faults(uri: UPath) -> list[Fault]:

@@ -63,8 +63,10 @@ class SparkDelta:
 
     def version(self, uri: UPath) -> int | None:
         """The table's newest version; None when there is no table. Raises TableDamaged where its log was cut off."""
-        if self.catalog is None:
-            refuse_torn(uri)
+        # Spark reads the log to tell, in two jobs that take longer than most steps' queries; of a local table, its
+        # folder tells.
+        if self.catalog is None and (known := refuse_torn(uri)) is not None:
+            return known
         from pyspark.errors import AnalysisException
 
         try:
