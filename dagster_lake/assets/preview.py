@@ -14,17 +14,13 @@ def preview(table: Pinned) -> str:
 
     Only the newest partition of a partitioned table is looked at.
     """
-    import duckdb
-
     from dagster_lake.engines.scan import quoted, scan_sql
-    from dagster_lake.storage.duckdb_files import let_read
+    from dagster_lake.storage.duckdb_files import reading
 
     newest = table.partitions()[-1:] if table.partition_column else None
     measure = next((name for name in _MEASURES if name in table.schema.names), None)
     order = f"ORDER BY {quoted(measure)} DESC NULLS LAST" if measure else ""
-    with duckdb.connect(":memory:") as con:
-        con.execute("SET TimeZone = 'UTC'")
-        let_read(con, table.uri)
+    with reading(table.uri) as con:
         found = con.execute(f"SELECT * FROM ({scan_sql(table, newest)}) {order} LIMIT {ROWS}")
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -41,14 +41,10 @@ def stream_plots(table: Pinned, hours: Collection[str]) -> dict[str, str]:
     percentiles of their latency or duration. A table that has percentiles itself shows those of the method with the
     most pageviews. Dagster shows the text in place, because it is short, and the picture on a click.
     """
-    import duckdb
-
     from dagster_lake.engines.scan import scan_sql
-    from dagster_lake.storage.duckdb_files import let_read
+    from dagster_lake.storage.duckdb_files import reading
 
-    with duckdb.connect(":memory:") as con:
-        con.execute("SET TimeZone = 'UTC'")
-        let_read(con, table.uri)
+    with reading(table.uri) as con:
         con.execute(f"CREATE VIEW results AS {scan_sql(table, hours)}")
         if "p95_latency" in table.schema.names:
             counted = "pageviews in each window"

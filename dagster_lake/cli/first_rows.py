@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import duckdb
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +10,7 @@ from dagster_lake.cli.render import Row, all_rows, plain, rich_table
 from dagster_lake.cli.text import value_text
 from dagster_lake.engines.scan import quoted, scan_sql, sql_type
 from dagster_lake.storage.delta import Pinned
-from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.duckdb_files import reading
 
 _WIDEST_VALUE = 60
 
@@ -51,9 +50,7 @@ def _first(
     pinned: Pinned, rows: int, partitions: Collection[str] | None, order_by: str | None
 ) -> tuple[list[str], list[Row]]:
     order = f" ORDER BY {quoted(order_by)} DESC" if order_by else ""
-    with duckdb.connect(":memory:") as con:
-        con.execute("SET TimeZone = 'UTC'")
-        let_read(con, pinned.uri)
+    with reading(pinned.uri) as con:
         sql = f"SELECT * FROM ({scan_sql(pinned, partitions)}){order} LIMIT {rows:d}"
         return all_rows(con.sql(sql).to_arrow_reader(rows or 1))
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
 from dagster_lake.engines.stream_hours import arrival_rates, event_hours, output_hours, read_hours
 from dagster_lake.storage.delta import Pinned
-from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.duckdb_files import reading
 
 EVERYTHING = "all"
 """What the macros are told where all hours are computed: a value that is missing never means that."""
@@ -31,9 +31,7 @@ def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputati
     out of the hour where it counted before. ``silver`` are the pinned tables by name; one may be missing. Only files
     that may hold one of these orders are opened, so that the cost follows the run and not the history.
     """
-    with duckdb.connect(":memory:") as con:
-        for table in list(silver.values())[:1]:
-            let_read(con, table.uri)
+    with reading(next((table.uri for table in silver.values()), None)) as con:
         written = [
             f"SELECT order_id FROM ({scan_sql(silver[table], hours)})"
             for table in ("orders_changes", "order_items_changes")

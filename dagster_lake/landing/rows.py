@@ -16,11 +16,8 @@ from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.database import Database, Untimed
 from dagster_lake.resources.database_dialect import listed, quoted
 from dagster_lake.resources.database_fit import RESCUED
-from dagster_lake.storage.adls_path import is_adls
-from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.storage.duckdb_files import reading
 from dagster_lake.storage.manifest import Manifest, landed_files
-from dagster_lake.storage.shared_duckdb import database as working_database
-from dagster_lake.storage.shared_duckdb import own_database
 
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -143,9 +140,7 @@ def _not_landed(
         )
         SELECT found.* FROM found ANTI JOIN last ON {same} ORDER BY {order}"""
     files = [str(place) for _, _, place in landed_files(folder, before)]
-    made = own_database if is_adls(folder) else working_database
-    with made("1GB") as connection:
-        let_read(connection, folder)
+    with reading(folder) as connection:
         connection.register("found", found)
         connection.register("none", found.schema.empty_table())
         new = connection.sql(sql, params={"files": files}).to_arrow_reader(ROW_GROUP_ROWS)

@@ -1,5 +1,7 @@
 """DuckDB reads files in ADLS Gen2 through Python, because its own Azure extension is not bundled with it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import IO, Any
 
@@ -7,9 +9,10 @@ import duckdb
 from fsspec import AbstractFileSystem
 from upath import UPath
 
-from dagster_lake.storage.adls_path import AdlsPath
+from dagster_lake.storage.adls_path import AdlsPath, is_adls
 from dagster_lake.storage.azure_errors import reaching
 from dagster_lake.storage.blobs import read_blob
+from dagster_lake.storage.shared_duckdb import database, own_database
 
 WHOLE_BYTES = 8 * 1024 * 1024
 """A file up to this size is fetched in one request; of a larger one, the blocks that are asked for."""
@@ -21,6 +24,19 @@ def let_read(con: duckdb.DuckDBPyConnection, root: UPath) -> None:
     """Lets ``con`` read the files below ``root`` by their addresses; nothing to do for a local one."""
     if isinstance(root, AdlsPath):
         con.register_filesystem(_Files(root))
+
+
+@contextmanager
+def reading(place: UPath | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database that can read the files of the lake that ``place`` is in, for small work: it may hold 1 GB."""
+    # How files in ADLS are read is a setting of DuckDB as a whole, and of one lake.
+    if place is not None and is_adls(place):
+        with own_database("1GB") as con:
+            let_read(con, place)
+            yield con
+    else:
+        with database("1GB") as con:
+            yield con
 
 
 class _Files(AbstractFileSystem):
