@@ -1,9 +1,12 @@
 """Dying at a commit: runs an action, and again with a death at each point that the first run announced."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from dagster_lake.commit import observe
+from tests.lake.lakes import TestLake
 
 
 class Death(BaseException):
@@ -67,3 +70,34 @@ def points_of(action: Callable[[], object]) -> list[str]:
     with watching() as points:
         action()
     return list(dict.fromkeys(points))
+
+
+def on_disk(folder: Path) -> set[tuple[str, int, int]]:
+    """Every file and folder, with its size and when it was written."""
+    return {(str(path), (found := path.lstat()).st_size, found.st_mtime_ns) for path in folder.rglob("*")}
+
+
+def crash_images(lake: TestLake, folder: Path, action: Callable[[], object]) -> list[tuple[str, TestLake]]:
+    """What the disk holds at each commit point of ``action``: what a power cut there would leave.
+
+    Where it holds what it held at the point before, which is so before most commits, that image stands for both.
+    """
+    images: list[tuple[str, TestLake]] = []
+    held: list[set[tuple[str, int, int]]] = []
+
+    def image(point: str) -> None:
+        now = on_disk(lake.root)
+        if held[-1:] == [now]:
+            return
+        held.append(now)
+        place = folder / f"{len(images):03d}"
+        if lake.root.exists():
+            shutil.copytree(lake.root, place / "lake")
+        images.append((point, TestLake(place / "lake", lake.settings)))
+
+    observe(image)
+    try:
+        action()
+    finally:
+        observe(None)
+    return images

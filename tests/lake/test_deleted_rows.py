@@ -13,7 +13,7 @@ from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.contract import contracts
 from dagster_lake.landing.source_look import SourceLook
 from dagster_lake.resources.lake import LakeResource
-from tests.lake.crashing import dying_at, watching
+from tests.lake.crashing import crash_images, watching
 from tests.lake.lakes import differences
 from tests.lake.reconciled_shop import FIRST, LATER, MINUTE, THREE, Shop, a_shop, metadata, told
 
@@ -153,32 +153,20 @@ def test_again_nothing_changes_and_no_table_gets_a_version(small: Shop) -> None:
 
 
 def test_a_crash_at_any_commit_and_a_run_after_it_give_the_same_tables(tmp_path: Path) -> None:
-    def changed(folder: Path) -> Shop:
-        shop = a_shop(folder, f"sqlite:///{folder / 'theirs.db'}")
-        shop.source.delete(4)
-        shop.source.order(77, FIRST + 5 * MINUTE)
-        return shop
-
-    def folder(name: str) -> Path:
-        made = tmp_path / name
-        made.mkdir()
-        return made
-
-    whole = changed(folder("whole"))
-    with watching() as points:
-        whole.reconcile()
-    wanted = whole.lake.content()
-    assert {point.split(":")[0] for point in points} >= {
+    shop = a_shop(tmp_path, f"sqlite:///{tmp_path / 'theirs.db'}")
+    shop.source.delete(4)
+    shop.source.order(77, FIRST + 5 * MINUTE)
+    images = crash_images(shop.lake, tmp_path / "images", shop.reconcile)
+    wanted = shop.lake.content()
+    assert {point.split(":")[0] for point, _ in images} >= {
         "raw.orders",
         "silver.orders_changes",
         "silver.orders_deletions",
     }
-    for number, point in enumerate(dict.fromkeys(points)):
-        shop = changed(folder(str(number)))
-        with dying_at(point):
-            shop.reconcile()
-        shop.reconcile()
-        assert differences(shop.lake.content(), wanted) == "", point
+    for point, image in images:
+        again = replace(shop, lake=image)
+        again.reconcile()
+        assert differences(image.content(), wanted) == "", point
 
 
 # --- to gold ----------------------------------------------------------------------------------------------------------

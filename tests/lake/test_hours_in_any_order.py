@@ -13,6 +13,7 @@ from dagster_lake.compile.silver import silver_select
 from dagster_lake.engines import pieces
 from dagster_lake.engines.base import Check
 from dagster_lake.lake_hour import HOUR, hour_key
+from tests.depth import examples
 from tests.lake.resent_worlds import FIRST, Sent, World, what_they_give
 
 HOURS = (0, 1, 2, 24, 25, 47, 49)
@@ -40,7 +41,7 @@ def runs(draw: st.DrawFn) -> list[tuple[str, ...]]:
 
 
 @given(data=st.data())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_runs_gives_what_the_rules_say(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dagster_lake.engines import newest
 from dagster_lake.engines.scan import files_sql
 from dagster_lake.storage import delta
+from tests.depth import examples
 from tests.lake.latest_cases import CASES, Make
 from tests.lake.latest_world import (
     FIRST,
@@ -31,7 +32,7 @@ KEYS = st.integers(0, 2)
 VALUES = st.sampled_from([None, 5, 15, 25])
 LEAST = st.sampled_from([None, 10, 20])
 QUIET = settings(
-    max_examples=40,
+    max_examples=examples(12, 40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large, HealthCheck.too_slow],
 )

@@ -15,6 +15,7 @@ from dagster_lake.contract import contracts
 from dagster_lake.landing import history
 from dagster_lake.landing.land import partitions
 from dagster_lake.storage.paths import Lake
+from tests.depth import examples
 from tests.lake.crashing import dying_at_number, watching
 from tests.lake.lakes import TestLake, differences, hours
 from tests.lake.reconciled_shop import LATER, MINUTE, SMALL, Shop
@@ -111,7 +112,7 @@ def test_a_load_that_died_anywhere_is_finished_by_the_next_one(tmp_path: Path) -
     wanted = whole.lake.content()
     empties = 2 * history.FULL_HOURS  # one like the other
     deaths = [*range(0, len(points) - empties, 3), len(points) - 1]
-    for number in deaths[:: max(1, len(deaths) // 12)]:
+    for number in deaths[:: max(1, len(deaths) // examples(5, 12))]:
         shop = a_shop(tmp_path / str(number))
         with shop.here(), dying_at_number(number):
             CliRunner().invoke(app, ["load", "orders", "--no-gold"])

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +17,9 @@ from dagster_lake.resources.sources import open_shop
 from dagster_lake.storage import delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import newest_table, silver_table
+from tests.depth import examples
 from tests.lake import truth
-from tests.lake.crashing import watching
+from tests.lake.crashing import crash_images, watching
 from tests.lake.lakes import TINY, TestLake, differences, hours, write
 from tests.lake.processes import at_once, killed_after, run_all
 from tests.lake.test_hand_made_input import drop_ids
@@ -62,24 +62,6 @@ def test_an_earlier_hour_materialised_again_leaves_the_later_ones_and_the_newest
 # --- crashes ----------------------------------------------------------------------------------------------------------
 
 
-def crash_images(lake: TestLake, folder: Path, action: Callable[[], object]) -> list[tuple[str, TestLake]]:
-    """What the disk holds at each commit point of ``action``: what a power cut there would leave."""
-    images: list[tuple[str, TestLake]] = []
-
-    def image(point: str) -> None:
-        place = folder / f"{len(images):03d}"
-        if lake.root.exists():
-            shutil.copytree(lake.root, place / "lake")
-        images.append((point, TestLake(place / "lake", lake.settings)))
-
-    commit.observe(image)
-    try:
-        action()
-    finally:
-        commit.observe(None)
-    return images
-
-
 @pytest.mark.parametrize("data_set", contracts())
 def test_a_crash_before_or_after_any_commit_then_a_run_again_gives_the_same(tmp_path: Path, data_set: str) -> None:
     lake = a_lake(tmp_path / "whole")
@@ -117,7 +99,7 @@ def test_a_crash_while_a_second_snapshot_is_taken_changes_nothing_either(tmp_pat
     images = crash_images(lake, tmp_path, lambda: lake.run_data_set("users", sources=False))
     wanted = lake.content()
     assert {row["id"]: row["_missing_since"] for row in wanted["silver/users"]}[9] == "2026-01-06T060000Z"
-    assert len(images) >= 10
+    assert len(images) >= 5
     for point, image in images:
         image.run_data_set("users", sources=False)
         assert differences(image.content(), wanted) == "", point
@@ -129,7 +111,7 @@ def test_a_crash_while_late_rows_come_in_changes_nothing_either(tmp_path: Path) 
     change_orders(lake)
     images = crash_images(lake, tmp_path, lambda: lake.run_data_set("orders", *TWO, sources=False))
     wanted = lake.content()
-    assert len(images) >= 10
+    assert len(images) >= 5
     for point, image in images:
         image.run_data_set("orders", *TWO, sources=False)
         assert differences(image.content(), wanted) == "", point
@@ -142,7 +124,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> TestLake:
     return lake
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", examples(range(1, 10, 3), range(10)))
 def test_a_process_killed_at_a_random_moment_and_run_again_gives_the_same(
     tmp_path: Path, undisturbed: TestLake, seed: int
 ) -> None:
@@ -196,7 +178,7 @@ def test_a_vacuum_leaves_what_a_reader_has_pinned_and_removes_what_a_crash_left_
 # --- other slices -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("data_set", "count"), [("orders", 48), ("pageviews", 48), ("stars", 30), ("order_items", 12)])
+@pytest.mark.parametrize(("data_set", "count"), [("orders", 8), ("pageviews", 27), ("stars", 26), ("order_items", 6)])
 def test_many_hours_in_one_run_are_as_many_runs_of_one_hour(tmp_path: Path, data_set: str, count: int) -> None:
     range_, single = a_lake(tmp_path / "range"), a_lake(tmp_path / "single")
     range_.run_data_set(data_set, hours(count)[0], hours(count)[-1])
@@ -209,8 +191,8 @@ def test_many_hours_in_one_run_are_as_many_runs_of_one_hour(tmp_path: Path, data
 
 def test_a_range_of_hours_through_dagster_is_a_run_for_each(tmp_path: Path) -> None:
     range_, single = a_lake(tmp_path / "range"), a_lake(tmp_path / "single")
-    range_.materialize(hours(3)[0], hours(3)[-1])
-    for hour in hours(3):
+    range_.materialize(TWO[0], TWO[-1])
+    for hour in TWO:
         single.materialize(hour)
     same(single, range_)
 
@@ -218,7 +200,7 @@ def test_a_range_of_hours_through_dagster_is_a_run_for_each(tmp_path: Path) -> N
 @pytest.mark.parametrize("data_set", HOURLY)
 def test_hours_may_be_processed_in_any_order(tmp_path: Path, data_set: str) -> None:
     ordered, shuffled = a_lake(tmp_path / "ordered"), a_lake(tmp_path / "shuffled")
-    span = hours(8)
+    span = hours(5)
     for lake in (ordered, shuffled):
         lake.run_sources([data_set], span[0], span[-1])
     if data_set == "orders":  # a row that is written again in a later hour

@@ -18,6 +18,7 @@ from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.plan import Plan, plan
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.tables import silver_table
+from tests.depth import examples
 from tests.live.conftest import Still
 from tests.live.event_worlds import START, Event, EventWorld, story
 
@@ -77,7 +78,7 @@ def ordered(rows: list[Row]) -> list[Row]:
 
 
 @given(data=st.data())
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_micro_batches_of_any_size_alerts_are_the_rows_of_the_table(
     tmp_path_factory: pytest.TempPathFactory, still: Still, wanted: Plan, ending: ExitStack, data: st.DataObject
 ) -> None:

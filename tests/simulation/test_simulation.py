@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.depth import examples
 from tests.simulation.run import outcome
 
-WORLDS = (2, 4, 5, 9, 13)
+WORLDS = examples((2, 4, 13), (2, 4, 5, 9, 13))
 CAUGHT_BY = {
     "look_back_of_23_hours": 50,
     "later_hours_stay_as_they_are": 70,

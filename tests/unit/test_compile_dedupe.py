@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from dagster_lake.contract import DatabaseSource, FileSource, Property
 from dagster_lake.lake_hour import HOUR, hour_key
+from tests.depth import examples
 from tests.unit.compiled import HOUR as ONE_HOUR
 from tests.unit.compiled import LANDED, SNAPSHOT, Row, contract, events, position, run
 
-QUIET = settings(max_examples=60, deadline=None)
+QUIET = settings(max_examples=examples(25, 60), deadline=None)
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 EVENTS = events([Property("n", "integer", "d", required=True)])
 ID = Property("id", "integer", "d", required=True, key=True)

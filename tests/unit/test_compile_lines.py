@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.contract import Property
+from tests.depth import examples
 from tests.unit.compiled import Outcome, events, line_rows, run
 
 CONTRACT = events(
@@ -24,7 +25,7 @@ CONTRACT = events(
     ]
 )
 NAMES = [p.name for p in CONTRACT.properties]
-QUIET = settings(max_examples=60, deadline=None)
+QUIET = settings(max_examples=examples(25, 60), deadline=None)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 numbers = st.one_of(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dagster_lake import contract as module
 from dagster_lake.contract import CONTRACTS_FOLDER, Contract, ContractError, contracts, load_contract, load_contracts
 from dagster_lake.contract_words import CUSTOM_PROPERTIES
+from tests.depth import examples
 from tests.unit.compiled import run
 
 FILES = sorted(CONTRACTS_FOLDER.glob("*.odcs.yaml"))
@@ -344,7 +345,9 @@ JUNK: list[Any] = [
     *({"minimum": "x"}, {"pattern": "["}, {"maxLength": 1.5}, {"minLength": 1}, {"maximum": float("nan")}),
 ]
 junk = st.sampled_from(JUNK)
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(
+    max_examples=examples(60, 150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @QUIET
