@@ -6,10 +6,14 @@ on it skips whole files without opening them.
 """
 
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from upath import UPath
 
+from dagster_lake.storage.checksums import first_differing
+from dagster_lake.storage.damage import Fault, TableDamaged, table_name
 from dagster_lake.storage.delta import Pinned
 
 
@@ -21,9 +25,21 @@ def scan_sql(
     """A SELECT of every column, in schema order, from the files of ``pinned``.
 
     ``partitions`` and ``overlapping`` narrow the files as in ``Pinned.files``; rows of the remaining files are not
-    filtered. No files gives a typed SELECT without rows.
+    filtered. No files gives a typed SELECT without rows. Raises TableDamaged where a file of named ``partitions`` is
+    not as it was written, so far as its checksum is known; a whole table is not compared each time that it is read.
     """
-    return files_sql(pinned, pinned.files(partitions, overlapping))
+    files = pinned.files(partitions, overlapping)
+    if partitions is not None:
+        refuse_changed(pinned, files)
+    return files_sql(pinned, files)
+
+
+def refuse_changed(pinned: Pinned, files: Collection[str]) -> None:
+    """Raises TableDamaged for the first of a local table's files that is not as it was written."""
+    changed = first_differing(pinned.uri, files) if isinstance(pinned.uri, Path) else None
+    if changed is not None:
+        place, how = changed
+        raise TableDamaged(table_name(pinned.uri), [Fault(UPath(place), how, "data")])
 
 
 def files_sql(pinned: Pinned, files: Collection[str]) -> str:

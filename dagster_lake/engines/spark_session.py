@@ -86,6 +86,9 @@ def _options(settings: Settings, scratch: str) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         # Spark's own timestamps in Parquet are of a form (INT96) that others read with less precision.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # Pages carry their checksum, and a flipped bit is an error instead of another value.
+        "spark.hadoop.parquet.page.write-checksum.enabled": "true",
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # Defaults for clusters cost seconds a query here: 200 tasks a shuffle, 50 to read a Delta log.
         "spark.sql.shuffle.partitions": str(cores),
         "spark.databricks.delta.snapshotPartitions": "1",

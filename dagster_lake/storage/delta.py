@@ -22,6 +22,7 @@ from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import delta_options
 from dagster_lake.storage.azure_errors import reaching
 from dagster_lake.storage.back_off import BackOff
+from dagster_lake.storage.checksums import forget_checksums, note_checksums
 from dagster_lake.storage.damage import TableDamaged, log_faults, refuse_torn, remedy, table_name
 from dagster_lake.storage.table_spec import STATISTICS, TableSpec
 
@@ -399,7 +400,10 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
         raise TableNotFoundError(f"{uri} is no Delta table")
     with reaching(uri), commit(f"vacuum.{uri.name}"):
         # In full: a writer that crashed left files that no version ever named.
-        return table.vacuum(retention_hours=keep_hours, dry_run=False, full=True)
+        removed = table.vacuum(retention_hours=keep_hours, dry_run=False, full=True)
+        if isinstance(uri, Path):
+            forget_checksums(uri, removed)
+        return removed
 
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Callable[[], bool] = lambda: True) -> Pinned:
@@ -409,12 +413,15 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Calla
         try:
             with reaching(spec.uri):
                 base = _ensure(spec)
+                before = base.version
                 with commit(spec.name):
                     write(base)
         except CommitFailedError:
             continue
         written = Pinned(base.uri, base.table)  # the write took the table along
         _hold(written)
+        if isinstance(spec.uri, Path) and written.version != before:
+            note_checksums(spec.uri, Path(str(_log_file(written))))
         if up_to_date():
             return written
     raise LostToOthers(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from upath import UPath
 
 from dagster_lake.storage import delta
 from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.checksums import differs
 from dagster_lake.storage.damage import Fault, TableDamaged, log_faults
 from dagster_lake.storage.delta import DeltaWriteError, Pinned
 from dagster_lake.storage.manifest import ManifestError
@@ -40,7 +42,7 @@ def content_faults(pinned: Pinned, read: Callable[[int], None]) -> Iterator[Faul
     """
     absent = {fault.place: fault for fault in _misplaced(pinned)}
     for place, size, rows, partition in _live(pinned):
-        what = absent[place].what if place in absent else _unreadable(place, rows)
+        what = absent[place].what if place in absent else _changed(place, pinned.uri) or _unreadable(place, rows)
         if what is not None:
             yield Fault(place, what, "data", partition=partition)
         read(size)
@@ -78,6 +80,10 @@ def _sizes(uri: UPath) -> Callable[[UPath], int | None]:
             return None
 
     return size
+
+
+def _changed(place: UPath, table: UPath) -> str | None:
+    return differs(Path(str(place)), Path(str(table))) if isinstance(place, Path) else None
 
 
 def _unreadable(place: UPath, rows: int | None) -> str | None:
