@@ -1,4 +1,4 @@
-"""A checksum of each data file that delta-rs writes: ``<table>/_checksums/<name of the file>``.
+"""A checksum of each data file that delta-rs writes: ``<table>/_checksums/<name of the file>.crc32``.
 
 Parquet's own page checksums are not written by delta-rs, and not looked at by DuckDB. So a file's CRC-32, which finds
 every flipped bit, stands beside the table, in a folder that vacuums leave alone. It is noted after the commit: a file
@@ -29,13 +29,13 @@ def note_checksums(uri: UPath, commit_file: Path) -> None:
         folder.mkdir(exist_ok=True)
         temporary = folder / f".{place.name}.tmp"
         temporary.write_text(_checksum(place))
-        temporary.replace(folder / place.name)
+        temporary.replace(_note(Path(str(uri)), place.name))
 
 
 def differs(place: Path, table: Path) -> str | None:
     """How a data file differs from what was written; None when it does not, or when nobody noted a checksum of it."""
     try:
-        noted = (table / FOLDER / place.name).read_text()
+        noted = _note(table, place.name).read_text()
     except FileNotFoundError:
         return None
     # A power failure may leave a note that is cut off; it tells nothing.
@@ -62,7 +62,11 @@ def first_differing(uri: UPath, files: Iterable[str]) -> tuple[str, str] | None:
 def forget_checksums(uri: UPath, files: Iterable[str]) -> None:
     """Removes the notes of files that were vacuumed."""
     for file in files:
-        (Path(str(uri)) / FOLDER / Path(file).name).unlink(missing_ok=True)
+        _note(Path(str(uri)), Path(file).name).unlink(missing_ok=True)
+
+
+def _note(table: Path, name: str) -> Path:
+    return table / FOLDER / f"{name}.crc32"
 
 
 def _added(commit_file: Path) -> Iterator[str]:
