@@ -86,7 +86,7 @@ def test_the_zone_is_shut_when_a_lake_is_opened_however_it_was_left(tmp_path: Pa
 
 def test_a_lake_whose_text_lies_in_the_open_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "lake.json").write_text('{"format_version": 1}')
-    with pytest.raises(LakeFormatError, match=rf"reads {FORMAT_VERSION}\. Since 2, .* below sensitive/.*lake reset"):
+    with pytest.raises(LakeFormatError, match=rf"reads {FORMAT_VERSION}\. Since 2, .* below sensitive/.*lake upgrade"):
         Lake.at(str(tmp_path))
 
 
