@@ -132,9 +132,13 @@ def upload_blob(path: UPath, content: bytes, notes: dict[str, str]) -> None:
 def copy_blob(path: UPath, to: UPath) -> None:
     """Copies a blob, block by block, to another of the same account; ``to`` appears when it is whole."""
 
-    async def put() -> None:
+    async def parts() -> AsyncIterator[bytes]:
         found = await _client(path).download_blob()
-        await _client(to).upload_blob(found.chunks(), length=found.size, overwrite=True)
+        async for part in found.chunks():
+            yield part
+
+    async def put() -> None:
+        await _client(to).upload_blob(parts(), overwrite=True)
 
     _wait(path, put())
 

@@ -16,11 +16,13 @@ from upath import UPath
 from dagster_lake.cli import app
 from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage import delta
-from dagster_lake.storage.blobs import list_blobs, upload_blob
+from dagster_lake.storage.blobs import list_blobs, remove_blobs, upload_blob
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.upgrade import remake
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import ACCOUNT, KEY, Azurite
+from tests.lake.crashing import dying_at
 
 SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("city", pa.string())])
 Command = Callable[..., Result]
@@ -54,7 +56,7 @@ def pinned(uri: UPath) -> delta.Pinned:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
 def test_status_query_and_preview_read_the_lake(lake: Lake) -> None:
@@ -200,3 +202,48 @@ def test_the_azure_instance_file_loads_and_keeps_compute_logs_in_the_account(
             os.write(1, b"what a step printed\n")
     stored = {blob.name for blob in azurite.client.get_container_client(container).list_blobs()}
     assert "dagster/storage/a-run/compute_logs/a-step.out" in stored
+
+
+def test_a_cut_off_commit_is_told_and_mended_and_a_lost_file_takes_its_table_aside(lake: Lake) -> None:
+    table = lake.table("silver", "people")
+    log = table / "_delta_log"
+    (whole,) = [blob for blob in list_blobs(log) if blob.path.name == f"{1:020}.json"]
+    upload_blob(whole.path, b'{"add":{"pa', {})
+    delta._held.clear()
+    assert "`lake repair silver.people`" in run("query", "select * from people").output
+    deep = run("doctor", "--deep")
+    assert deep.exit_code == 1
+    assert f"silver.people: {whole.path} is cut off or damaged" in deep.output
+    assert run("repair", "silver.people", "--yes").exit_code == 0
+    delta._held.clear()
+    assert (pinned(table).version, pinned(table).rows()) == (1, 0)
+
+    rows = [pa.RecordBatch.from_pydict({"id": [1], "city": ["Brno"]}, schema=SCHEMA)]
+    delta.overwrite(TableSpec(table, SCHEMA), lambda: pa.RecordBatchReader.from_batches(SCHEMA, rows), {})
+    (lost,) = pinned(table).files()
+    remove_blobs(table, [blob for blob in list_blobs(table) if str(blob.path) == lost])
+    mended = run("repair", "silver.people", "--yes")
+    assert f"{lost} is missing" in mended.output
+    delta._held.clear()
+    assert delta.pin(table) is None
+    assert any("damaged/silver.people" in str(blob.path) for blob in list_blobs(lake.root))
+
+
+def test_an_upgrade_copies_what_moves_and_goes_on_where_it_was_killed(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remake, "STEPS", remake.STEPS[:1])
+    hour = "2026-01-01T00"
+    for name in ("_manifest.json", "attempt-0001-a/events-0000.parquet"):
+        upload_blob(lake.raw("stars") / hour / name, name.encode(), {})
+    upload_blob(lake.marker, b'{"format_version": 1}', {})
+    assert "`lake upgrade --dry-run`" in run("status").output
+    with dying_at("upgrade.raw.stars:after"):
+        run("upgrade")
+    done = run("upgrade")
+    assert done.exit_code == 0, done.output
+    moved = {str(blob.path).removeprefix(f"{lake.root}/") for blob in list_blobs(lake.root)}
+    assert f"sensitive/raw/stars/{hour}/_manifest.json" in moved
+    assert not [name for name in moved if name.startswith(("raw/", "silver/people"))]
+    assert [name for name in moved if name.startswith("before_upgrade/silver/people/_delta_log/")]
+    assert "nothing to do" in run("upgrade").output
