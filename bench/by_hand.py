@@ -420,10 +420,12 @@ class ByHand:
         """Sales by day."""
         return f"""
             WITH items AS (
-              SELECT order_id, sum(quantity) AS n FROM {self.table("silver", "order_items")} GROUP BY order_id
+              SELECT order_id, sum(quantity) AS n, sum(quantity * unit_price) AS value
+              FROM {self.table("silver", "order_items")} GROUP BY order_id
             )
             SELECT order_date::DATE AS day, count(*) AS orders, count(DISTINCT user_id) AS buyers,
               coalesce(sum(items.n), 0)::BIGINT AS items, sum(order_value)::DECIMAL(18, 2) AS revenue,
+              (sum(order_value) - coalesce(sum(items.value), 0))::DECIMAL(18, 2) AS value_without_items,
               {mean_to_the_cent("sum(order_value)", "count(*)")} AS avg_order_value
             FROM {self.table("silver", "orders")} LEFT JOIN items USING (order_id) GROUP BY 1
         """
@@ -433,12 +435,19 @@ class ByHand:
         return f"""
             WITH sold AS (
               SELECT product_id, count(DISTINCT order_id) AS orders, sum(quantity) AS quantity,
-                sum(quantity * unit_price) AS revenue
-              FROM {self.table("silver", "order_items")} GROUP BY product_id
+                sum(quantity * unit_price) AS revenue,
+                sum(quantity) FILTER (NOT known) AS orphaned_quantity,
+                sum(quantity * unit_price) FILTER (NOT known) AS orphaned_revenue
+              FROM (
+                SELECT *, order_id IN (SELECT order_id FROM {self.table("silver", "orders")}) AS known
+                FROM {self.table("silver", "order_items")}
+              ) GROUP BY product_id
             )
             SELECT coalesce(id, product_id) AS product_id, coalesce(name, 'unknown') AS name,
               CASE WHEN id IS NULL THEN 'unknown' ELSE category END AS category, coalesce(orders, 0) AS orders,
-              coalesce(quantity, 0)::BIGINT AS quantity, coalesce(revenue, 0)::DECIMAL(18, 2) AS revenue
+              coalesce(quantity, 0)::BIGINT AS quantity, coalesce(revenue, 0)::DECIMAL(18, 2) AS revenue,
+              coalesce(orphaned_quantity, 0)::BIGINT AS orphaned_quantity,
+              coalesce(orphaned_revenue, 0)::DECIMAL(18, 2) AS orphaned_revenue
             FROM {self.table("silver", "products")} FULL JOIN sold ON product_id = id
         """
 

@@ -2,14 +2,18 @@
 
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from duckdb import DuckDBPyConnection
 
-from dagster_lake.engines.dbt_session import DbtSession, Store
+from dagster_lake.engines.dbt_columns import Declared
+from dagster_lake.engines.dbt_session import Belonging, DbtSession, Store, View
+from dagster_lake.engines.scan import quoted
 from dagster_lake.settings import Settings
+from dagster_lake.storage.delta import DeltaWriteError
 from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.paths import Lake
 
@@ -24,6 +28,7 @@ class Plugin(BasePlugin):
         """Joins the session that the caller of dbt has opened, or opens one when dbt is run by hand."""
         name = plugin_config["session"]
         self.session = SESSIONS[name] if name else _by_hand()
+        self._types: dict[tuple[str, str], pa.DataType] = {}
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """The lake's limits."""
@@ -39,14 +44,18 @@ class Plugin(BasePlugin):
         self.session.open(conn)
 
     def store(self, target_config: TargetConfig) -> None:
-        """Writes one model; ``config`` comes from the macro ``store_in_lake``."""
+        """Writes one model, or shows what one reads; ``config`` is of the macro ``store_in_lake``, or of those in
+        ``inputs.sql`` and ``source_hours.sql``."""
         config = target_config.config
         relation = target_config.relation
+        if "show" in config:
+            self.session.show(self._view(f"{relation.schema}.{relation.identifier}", config))
+            return
         store = Store(
             table=f"{relation.schema}.{relation.identifier}",
             sql=config["sql"],
             mode=config["mode"],
-            schema=self._schema(config["columns"]),
+            declared=self._declared(config),
             inputs=tuple(config["inputs"]),
             description=" ".join(config["description"].split()),
             partition_by=config["partition_by"],
@@ -60,12 +69,42 @@ class Plugin(BasePlugin):
         except BaseException as error:  # such as a panic in delta-rs: dbt would lose the thread and wait for ever
             raise RuntimeError(f"{store.table}: {type(error).__name__}: {error}") from error
 
-    def _schema(self, columns: list[dict[str, Any]]) -> pa.Schema:
+    def _view(self, name: str, config: dict[str, Any]) -> View:
+        table, hours, of = config["show"], config.get("hours"), config.get("of")
+        schema = pa.schema([]) if table in self.session.pinned else self._missing(table, config)
+        belonging = None if of is None else Belonging(of["table"], *of["on"])
+        return View(name, table, schema, None if hours is None else tuple(hours), belonging)
+
+    def _missing(self, table: str, config: dict[str, Any]) -> pa.Schema:
+        """What a table that the lake has not yet looks like, by its declaration."""
+        declared = self._declared(config)
+        if declared.untyped.names or not declared.typed.names:
+            raise DeltaWriteError(
+                f"{table} is not in the lake yet, and what it will look like is not declared; build it first, or give "
+                f"all its columns a data_type ({declared.files})"
+            )
+        return declared.typed
+
+    def _declared(self, config: dict[str, Any]) -> Declared:
         """The declared columns as Arrow: DuckDB knows what its types are there."""
-        select = ", ".join(f'CAST(NULL AS {c["data_type"]}) AS "{c["name"]}"' for c in columns)
-        with self.session.cursor() as cursor:
-            types = cursor.sql(f"SELECT {select}").to_arrow_reader(1).schema
-        return pa.schema([_field(types.field(c["name"]), c) for c in columns])
+        typed = [column for column in config["columns"] if column.get("data_type")]
+        untyped = [column for column in config["columns"] if not column.get("data_type")]
+        fields = [_field(self._type(column, config["files"]), column) for column in typed]
+        return Declared(pa.schema(fields), pa.schema([_field(pa.null(), c) for c in untyped]), config["files"])
+
+    def _type(self, column: dict[str, Any], files: str) -> pa.DataType:
+        name, text = column["name"], column["data_type"]
+        if (text, name) not in self._types:
+            try:
+                with self.session.cursor() as cursor:
+                    read = cursor.sql(f"SELECT CAST(NULL AS {text}) AS {quoted(name)}").to_arrow_reader(1)
+                    self._types[text, name] = read.schema.field(0).type
+            except duckdb.Error as error:
+                raise DeltaWriteError(
+                    f"{files}: column {name} has the data_type {text}, which is none; write one as DuckDB names them, "
+                    f"such as bigint or varchar ({error})"
+                ) from None
+        return self._types[text, name]
 
 
 def _by_hand() -> DbtSession:
@@ -73,8 +112,7 @@ def _by_hand() -> DbtSession:
     return DbtSession(Lake.of(settings), settings)
 
 
-def _field(found: pa.Field, column: dict[str, Any]) -> pa.Field:
+def _field(kind: pa.DataType, column: dict[str, Any]) -> pa.Field:
     required = any(constraint["type"] == "not_null" for constraint in column["constraints"])
-    return pa.field(
-        found.name, found.type, nullable=not required, metadata={"comment": " ".join(column["description"].split())}
-    )
+    comment = {"comment": " ".join(column["description"].split())}
+    return pa.field(column["name"], kind, nullable=not required, metadata=comment)

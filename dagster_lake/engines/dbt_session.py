@@ -1,23 +1,25 @@
 """One dbt run's view of the lake: the version it reads of each table, and what it writes.
 
-dbt sees silver, streams and gold as views over pinned Delta versions. A model is written through ``storage.delta``, and
-the view of a written table moves to the new version, so that later models of the run read it.
+dbt sees silver, streams and gold as views over pinned Delta versions. A view is made when a model asks for it, since
+one over all files of a long history takes time whether it is read or not. A model is written through ``storage.delta``,
+and the views of a written table move to the new version, so that later models of the run read it.
 """
 
 import tempfile
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 
+from dagster_lake.compile.columns import LAKE_HOUR
+from dagster_lake.engines.dbt_columns import Declared
 from dagster_lake.engines.dbt_reads import READ, difference, last_reads, older
 from dagster_lake.engines.dbt_tables import LAYERS, Written, pin_lake, pin_tables
-from dagster_lake.engines.recompute import Recomputation
-from dagster_lake.engines.scan import failing_sql, files_holding, files_sql, quoted, sql_type
+from dagster_lake.engines.scan import empty_sql, failing_sql, files_holding, files_sql, quoted, scan_sql
 from dagster_lake.engines.told_damage import damage_of
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
@@ -35,7 +37,7 @@ class Store:
     table: str
     sql: str
     mode: Literal["overwrite", "replace_partitions", "merge"]
-    schema: pa.Schema
+    declared: Declared
     inputs: tuple[str, ...]
     description: str = ""
     partition_by: str | None = None
@@ -43,13 +45,38 @@ class Store:
     key: str | None = None
 
 
+@dataclass(frozen=True)
+class Belonging:
+    """The rows that belong to rows of ``table``: those whose ``column`` is one of its ``key``, both in SQL."""
+
+    table: str
+    column: str
+    key: str
+
+
+@dataclass(frozen=True)
+class View:
+    """What a model reads of a table: all of it, or its rows of some hours; with ``of``, those that belong to rows of
+    these hours of another table. ``schema`` is what the table looks like when the lake has none."""
+
+    name: str
+    table: str
+    schema: pa.Schema
+    hours: tuple[str, ...] | None = None
+    of: Belonging | None = None
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that the view's rows depend on."""
+        return {self.table} | ({self.of.table} if self.of else set())
+
+
 @dataclass
 class DbtSession:
-    """The tables of one dbt run.
+    """The tables of one dbt run; of one by hand, which has no ``name``, all can be seen from the start.
 
-    When ``recomputed`` is set, the hourly tables of silver show what those hours need, and nothing else: listing every
-    file of a long history costs more than reading an hour. ``notes`` are the versions of silver that a model's write
-    may claim to have caught up with, by model; see ``engines.silver_reads``.
+    ``notes`` are the versions of silver that a model's write may claim to have caught up with, by model; see
+    ``engines.silver_reads``.
     """
 
     lake: Lake
@@ -57,7 +84,6 @@ class DbtSession:
     name: str = ""
     workspace: Mapping[str, str] = field(default_factory=dict)
     pinned: dict[str, Pinned] = field(default_factory=dict)
-    recomputed: Recomputation | None = None
     notes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,6 +94,7 @@ class DbtSession:
         self._seen: dict[tuple[str, int], Pinned] = {}
         self._unread: dict[tuple[str, int, int], str | None] = {}
         self._written: dict[str, Written] = {}
+        self._views: dict[str, View] = {}
         self._note(pin_lake(self.lake))
 
     @property
@@ -92,13 +119,13 @@ class DbtSession:
         return self._spill.name
 
     def open(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Gives ``connection`` a view of each pinned table."""
+        """Gives ``connection`` the schemas, and, when dbt runs by hand, a view of each pinned table."""
         self._connection = connection
         for schema in (*LAYERS, "lake"):
             connection.execute(f"CREATE SCHEMA {schema}")
         connection.execute("CREATE TABLE lake.unread (reader VARCHAR, feed VARCHAR, select_sql VARCHAR)")
-        for table in self.pinned:
-            self._show(connection, table)
+        for table in self.pinned if not self.name else ():
+            self.show(_whole(table, self.pinned[table].schema))
         self._show_unread(connection)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -117,24 +144,36 @@ class DbtSession:
             self._spill.cleanup()
             self._spill = None
 
+    def show(self, view: View) -> None:
+        """Makes a view that a model asks for, unless it is there."""
+        with self._lock:
+            if view.name not in self._views:
+                with self.cursor() as cursor:
+                    self._make(cursor, view)
+                self._views[view.name] = view
+
     def store(self, store: Store) -> None:
         """Computes the model's rows and writes them; nothing is committed when there is nothing to change."""
         layer, name = store.table.split(".")
-        spec = TableSpec(self.lake.table(layer, name), store.schema, store.partition_by, description=store.description)
+        uri = self.lake.table(layer, name)
         before = _version_of(self.pinned.get(store.table))
         # What `unread` was computed from; a later attempt may read newer rows, and must not claim to have caught up.
         reads = {READ + table: str(version) for table, version in self._caught_up_with(store).items()}
+        if f'"{layer}"."{name}"' in store.sql:
+            self.show(_whole(store.table, store.declared.typed))
         with self.cursor() as cursor:
+            asked = cursor.sql(store.sql)
             # First of all: a model that is refused leaves no table.
-            asked = _query(cursor, store)
+            columns = store.declared.columns(store.table, asked)
+            spec = TableSpec(uri, columns, store.partition_by, description=store.description)
 
             def rows() -> pa.RecordBatchReader:
                 nonlocal before, asked
-                now = _version_of(pin(spec.uri))
+                now = _version_of(pin(uri))
                 if now != before:  # someone else wrote since we pinned: what we read may be older than theirs
                     self._pin_again(cursor, store.inputs)
                     before = now
-                    asked = _query(cursor, store)
+                    asked = cursor.sql(store.sql)
                 return asked.to_arrow_reader(BATCH_ROWS)
 
             if store.mode == "merge":
@@ -149,7 +188,7 @@ class DbtSession:
             with self._lock:
                 self._note({store.table: written})
                 self._written[store.table] = Written(written, replaced)
-                self._show(cursor, store.table)
+                self._make_again(cursor, {store.table})
                 self._show_unread(cursor)
 
     def _caught_up_with(self, store: Store) -> dict[str, int]:
@@ -170,32 +209,38 @@ class DbtSession:
 
     def _pin_again(self, cursor: duckdb.DuckDBPyConnection, tables: Collection[str]) -> None:
         with self._lock:
-            if self.recomputed is not None:
-                self.recomputed = replace(self.recomputed, orders=None)  # the orders may be others by now
             self._note(pin_tables(self.lake, tables))
-            for table in tables:
-                if table in self.pinned:
-                    self._show(cursor, table)
+            self._make_again(cursor, {*tables})
 
-    def _show(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
-        layer, name = table.split(".")
-        view = f"CREATE OR REPLACE VIEW {layer}.{quoted(name)} AS"
+    def _make_again(self, cursor: duckdb.DuckDBPyConnection, tables: Collection[str]) -> None:
+        for view in self._views.values():
+            if view.tables & {*tables}:
+                self._make(cursor, view)
+
+    def _make(self, cursor: duckdb.DuckDBPyConnection, view: View) -> None:
+        schema, name = view.name.split(".", 1)
+        make = f"CREATE OR REPLACE VIEW {schema}.{quoted(name)} AS"
         try:
-            cursor.execute(f"{view} {files_sql(self.pinned[table], self._files(table))}")
+            cursor.execute(f"{make} {self._select(cursor, view)}")
         except duckdb.Error:
-            if (damaged := damage_of([self.pinned[table].uri])) is None:
+            if (damaged := damage_of([self.pinned[t].uri for t in sorted(view.tables) if t in self.pinned])) is None:
                 raise
             # Only what reads the table fails: other models have nothing to do with it.
-            cursor.execute(f"{view} {failing_sql(self.pinned[table].schema, str(damaged))}")
+            cursor.execute(f"{make} {failing_sql(self.pinned[view.table].schema, str(damaged))}")
 
-    def _files(self, table: str) -> list[str]:
-        pinned = self.pinned[table]
-        if self.recomputed is None or not self._is_hourly_silver(table):
-            return pinned.files()
-        if table == "silver.order_items":  # an order's items may be of other hours than the order
-            orders = self.recomputed.orders
-            return pinned.files() if orders is None else files_holding(pinned, "order_id", orders)
-        return pinned.files(self.recomputed.hours)
+    def _select(self, cursor: duckdb.DuckDBPyConnection, view: View) -> str:
+        pinned = self.pinned.get(view.table)
+        if pinned is None:
+            return empty_sql(view.schema)
+        if view.of is None:
+            return _rows_of(pinned, view.hours)
+        others = self.pinned.get(view.of.table)
+        if others is None:
+            return empty_sql(view.schema)
+        keys = f"SELECT {view.of.key} FROM ({_rows_of(others, view.hours)})"
+        found = cursor.sql(f"SELECT DISTINCT * FROM ({keys})").to_arrow_table().column(0).combine_chunks()
+        files = files_holding(pinned, view.of.column.strip('"'), found)
+        return f"SELECT * FROM ({files_sql(pinned, files)}) WHERE {view.of.column} IN ({keys})"
 
     def _show_unread(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Says, for each gold table that another was computed from, how to read what changed in it since."""
@@ -225,6 +270,17 @@ class DbtSession:
         return known[1]
 
 
+def _whole(table: str, schema: pa.Schema) -> View:
+    return View(table, table, schema)
+
+
+def _rows_of(pinned: Pinned, hours: tuple[str, ...] | None) -> str:
+    """All rows of a table, or those of some hours."""
+    if hours is None or pinned.partition_column == LAKE_HOUR.name:
+        return scan_sql(pinned, hours)
+    return f"SELECT * FROM ({scan_sql(pinned)}) WHERE list_contains({list(hours)}::VARCHAR[], {LAKE_HOUR.name})"
+
+
 def _version_of(pinned: Pinned | None) -> int:
     return 0 if pinned is None else pinned.version  # a table just created is as empty as none
 
@@ -244,19 +300,3 @@ def _merge_of(reader: pa.RecordBatchReader, key: str) -> Merge | None:
         return None
     source = pa.RecordBatchReader.from_batches(reader.schema, chain([first], reader))
     return Merge(source, (key,))
-
-
-def _query(cursor: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
-    """The model's rows, not computed yet; refused when they have other columns than the model declares."""
-    relation = cursor.sql(store.sql)
-    _refuse_other_columns(store, relation.limit(0).to_arrow_reader(1).schema)
-    return relation
-
-
-def _refuse_other_columns(store: Store, found: pa.Schema) -> None:
-    wanted = {column.name: sql_type(column.type) for column in store.schema}
-    actual = {column.name: sql_type(column.type) for column in found}
-    if wanted != actual:
-        differing = sorted(n for n in {*wanted, *actual} if wanted.get(n) != actual.get(n))
-        told = "; ".join(f"{n}: declared {wanted.get(n, 'not')}, selected {actual.get(n, 'not')}" for n in differing)
-        raise delta.DeltaWriteError(f"{store.table} differs from the columns declared in its YAML: {told}")

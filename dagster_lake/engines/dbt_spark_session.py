@@ -16,7 +16,6 @@ from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.engines.dbt_reads import difference, differing_partitions, last_reads, older
 from dagster_lake.engines.dbt_tables import LAYERS, Written, pin_lake
-from dagster_lake.engines.recompute import Recomputation
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import Pinned, pin
 from dagster_lake.storage.paths import Lake
@@ -31,7 +30,6 @@ class SparkDbtSession:
     lake: Lake
     settings: Settings
     workspace: Mapping[str, str] = field(default_factory=dict)
-    recomputed: Recomputation | None = None
     notes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

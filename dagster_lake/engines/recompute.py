@@ -1,13 +1,12 @@
-"""Which hours a run of dbt recomputes, and what of silver that takes, found without reading the hours before."""
+"""Which hours a run of dbt recomputes, found without reading the hours before."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from dagster_lake.engines.scan import files_holding, files_sql, scan_sql
+from dagster_lake.engines.scan import files_holding, files_sql, quoted, scan_sql
 from dagster_lake.engines.stream_hours import arrival_rates, event_hours, output_hours, read_hours
 from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.duckdb_files import reading
@@ -17,45 +16,54 @@ EVERYTHING = "all"
 
 
 @dataclass(frozen=True)
-class Recomputation:
-    """The hours of silver to read, and the orders that count in them, where known."""
+class Moving:
+    """A table of silver in which a row is of the hour of its newest version, so that it leaves the hour before.
 
-    hours: list[str]
-    orders: pa.Array | None
-
-
-def recomputation(silver: Mapping[str, Pinned], hours: list[str]) -> Recomputation:
-    """For gold: the run's ``hours``, and every hour that held a version of an order written in them.
-
-    An order counts in the hour of its newest version, so a new version (or a new version of one of its items) takes it
-    out of the hour where it counted before. ``silver`` are the pinned tables by name; one may be missing. Only files
-    that may hold one of these orders are opened, so that the cost follows the run and not the history.
+    ``changes`` is the table of all its versions and ``key`` names a row. ``belonging`` are the tables whose rows belong
+    to its rows and are counted with them: each with the column that names the key, which is then one column.
     """
+
+    changes: str
+    key: tuple[str, ...]
+    belonging: Mapping[str, str]
+
+
+def recomputed_hours(silver: Mapping[str, Pinned], hours: list[str], moving: Iterable[Moving]) -> list[str]:
+    """The run's ``hours``, and every hour in which a row counted before that was written in them.
+
+    ``silver`` are the pinned tables by name; one may be missing. Only files that may hold one of these rows are opened,
+    so that the cost follows the run and not the history.
+    """
+    earlier: set[str] = set()
     with reading(next((table.uri for table in silver.values()), None)) as con:
-        written = [
-            f"SELECT order_id FROM ({scan_sql(silver[table], hours)})"
-            for table in ("orders_changes", "order_items_changes")
-            if table in silver
-        ]
-        touched = _orders(con, " UNION ".join(written))
-        earlier: set[str] = set()
-        if "orders_changes" in silver and len(touched):
-            changes = silver["orders_changes"]
-            con.register("touched", pa.table({"order_id": touched}))
-            versions = files_sql(changes, files_holding(changes, "order_id", touched))
-            rows = con.execute(
-                f"SELECT DISTINCT _lake_hour FROM ({versions}) WHERE order_id IN (SELECT order_id FROM touched)"
-            )
-            earlier = {hour for (hour,) in rows.fetchall()}
-        recomputed = sorted({*hours, *earlier})
-        newest = f"SELECT order_id FROM ({scan_sql(silver['orders'], recomputed)})" if "orders" in silver else ""
-        return Recomputation(recomputed, _orders(con, newest))
+        for each in moving:
+            if each.changes in silver:
+                earlier |= _hours_before(con, silver, hours, each)
+    return sorted({*hours, *earlier})
+
+
+def _hours_before(
+    con: duckdb.DuckDBPyConnection, silver: Mapping[str, Pinned], hours: list[str], moving: Moving
+) -> set[str]:
+    """The hours of every version of the rows that were written in ``hours``, themselves or by what belongs to them."""
+    changes, key = silver[moving.changes], ", ".join(quoted(column) for column in moving.key)
+    written = [f"SELECT {key} FROM ({scan_sql(changes, hours)})"]
+    for table, column in moving.belonging.items():
+        if table in silver:
+            written.append(f"SELECT {quoted(column)} FROM ({scan_sql(silver[table], hours)})")
+    touched = con.sql(" UNION ".join(written)).to_arrow_table()
+    if not touched.num_rows:
+        return set()
+    con.register("_touched", touched)
+    versions = files_sql(changes, files_holding(changes, moving.key[0], touched.column(0).combine_chunks()))
+    rows = con.execute(f"SELECT DISTINCT _lake_hour FROM ({versions}) WHERE ({key}) IN (SELECT ({key}) FROM _touched)")
+    return {hour for (hour,) in rows.fetchall()}
 
 
 def stream_recomputation(
     silver: Mapping[str, Pinned], hours: list[str] | None, look_backs: Collection[int]
-) -> tuple[dict[str, Any], Recomputation | None]:
-    """For models over streams: what their macros are told, and the hours of silver they read, all if None.
+) -> dict[str, Any]:
+    """For models over streams: what their macros are told.
 
     ``hours`` are the run's; None computes everything, which the macros are told by the word ``all``. ``look_backs``
     are those of the models, in hours. The macros are told, by look-back, ``stream_hours`` to replace and
@@ -75,22 +83,14 @@ def stream_recomputation(
             "newest_hour": max(landed, default=None),
             "reference_snapshots": snapshots,
             "arrival_rates": arrival_rates(silver, landed),
-        }, None
+        }
     outputs = {str(look_back): output_hours(hours, landed, look_back) for look_back in look_backs}
     reads = {str(look_back): read_hours(outputs[str(look_back)], look_back) for look_back in look_backs}
     read = sorted({hour for hours in reads.values() for hour in hours})
-    variables = {
+    return {
         "stream_hours": outputs,
         "stream_reads": reads,
         "newest_hour": max({*landed, *hours}),
         "reference_snapshots": snapshots,
         "arrival_rates": arrival_rates(silver, read),
     }
-    return variables, Recomputation(read, pa.array([], pa.int64()))
-
-
-def _orders(con: duckdb.DuckDBPyConnection, select: str) -> pa.Array:
-    if not select:
-        return pa.array([], pa.int64())
-    ids = con.sql(f"SELECT DISTINCT order_id FROM ({select})").to_arrow_table()["order_id"]
-    return ids.combine_chunks()

@@ -58,9 +58,10 @@ def files_sql(pinned: Pinned, files: Collection[str]) -> str:
 
 
 def files_holding(pinned: Pinned, column: str, values: pa.Array) -> list[str]:
-    """The files of ``pinned`` whose statistics allow a row with one of these integers in ``column``."""
+    """The files of ``pinned`` whose statistics allow a row with one of these values in ``column``; all files, where the
+    values are no integers."""
     actions = pinned.actions
-    if f"min.{column}" not in actions.column_names:
+    if f"min.{column}" not in actions.column_names or not pa.types.is_integer(values.type):
         return pinned.files()
     wanted = np.sort(values.to_numpy())
     low = actions[f"min.{column}"].fill_null(np.iinfo(np.int64).min).to_numpy()

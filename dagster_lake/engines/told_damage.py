@@ -5,6 +5,7 @@ and only then, the tables that the step had to do with are looked at.
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from dagster_lake.storage.paths import LAYERS, Lake
 from dagster_lake.storage.tables import tables_of
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+_NAME = re.compile(r"[\w-]+")
 
 
 def tells_damage(method: _Method) -> _Method:
@@ -50,8 +52,9 @@ def damage_told_by(text: str, lake: Lake) -> TableDamaged | None:
     """The damage behind an error of which only the text is left, by the tables whose folders it names."""
     places = (lake.root / "sensitive", lake.root)
     folders = [folder for place in places for layer in LAYERS if (folder := place / layer) and f"{folder}/" in text]
-    names = [(folder, text.partition(f"{folder}/")[2].partition("/")[0]) for folder in folders]
-    return damage_of(folder / name for folder, name in names if name)
+    # A table's folder may end a sentence, too.
+    names = [(folder, _NAME.match(text.partition(f"{folder}/")[2])) for folder in folders]
+    return damage_of(folder / name[0] for folder, name in names if name)
 
 
 def _is_ours(error: Exception) -> bool:

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dagster_lake.engines.dbt_session import DbtSession
     from dagster_lake.engines.dbt_spark_session import SparkDbtSession
     from dagster_lake.engines.dbt_tables import Written
+    from dagster_lake.engines.recompute import Moving
 
     Session = DbtSession | SparkDbtSession
 
@@ -229,27 +230,56 @@ def _damage_named(result: NodeResult, lake: Lake) -> NodeResult:
 
 
 def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -> dict[str, Any]:
-    """What the macros are told of the hours to compute, of streams and of gold alike.
-
-    ``session`` is told what of silver that takes, unless both are built: then they read the whole tables."""
-    from dagster_lake.engines.recompute import EVERYTHING, recomputation, stream_recomputation
+    """What the macros are told of the hours to compute, of streams and of gold alike."""
+    from dagster_lake.engines.recompute import EVERYTHING, recomputed_hours, stream_recomputation
 
     silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
     nodes = manifest()["nodes"]
     built = [nodes[nodes[id].get("attached_node") or id] for id in select]
-    streams = [node for node in built if node["schema"] == STREAMS]
-    variables: dict[str, Any] = {}
-    found = []
-    if streams:
-        look_backs = {node["config"]["meta"]["look_back_hours"] for node in streams}
-        variables, of_streams = stream_recomputation(silver, hours, look_backs)
-        found.append(of_streams)
-    if len(streams) < len(built):
-        of_gold = None if hours is None else recomputation(silver, hours)
-        variables["recomputed_hours"] = EVERYTHING if of_gold is None else of_gold.hours
-        found.append(of_gold)
-    session.recomputed = found[0] if len(found) == 1 else None
-    return variables
+    look_backs = {look_back for node in built if (look_back := _look_back(node)) is not None}
+    moving = _moving({source for node in built for source in _sources(node)})
+    return {
+        **(stream_recomputation(silver, hours, look_backs) if look_backs else {}),
+        "recomputed_hours": EVERYTHING if hours is None else recomputed_hours(silver, hours, moving),
+    }
+
+
+def _look_back(node: Mapping[str, Any]) -> int | None:
+    """A model's meta look_back_hours; None for one whose rows are of the hours of what it counts."""
+    look_back: int | None = node["config"]["meta"].get("look_back_hours")
+    if look_back is None and _is_stream(node):
+        raise DbtRunError(
+            f"{node['original_file_path']}: a stream needs the config meta look_back_hours, the whole hours of silver "
+            "before an output hour that it reads; add it to the model's YAML"
+        )
+    return look_back
+
+
+def _moving(tables: Collection[str]) -> "list[Moving]":
+    """Of the tables of silver that are read: those whose rows move from hour to hour, and what belongs to the rows."""
+    from dagster_lake.engines.recompute import Moving
+
+    found = manifest()["sources"].values()
+    known = {source["identifier"]: source["config"]["meta"] for source in found if source["schema"] == "silver"}
+    read = sorted({table.removeprefix("silver.") for table in tables if table.startswith("silver.")} & {*known})
+
+    def versions(name: str) -> str:
+        return f"{name}_changes" if f"{name}_changes" in known else name
+
+    return [
+        Moving(
+            versions(name),
+            tuple(known[name]["key"]),
+            {
+                versions(other): column
+                for other in read
+                for column, target in known[other].get("references", {}).items()
+                if [target] == [f"{name}.{key}" for key in known[name]["key"]]
+            },
+        )
+        for name in read
+        if versions(name) != name
+    ]
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def _table(spec: TableSpec, contract: Contract) -> dict[str, Any]:
     return {
         "name": spec.uri.name,
         "description": spec.description,
+        "config": {"meta": _related(contract)},
         "columns": [
             {
                 "name": column.name,
@@ -64,6 +65,12 @@ def _table(spec: TableSpec, contract: Contract) -> dict[str, Any]:
             for column in spec.schema
         ],
     }
+
+
+def _related(contract: Contract) -> dict[str, Any]:
+    """The key of a row, and which fields name the key of another data set's: what ``source_hours`` goes by."""
+    references = {p.name: ".".join(p.references) for p in contract.properties if p.references is not None}
+    return {"key": [p.name for p in contract.keys], **({"references": references} if references else {})}
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ changed contracts at random or from lists of what was once wrong:
 - A contract's pattern is looked for by RE2 on both, on Databricks by the release in the runtime's pyarrow: an older one
   does not know the letters of the newest Unicode in classes such as `\\p{L}`.
 - Python runs beside Spark for columns with a pattern: about a second once a session, and the column's bytes twice.
+- A dbt model that declares no types gets those of the engine that builds it
+  ([add-a-metric.md](add-a-metric.md#on-every-engine)).
 """
 
 

@@ -22,10 +22,7 @@ def look_back_of_23_hours() -> Any:
 def orders_that_move_stay_counted() -> Any:
     """Gold does not compute the hours again that an order was counted in before."""
 
-    def recomputation(tables: Any, hours: list[str]) -> recompute.Recomputation:
-        return recompute.Recomputation(hours, None)
-
-    return patch.object(recompute, "recomputation", recomputation)
+    return patch.object(recompute, "recomputed_hours", lambda _tables, hours, _moving: hours)
 
 
 def later_hours_stay_as_they_are() -> Any:

@@ -56,6 +56,7 @@ class Macros:
             "modules": SimpleNamespace(datetime=datetime),
             "return": _return,
             "source": lambda _schema, table: dict(sources or {}).get(table, table),
+            "source_hours": self._source_hours,
             "var": {**_VARIABLES, **(variables or {})}.get,
         }
         for name, template in _TEMPLATES.items():
@@ -70,6 +71,11 @@ class Macros:
     def render(self, text: str) -> str:
         """A text with macros in it."""
         return _ENVIRONMENT.from_string(text).render(self._globals)
+
+    def _source_hours(self, schema: str, table: str) -> str:
+        """Without dbt's graph: the rows of the hours of silver that the model at work reads."""
+        rows, hours = self._globals["source"](schema, table), self.stream_reads()
+        return rows if hours in (None, "all") else f"(select * from {rows} where {self.is_one_of('_lake_hour', hours)})"
 
     def _dispatched(self, dialect: str, name: str) -> Callable[..., Any]:
         return self._globals.get(f"{dialect}__{name}") or self._globals[f"default__{name}"]

@@ -1,7 +1,18 @@
 {# The lake hours this run recomputes: a list, or `all`, which a full refresh and whoever calls dbt must say. None means
    that nobody said (dbt run by hand, a unit test): everything is read then, and no hourly table is written. #}
 {% macro recomputed_hours() %}
+  {% do refuse_hours_of_a_whole_table() %}
   {% do return('all' if flags.FULL_REFRESH else var('recomputed_hours', none)) %}
+{% endmacro %}
+
+
+{# A table that is written whole would hold the rows of the last run's hours, and lose all others. #}
+{% macro refuse_hours_of_a_whole_table() %}
+  {% if execute and model.resource_type == 'model' and model.config.materialized != 'incremental' %}
+    {% do exceptions.raise_compiler_error(
+        model.original_file_path ~ ': reads the hours of a run, and is materialized ' ~ model.config.materialized
+        ~ ', which keeps nothing of the hours before; make it incremental, or read the whole table by source()') %}
+  {% endif %}
 {% endmacro %}
 
 

@@ -1,7 +1,8 @@
 {# What a model reads. The caller of dbt pins each table's version once a run (var lake_versions), so that a model and
    its tests see one lake, and a table that is not there yet reads as empty. dbt run by hand reads what is newest.
 
-   DuckDB has views of the pinned versions instead; see engines/dbt_session.py. #}
+   source() is the whole table; source_hours() its rows in the hours of the run. DuckDB has views of the pinned versions,
+   each made when it is first asked for: listing the files of a long history takes time. See engines/dbt_session.py. #}
 
 {% macro source() %}
   {% set relation = builtins.source(*varargs) %}
@@ -18,7 +19,30 @@
 {% endmacro %}
 
 {% macro duckdb__lake_input(relation, kind, name) %}
+  {# Of dbt run by hand, everything is shown already. #}
+  {% if var('lake_session', '') %}
+    {% set node = graph[kind].values() | selectattr('schema', 'equalto', relation.schema)
+        | selectattr('name', 'equalto', name) | first %}
+    {% do show_to_model(relation, {
+        'show': node.schema ~ '.' ~ relation.identifier, 'columns': node.columns.values() | list, 'files': files_of(node),
+    }) %}
+  {% endif %}
   {% do return(relation) %}
+{% endmacro %}
+
+
+{# Has the session make the view `relation` of what is asked for: see engines/dbt_delta_plugin.py. #}
+{% macro show_to_model(relation, asked) %}
+  {# dbt that only compiles has no connection to the session yet. #}
+  {% if flags.WHICH == 'compile' %}
+    {% do run_query('select 1') %}
+  {% endif %}
+  {% do adapter.store_relation('delta', relation, [], '', 'delta', asked) %}
+{% endmacro %}
+
+{# The model's own table as it stands, for a query while it is compiled; in its SQL, {{ this }} will do. #}
+{% macro lake_this() %}
+  {% do return(lake_input(this, 'nodes', model.name)) %}
 {% endmacro %}
 
 {% macro default__lake_input(relation, kind, name) %}
@@ -34,7 +58,7 @@
   {% endif %}
   {% set version = versions.get(node.schema ~ '.' ~ relation.identifier) %}
   {% if version is none %}
-    {% do return('(' ~ empty_select(node.columns.values()) ~ ')') %}
+    {% do return('(' ~ empty_select(node) ~ ')') %}
   {% endif %}
   {% do return(relation ~ ' version as of ' ~ version) %}
 {% endmacro %}

@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 
-{# Views without rows for the tables that are declared in YAML and are not in the lake yet. #}
+{# Of dbt run by hand: views without rows for the tables that are declared in YAML and are not in the lake yet. #}
 {% macro declare_missing_tables() -%}
   {{ adapter.dispatch('declare_missing_tables', 'dagster_lake')() }}
 {%- endmacro %}
@@ -12,15 +12,11 @@
 {% macro default__declare_missing_tables() %}{% endmacro %}
 
 {% macro duckdb__declare_missing_tables() -%}
-  {%- if execute -%}
+  {%- if execute and not var('lake_session', '') -%}
     {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | list -%}
-    {%- for table in (graph.sources.values() | list) + models %}
+    {%- for table in (graph.sources.values() | list) + models if has_all_types(table) %}
       create view if not exists {{ adapter.quote(table.schema) }}.{{ adapter.quote(table.identifier or table.alias) }} as
-      select
-        {%- for column in table.columns.values() %}
-        cast(null as {{ column.data_type }}) as {{ adapter.quote(column.name) }}{{ ',' if not loop.last }}
-        {%- endfor %}
-      where false;
+      {{ empty_select(table) }};
     {%- endfor -%}
   {%- endif -%}
 {%- endmacro %}

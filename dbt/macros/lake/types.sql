@@ -19,13 +19,32 @@
 {% endmacro %}
 
 
-{# A SELECT of these columns (as YAML declares them) and no rows. #}
-{% macro empty_select(columns) %}
+{# Where a model or source is written, for errors: its SQL and its YAML. #}
+{% macro files_of(node) %}
+  {% set yaml = (node.get('patch_path') or '').split('://')[-1] %}
+  {% do return(node.original_file_path ~ (', ' ~ yaml if yaml else '')) %}
+{% endmacro %}
+
+
+{# A SELECT of the columns that the YAML of a table declares, and no rows. #}
+{% macro empty_select(node) %}
+  {% set columns = node.columns.values() | list %}
+  {% if not has_all_types(node) %}
+    {% do exceptions.raise_compiler_error(
+        node.schema ~ '.' ~ (node.identifier or node.alias) ~ ' is not in the lake yet, and what it will look like is not'
+        ~ ' declared; build it first, or give all its columns a data_type (' ~ files_of(node) ~ ')') %}
+  {% endif %}
   {% set casts = [] %}
   {% for column in columns %}
     {% do casts.append('cast(null as ' ~ lake_type(column.data_type) ~ ') as ' ~ adapter.quote(column.name)) %}
   {% endfor %}
   {% do return('select ' ~ casts | join(', ') ~ ' where false') %}
+{% endmacro %}
+
+
+{% macro has_all_types(node) %}
+  {% set typed = node.columns.values() | selectattr('data_type') | list %}
+  {% do return(typed | length > 0 and typed | length == node.columns | length) %}
 {% endmacro %}
 
 

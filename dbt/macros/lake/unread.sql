@@ -51,7 +51,7 @@
   {% endif %}
   {% set users = source('silver', 'users') %}
   {% set gone = run_query(
-      'select 1 as gone from ' ~ this ~ ' as present anti join ' ~ users ~ ' as users on users.id = present.id limit 1'
+      'select 1 as gone from ' ~ lake_this() ~ ' as present anti join ' ~ users ~ ' as users on users.id = present.id limit 1'
   ) %}
   {% do return(gone.rows | length > 0) %}
 {% endmacro %}

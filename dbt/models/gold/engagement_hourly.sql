@@ -11,8 +11,7 @@
 with views_of_user as (
 
     select _lake_hour, user_id, count(*) as pageviews
-    from {{ source('silver', 'pageviews') }}
-    where {{ in_recomputed_hours() }}
+    from {{ source_hours('silver', 'pageviews') }}
     group by _lake_hour, user_id
 
 ),
@@ -20,8 +19,7 @@ with views_of_user as (
 stars_of_user as (
 
     select _lake_hour, user_id, count(*) as stars_count, sum(stars) as stars_sum
-    from {{ source('silver', 'stars') }}
-    where {{ in_recomputed_hours() }}
+    from {{ source_hours('silver', 'stars') }}
     group by _lake_hour, user_id
 
 ),
@@ -30,16 +28,16 @@ stars_of_user as (
 placed as (
 
     select _lake_hour, user_id, order_id, order_value
-    from {{ source('silver', 'orders') }}
-    where {{ in_recomputed_hours() }} and _deleted_at is null
+    from {{ source_hours('silver', 'orders') }}
+    where _deleted_at is null
 
 ),
 
 items_of_order as (
 
     select order_id, sum(quantity) as items
-    from {{ source('silver', 'order_items') }}
-    where order_id in (select order_id from placed) and _deleted_at is null
+    from {{ source_hours('silver', 'order_items', of='orders') }}
+    where _deleted_at is null
     group by order_id
 
 ),

@@ -5,16 +5,16 @@
 with silver as (
 
     select 'pageviews' as measure, cast(count(*) as decimal(38, 2)) as total
-    from {{ source('silver', 'pageviews') }} where {{ in_recomputed_hours() }}
+    from {{ source_hours('silver', 'pageviews') }}
     union all
     select 'stars', cast(coalesce(sum(stars), 0) as decimal(38, 2))
-    from {{ source('silver', 'stars') }} where {{ in_recomputed_hours() }}
+    from {{ source_hours('silver', 'stars') }}
     union all
     select 'orders', cast(count(*) as decimal(38, 2))
-    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }} and _deleted_at is null
+    from {{ source_hours('silver', 'orders') }} where _deleted_at is null
     union all
     select 'orders_value', cast(coalesce(sum(order_value), 0) as decimal(38, 2))
-    from {{ source('silver', 'orders') }} where {{ in_recomputed_hours() }} and _deleted_at is null
+    from {{ source_hours('silver', 'orders') }} where _deleted_at is null
 
 ),
 

@@ -20,6 +20,7 @@
       'partition_by': config.get('partition_by'),
       'unique_key': config.get('unique_key'),
       'columns': model.columns.values() | list,
+      'files': files_of(model),
       'description': model.description,
       'inputs': inputs,
   }) %}

@@ -4,8 +4,7 @@
    before and after it runs, and knows by the comment that it is a commit, of which table, and which partitions it
    replaces (null for all). #}
 {% macro default__store_in_lake(mode, partitions) %}
-  {% set columns = model.columns.values() | list %}
-  {% do refuse_other_columns(columns) %}
+  {% set columns = columns_to_store() %}
   {% set widened = ensure_lake_table(columns) %}
   {% set before = unchanged_version() %}
 
@@ -16,7 +15,7 @@
     {% set rows = [] %}
     {% for column in lake_columns(this) %}
       {% set name = adapter.quote(column.name) %}
-      {% do rows.append(name if column.name in model.columns else 'cast(null as ' ~ column.type ~ ') as ' ~ name) %}
+      {% do rows.append(name if column.name in columns | map(attribute='name') | list else 'cast(null as ' ~ column.type ~ ') as ' ~ name) %}
     {% endfor %}
     {% set rows = 'select ' ~ rows | join(', ') ~ ' from (\n' ~ compiled_code ~ '\n) as model_rows' %}
 
@@ -70,21 +69,43 @@
 {% endmacro %}
 
 
-{% macro refuse_other_columns(columns) %}
-  {% set wanted = {} %}
-  {% for column in columns %}{% do wanted.update({column.name: lake_type(column.data_type)}) %}{% endfor %}
-  {% set actual = {} %}
-  {% for column in columns_of_query(compiled_code) %}{% do actual.update({column.name: column.type}) %}{% endfor %}
-  {% set told = [] %}
-  {% for name in (wanted.keys() | list + actual.keys() | list) | unique | sort %}
-    {% if wanted.get(name) != actual.get(name) %}
-      {% do told.append(name ~ ': declared ' ~ wanted.get(name, 'not') ~ ', selected ' ~ actual.get(name, 'not')) %}
-    {% endif %}
+{# The columns that the model's table gets, each with name, type (as Spark names it), description and constraints: those
+   that its YAML declares, and where that gives no type, what the query gives. With no type declared there is no
+   contract. As engines/dbt_columns.py for DuckDB. #}
+{% macro columns_to_store() %}
+  {% set files, table = files_of(model), this.schema ~ '.' ~ this.identifier %}
+  {% set found = {} %}
+  {% for column in columns_of_query(compiled_code) %}{% do found.update({column.name: column.type}) %}{% endfor %}
+  {% set typed = model.columns.values() | selectattr('data_type') | list %}
+  {% set told, stored = [], [] %}
+  {% for column in model.columns.values() if column not in typed and column.name not in found %}
+    {% do exceptions.raise_compiler_error(files ~ ': ' ~ table ~ ' has no column ' ~ column.name
+        ~ ', which its YAML describes; select it, or remove it from the YAML') %}
   {% endfor %}
-  {% if told %}
-    {% do exceptions.raise_compiler_error(
-        this.schema ~ '.' ~ this.identifier ~ ' differs from the columns declared in its YAML: ' ~ told | join('; ')) %}
+  {% if typed %}
+    {% set wanted = {} %}
+    {% for column in model.columns.values() %}
+      {% do wanted.update({column.name: lake_type(column.data_type) if column in typed else found[column.name]}) %}
+    {% endfor %}
+    {% for name in (wanted.keys() | list + found.keys() | list) | unique | sort if wanted.get(name) != found.get(name) %}
+      {% do told.append(name ~ ': declared ' ~ wanted.get(name, 'not') ~ ', selected ' ~ found.get(name, 'not')) %}
+    {% endfor %}
+    {% if told %}
+      {% do exceptions.raise_compiler_error(files ~ ': ' ~ table ~ ' differs from the columns declared in its YAML: '
+          ~ told | join('; ') ~ '; cast the column in the SELECT, or correct the YAML') %}
+    {% endif %}
   {% endif %}
+  {% for name in (model.columns if typed else found) %}
+    {% set declared = model.columns.get(name, {}) %}
+    {% set type = lake_type(declared.data_type) if declared.get('data_type') else found[name] %}
+    {% if type.split('<')[0].split(' ')[0] in ('void', 'interval', 'map', 'variant', 'time') %}
+      {% do exceptions.raise_compiler_error(files ~ ': ' ~ table ~ '.' ~ name ~ ' is of type ' ~ type
+          ~ ', which no table of the lake has; cast it to another, such as bigint, double or varchar') %}
+    {% endif %}
+    {% do stored.append({'name': name, 'type': type, 'description': declared.get('description', ''),
+                         'constraints': declared.get('constraints', [])}) %}
+  {% endfor %}
+  {% do return(stored) %}
 {% endmacro %}
 
 
@@ -117,7 +138,7 @@
     {% set required = column.constraints | selectattr('type', 'equalto', 'not_null') | list %}
     {% do declared.append(lake_column(column) ~ (' not null' if required) ~ lake_comment(column)) %}
     {# As storage/table_spec.py chooses them. #}
-    {% if not column.name.startswith('_') and not column.data_type.endswith('[]') and column.data_type != 'boolean' %}
+    {% if not column.name.startswith('_') and '<' not in column.type and column.type != 'boolean' %}
       {# A name with other than plain letters is refused unless it is quoted. #}
       {% set plain = modules.re.fullmatch('[A-Za-z0-9_]+', column.name) %}
       {% do statistics.append(column.name if plain else adapter.quote(column.name)) %}
@@ -137,7 +158,7 @@
   {% for column in lake_columns(this) %}{% do found.update({column.name: column.type}) %}{% endfor %}
   {% set added = [] %}
   {% for column in columns %}
-    {% set wanted = lake_type(column.data_type) %}
+    {% set wanted = column.type %}
     {% if column.name not in found %}
       {# Nullable whatever the model says: the rows before have no value. #}
       {% do added.append(lake_column(column) ~ lake_comment(column)) %}
@@ -161,7 +182,7 @@
 
 
 {% macro lake_column(column) %}
-  {% do return(adapter.quote(column.name) ~ ' ' ~ lake_type(column.data_type)) %}
+  {% do return(adapter.quote(column.name) ~ ' ' ~ column.type) %}
 {% endmacro %}
 
 

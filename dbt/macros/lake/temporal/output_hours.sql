@@ -48,6 +48,7 @@
 
 
 {% macro hours_of_look_back(variable) %}
+  {% do refuse_hours_of_a_whole_table() %}
   {% do return(hours_told(variable, model) if execute else none) %}
 {% endmacro %}
 

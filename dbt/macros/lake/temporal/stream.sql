@@ -20,18 +20,19 @@
   {%- endif -%}
   {%- set early = 300000000 -%}
   {%- set event, arrival = micros_of('event_time'), micros_of('_enqueued_time') -%}
+  {%- set silver = source_hours('silver', name) -%}
   {%- set reach, slice = early + late - tolerance, arrival_slice(name) -%}
   {%- set adjusted = 'greatest(' ~ event ~ ', ' ~ arrival ~ ' - ' ~ late ~ ')' -%}
   {%- set kept -%}
-    {{ is_one_of('_lake_hour', stream_reads()) }} and {{ event }} <= {{ arrival }} + {{ early }}
+    {{ event }} <= {{ arrival }} + {{ early }}
     {%- if policy == 'drop' %} and {{ event }} >= {{ arrival }} - {{ late }}{% endif %}
   {%- endset -%}
   (
     select
       events.*,
       {{ instant_of('coalesce(below.watermark, ' ~ adjusted ~ ')') }} as _time
-    from {{ source('silver', name) }} as events
-    left join {{ below_watermark(source('silver', name), kept, adjusted, reach, tolerance, slice) }} as below
+    from {{ silver }} as events
+    left join {{ below_watermark(silver, kept, adjusted, reach, tolerance, slice) }} as below
       on below.arrived = events._enqueued_time
       and below.of_partition = events._partition
       and below.number = events._sequence_number
