@@ -4,6 +4,7 @@ Three multi-assets: the streams and the hourly chain of gold, both partitioned b
 computed whole. Each runs dbt once, in process, for what is selected of it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -137,7 +138,28 @@ def _checks(
         for test in tests:
             check = translator.get_asset_check_spec(spec, found, test["unique_id"], None)
             if check is not None:
-                yield check
+                yield check._replace(description=test.get("description") or _of_its_kind(test, found))
+
+
+_OF_DBT = {
+    "not_null": "{column_name} is never missing.",
+    "relationships": "Every {column_name} is one of the {field} of {to}.",
+    "unique": "No two rows have the same {column_name}.",
+}
+
+
+def _of_its_kind(test: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+    """What a test without a description says: its kind's description, with its arguments; None for one of its own."""
+    if (kind := test.get("test_metadata")) is None:
+        return None
+    macro = found["macros"].get(f"macro.{test['package_name']}.test_{kind['name']}", {})
+    said = macro.get("description") or _OF_DBT.get(kind["name"])
+    given = defaultdict(lambda: "any number", {name: _in_words(value) for name, value in kind["kwargs"].items()})
+    return said.format_map(given) if said else None
+
+
+def _in_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _checked(key: dg.AssetCheckKey, result: NodeResult) -> dg.AssetCheckResult:

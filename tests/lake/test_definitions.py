@@ -334,3 +334,13 @@ def test_the_notice_of_a_range_of_hours_says_how_to_run_the_whole_range_again() 
         "dagster asset materialize -m dagster_lake.definitions --select 'key:\"raw/stars\"' "
         f"--partition-range {FIRST_HOUR}...{HOUR}"
     )
+
+
+def test_every_check_says_what_it_checks() -> None:
+    graph = defs.resolve_asset_graph()
+    silent = [key for key in graph.asset_check_keys if not (graph.get_check_spec(key).description or "").strip()]
+    assert silent == []
+    said = {key.name: graph.get_check_spec(key).description for key in graph.asset_check_keys}
+    assert (
+        said["engagement_hourly_has_one_row_per_hour_and_customer"] == "No two rows have the same _lake_hour, user_id."
+    )
