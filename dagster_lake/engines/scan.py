@@ -14,7 +14,7 @@ from upath import UPath
 
 from dagster_lake.storage.checksums import first_differing
 from dagster_lake.storage.damage import Fault, TableDamaged, table_name
-from dagster_lake.storage.delta import Pinned
+from dagster_lake.storage.delta import DeltaWriteError, Pinned
 
 
 def scan_sql(
@@ -26,7 +26,8 @@ def scan_sql(
 
     ``partitions`` and ``overlapping`` narrow the files as in ``Pinned.files``; rows of the remaining files are not
     filtered. No files gives a typed SELECT without rows. Raises TableDamaged where a file of named ``partitions`` is
-    not as it was written, so far as its checksum is known; a whole table is not compared each time that it is read.
+    not as it was written, so far as its checksum is known; a whole table is not compared each time that it is read. Raises
+    DeltaWriteError where the lake's own path has a folder that would be read as a column.
     """
     files = pinned.files(partitions, overlapping)
     if partitions is not None:
@@ -49,12 +50,25 @@ def files_sql(pinned: Pinned, files: Collection[str]) -> str:
     columns = ", ".join(quoted(name) for name in pinned.schema.names)
     options = ["hive_partitioning = false"]
     if pinned.partition_column is not None:
+        _refuse_path_with_columns(pinned)
         options = ["hive_partitioning = true", f"hive_types = {{{literal(pinned.partition_column)}: VARCHAR}}"]
     if not pinned.evolved:
         return f"SELECT {columns} FROM {_read(files, options)}"
     # Older files lack the added columns, and perhaps all of these files do.
     read = f"SELECT * FROM {_read(files, [*options, 'union_by_name = true'])}"
     return f"SELECT {columns} FROM ({read} UNION ALL BY NAME {empty_sql(pinned.schema)})"
+
+
+def _refuse_path_with_columns(pinned: Pinned) -> None:
+    """DuckDB takes every folder ``name=value`` of a path for a column, and gives its value for the table's own."""
+    columns = {name.lower() for name in pinned.schema.names}
+    for folder in str(pinned.uri).split("/"):
+        name, equals, _ = folder.partition("=")
+        if equals and name.lower() in columns:
+            raise DeltaWriteError(
+                f"{pinned.uri}: the folder {folder} would be read as the table's column {name}; move the lake to a "
+                "folder of another name, and set LAKE_ROOT to it"
+            )
 
 
 def files_holding(pinned: Pinned, column: str, values: pa.Array) -> list[str]:

@@ -133,7 +133,7 @@ def _not_landed(
     sql = f"""
         WITH landed AS (
             SELECT * FROM none UNION ALL BY NAME
-            SELECT * FROM read_parquet($files, filename = '_file', union_by_name = true)
+            SELECT * FROM read_parquet($files, filename = '_file', union_by_name = true, hive_partitioning = false)
         ), last AS (
             SELECT * FROM landed
             QUALIFY rank() OVER (PARTITION BY {version} ORDER BY parse_dirpath(_file) DESC) = 1

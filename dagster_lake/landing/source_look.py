@@ -222,7 +222,7 @@ class SourceLook:
             files += [str(place) for _, _, place in landed_files(folder, manifest)] if manifest else []
         if not files:
             return f"({empty_sql(columns_of(self.contract))})"
-        return f"(SELECT * FROM read_parquet({listed_paths(files)}, union_by_name = true))"
+        return f"(SELECT * FROM read_parquet({listed_paths(files)}, union_by_name = true, hive_partitioning = false))"
 
     def _show_deletions(self) -> None:
         spec = deletions_table(self.lake, self.contract)

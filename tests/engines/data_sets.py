@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -77,6 +78,13 @@ class DataSet:
                 made = self.engine.run(step)
                 assert all(count.balanced for count in made.counts.values()), made
                 self.results.append(replace(made, version=0, table_bytes=0))
+
+    def copied(self, root: Path, engine_name: str) -> "DataSet":
+        """The same lake and sources elsewhere, for another engine to go on with."""
+        shutil.copytree(self.root, root)
+        other = DataSet(root, self.contract, engine_name, [*self.results])
+        other.partitions.update(self.partitions)
+        return other
 
     def check(self) -> dict[str, int]:
         """What the contract's checks find."""

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from dagster_lake.engines.scan import empty_sql, scan_sql
-from dagster_lake.storage.delta import overwrite, pin, replace_partitions
+from dagster_lake.storage.delta import DeltaWriteError, overwrite, pin, replace_partitions
 from dagster_lake.storage.table_spec import TableSpec
 
 SCHEMA = pa.schema(
@@ -122,3 +122,14 @@ def test_a_column_added_later_is_null_in_older_files_even_when_no_file_has_it(tm
 def test_a_type_the_lake_does_not_have_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="duration"):
         empty_sql(pa.schema([pa.field("x", pa.duration("s"))]))
+
+
+def test_a_folder_above_the_lake_is_not_taken_for_a_column_of_its_tables(tmp_path: Path) -> None:
+    spec = write(tmp_path / "price=7", (1, "2026-01-05T12"))
+    pinned = pin(spec.uri)
+    assert pinned is not None
+    with pytest.raises(DeltaWriteError, match=r"price=7 would be read as the table's column price; move the lake"):
+        scan_sql(pinned)
+    other = pin(write(tmp_path / "env=prod", (1, "2026-01-05T12")).uri)
+    assert other is not None
+    assert query(scan_sql(other)).column_names == SCHEMA.names
