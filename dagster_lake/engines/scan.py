@@ -26,8 +26,8 @@ def scan_sql(
 
     ``partitions`` and ``overlapping`` narrow the files as in ``Pinned.files``; rows of the remaining files are not
     filtered. No files gives a typed SELECT without rows. Raises TableDamaged where a file of named ``partitions`` is
-    not as it was written, so far as its checksum is known; a whole table is not compared each time that it is read. Raises
-    DeltaWriteError where the lake's own path has a folder that would be read as a column.
+    not as it was written, so far as its checksum is known; a whole table is not compared each time that it is read.
+    Raises DeltaWriteError where the lake's own path has a folder that would be read as a column.
     """
     files = pinned.files(partitions, overlapping)
     if partitions is not None:
