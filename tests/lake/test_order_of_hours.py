@@ -122,7 +122,7 @@ def test_lake_stream_makes_an_hour_that_came_late_and_gold_follows(world: World)
     with world.here():
         for hour in (ONE, NOON):
             world.land(hour)
-            stream.make({"stars": {hour}})
+            stream.make({"stars": {hour}}, {})
     assert world.silver() == {NOON: ["a"], ONE: ["b"]}
 
     run(world, NOON, GOLD)

@@ -44,7 +44,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> EventWorld:
         tables = LiveTables(
             world.lake, world.settings, world.engine, wanted.contracts, wanted.kinds, "test", lambda: False, print
         )
-        tables.make(dict.fromkeys(wanted.contracts, HOURS.keys))
+        tables.make(dict.fromkeys(wanted.contracts, HOURS.keys), {})
     return world
 
 
