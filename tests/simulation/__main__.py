@@ -41,13 +41,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--engine", choices=["duckdb", "spark"], default="duckdb")
     parser.add_argument("--broken", choices=sorted(BROKEN), help="break the product in this way first")
+    parser.add_argument("--trouble", action="store_true", help="have some runs fail or die")
     parser.add_argument("--shorten", type=float, default=60, metavar="SECONDS", help="look so long for a shorter story")
     parser.add_argument("--steps", action=argparse.BooleanOptionalAction, default=True, help="tell the steps taken")
     return parser.parse_args()
 
 
 def _outcomes(seeds: range, options: argparse.Namespace) -> Iterator[Outcome]:
-    of_seed = partial(outcome, engine=options.engine, variant=options.broken, seconds=options.shorten)
+    how = {"engine": options.engine, "variant": options.broken, "troubled": options.trouble}
+    of_seed = partial(outcome, **how, seconds=options.shorten)
     if options.jobs == 1:
         yield from map(of_seed, seeds)
         return

@@ -39,11 +39,13 @@ def run(story: Story, engine: str = "duckdb") -> Outcome:
     return Outcome(story, wrong, time.process_time() - started)
 
 
-def outcome(seed: int, engine: str = "duckdb", variant: str | None = None, seconds: float = 0) -> Outcome:
-    """Runs the story of a seed with the product broken in the way ``variant``, if any. Where tables differ, a shorter
-    story is looked for, for so many ``seconds``."""
+def outcome(
+    seed: int, engine: str = "duckdb", variant: str | None = None, seconds: float = 0, *, troubled: bool = False
+) -> Outcome:
+    """Runs the story of a seed, perhaps a ``troubled`` one, with the product broken in the way ``variant``, if any.
+    Where tables differ, a shorter story is looked for, for so many ``seconds``."""
     with broken(variant):
-        found = run(story(seed), engine)
+        found = run(story(seed, troubled=troubled), engine)
         if not found.wrong or not seconds:
             return found
         return run(shorter(found.story, lambda fewer: bool(run(fewer, engine).wrong), seconds), engine)

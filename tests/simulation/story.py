@@ -15,9 +15,12 @@ Kinds = dict[Callable[[int], None], int]
 """Makers of steps, and how likely each is."""
 
 
-def story(seed: int) -> Story:
-    """The story of a seed."""
-    return _Teller(random.Random(seed), seed).story()
+def story(seed: int, *, troubled: bool = False) -> Story:
+    """The story of a seed; ``troubled``, the same one with runs that fail or die."""
+    teller = _Teller(random.Random(seed), seed)
+    if troubled:
+        teller.trouble(random.Random(-seed - 1))
+    return teller.story()
 
 
 class _Teller:
@@ -200,6 +203,12 @@ class _Teller:
         layer = self.rng.choice(["raw", "raw", "bronze", "silver", "silver", "newest"])
         hours = self.rng.sample(range(self.hours), min(3, self.hours))
         self.add(at, "layer", data_set=data_set, layer=layer, hours=hours)
+
+    def trouble(self, rng: random.Random) -> None:
+        """Ticks that meet trouble; by random numbers of their own, so that all else stays as it is without them."""
+        for hour in rng.sample(range(1, self.hours), 3):
+            times, dies = rng.choice([(1, False), (3, False), (50, False), (1, True), (1, True)])
+            self.add(hour * HOUR_MS + 5 * 60_000 + 500, "trouble", after=rng.randint(0, 40), times=times, dies=dies)
 
     def landing(self, at: int) -> None:
         now = at // HOUR_MS

@@ -6,6 +6,8 @@ from tests.depth import examples
 from tests.simulation.run import outcome
 
 WORLDS = examples((2, 4, 13), (2, 4, 5, 9, 13))
+TROUBLED = (2, 4, 13)
+"""Those in which runs fail or die: what they left undone, the schedule must find."""
 CAUGHT_BY = {
     "look_back_of_23_hours": 50,
     "later_hours_stay_as_they_are": 70,
@@ -17,7 +19,7 @@ CAUGHT_BY = {
 
 @pytest.mark.parametrize("seed", WORLDS)
 def test_every_table_of_a_random_world_is_what_its_sources_say(seed: int) -> None:
-    done = outcome(seed)
+    done = outcome(seed, troubled=seed in TROUBLED)
     assert not done.wrong, "\n".join([*done.wrong, str(done.story)])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from dagster_lake.lake_hour import HourRange, hour_key, hour_of
 from tests.simulation.outside import Outside, Row, jsonl
 from tests.simulation.product import EXPORTS, HOURLY, Product, ranges_of
+from tests.simulation.trouble import Trouble
 
 Order = Callable[[list[str]], list[str]]
 """Puts hours in another order."""
@@ -204,6 +205,11 @@ class World:
         self.product.run_hours([first], gold=each)
         self._in_slices(others, lambda hours: hours)
         self.do_follow()
+
+    def do_trouble(self, after: int, times: int, dies: bool) -> None:
+        """A tick whose first run meets trouble, and that is all of it; what is left undone the next ticks must find."""
+        self.product.trouble = Trouble(after, times, dies)
+        self.product.run_hours(self.product.asked()[:3], gold=False)
 
     def _in_slices(self, hours: Iterable[str], order: Order, *, refresh: bool = False, longest: int = 8) -> None:
         """Hours in ranges of at most ``longest``, the ranges in ``order``; gold comes later."""
