@@ -38,7 +38,7 @@ doctor: .venv/installed ## Check this machine and the lake, and say what to fix
 	@$(BIN)/lake doctor
 
 test: .venv/installed-dev ## Run the tests, two at a time (ARGS="-k silver" for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/installed-dev ## Check style, types, the dbt project, the workflows and the Bicep files
 	$(BIN)/ruff check .

@@ -31,13 +31,25 @@ NEEDS_JAVA = (
 )
 
 
+LONGEST = (
+    *NEEDS_JAVA,
+    "tests/simulation/",
+    "tests/production/",
+    "tests/docs/",
+    "tests/ui/",
+    "tests/lake/test_rerun.py",
+)
+"""Files that take minutes: begun last, one of them would keep a worker busy when the others have ended."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a Java, tests of Spark are skipped by name."""
+    """Without a Java, tests of Spark are skipped by name. The longest files come first."""
     java = find_java()
     no_java = "no Java: a local Spark needs 17 or later" if java is None else java.problem
     for item in items:
         if no_java and item.nodeid.startswith(NEEDS_JAVA):
             item.add_marker(pytest.mark.skip(reason=no_java))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
