@@ -3,7 +3,6 @@
 The ids stand in ``lake.json``; no key does. Values that two keys masked never join: taking another key is a decision.
 """
 
-import json
 import re
 
 from dagster_lake.storage.marker import Content, change_marker, read_marker
@@ -22,7 +21,7 @@ class MaskingKeyError(Exception):
 def registered(lake: Lake) -> list[str] | None:
     """The ids of the keys that the lake has used, oldest first; None where none was noted yet."""
     text = read_marker(lake.root)
-    found = None if text is None else json.loads(text).get(_FIELD)
+    found = None if text is None else lake.content_of(text).get(_FIELD)
     return found if found is None else [str(one) for one in found]
 
 

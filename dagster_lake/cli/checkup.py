@@ -20,7 +20,7 @@ from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.masking_keys import registered
 from dagster_lake.settings import PROJECT_ROOT, Settings
-from dagster_lake.storage.paths import FORMAT_VERSION, Lake, is_remote
+from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError, is_remote
 
 UI_PORT = 3000
 PYTHONS = ((3, 11), (3, 13))
@@ -122,7 +122,13 @@ def masking_key_present(settings: Settings) -> Finding:
         return Finding("fail", "masking key", "a remote lake must be given its key", remedy)
     file = Lake.placed(settings).sources / "pii.key"
     if not file.exists():
-        if registered(Lake.placed(settings)):
+        try:
+            used = registered(Lake.placed(settings))
+        except LakeFormatError:  # the lake's own line says so
+            return Finding(
+                "warn", "masking key", f"there is no {file}, and lake.json does not say whether one was used"
+            )
+        if used:
             remedy = "bring it back from a copy, or run `lake keys accept` (docs/operations.md)"
             return Finding("fail", "masking key", f"{file} is gone, the key that values are masked by", remedy)
         return Finding("ok", "masking key", "made with the first lake")

@@ -74,7 +74,7 @@ class Lake:
     def first_hour(self) -> str | None:
         """The key of the first hour, as the lake keeps it; None where there is no lake."""
         text = self._read_marker()
-        return None if text is None else _first_hour_of(json.loads(text))
+        return None if text is None else _first_hour_of(self.content_of(text))
 
     def move_first_hour_back(self, to: str) -> None:
         """Stores ``to`` (an hour's key) as the first hour, unless that is as early already: it never moves forward."""
@@ -89,7 +89,7 @@ class Lake:
             change_marker(self.root, lambda held: made if held is None else None)
             text = self._read_marker() or json.dumps(made)
         self._check(text)
-        if first_hour is not None and first_hour < _first_hour_of(json.loads(text)):
+        if first_hour is not None and first_hour < _first_hour_of(self.content_of(text)):
             self.move_first_hour_back(first_hour)
         self.shut_sensitive()
         return self
@@ -105,8 +105,21 @@ class Lake:
         if text is not None:
             self._check(text)
 
+    def content_of(self, text: str) -> dict[str, Any]:
+        """What a marker's text says. Raises LakeFormatError for one that is damaged."""
+        try:
+            content: Any = json.loads(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise LakeFormatError(
+                f"{self.marker} is damaged; if this is a lake of this version, write "
+                f'{{"format_version": {FORMAT_VERSION}, "first_hour": "..."}} into it, with its first hour'
+            )
+        return content
+
     def _check(self, text: str) -> None:
-        found = json.loads(text).get("format_version")
+        found: Any = self.content_of(text).get("format_version")
         if found != FORMAT_VERSION:
             raise LakeFormatError(
                 f"{self.marker} says format_version {found}; this version of dagster_lake reads {FORMAT_VERSION}. "

@@ -1,6 +1,5 @@
 """Which steps lead from each format of a lake to the next one, and how far a lake has come."""
 
-import json
 from typing import Any
 
 from dagster_lake.settings import Settings
@@ -50,8 +49,7 @@ def _content(lake: Lake) -> dict[str, Any]:
     text = read_marker(lake.root)
     if text is None:
         raise LakeFormatError(f"there is no lake at {lake.root}; name one with --lake")
-    content: dict[str, Any] = json.loads(text)
-    return content
+    return lake.content_of(text)
 
 
 def _begun_with(content: dict[str, Any], lake: Lake) -> int:

@@ -18,6 +18,7 @@ from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
 from dagster_lake.engines.scan import scan_sql
+from dagster_lake.health.tables import raw_health, tables_health
 from dagster_lake.resources.dbt import DbtRunError, NodeResult, build
 from dagster_lake.storage import delta
 from dagster_lake.storage.damage import TableDamaged
@@ -246,6 +247,15 @@ def test_a_hint_that_is_no_json_is_no_reason_to_fail_but_is_found_and_mended(wor
     assert "nothing to mend" in world.run("repair", "silver.pageviews").output
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_damaged_marker_is_told_by_every_command_with_what_to_write_into_it(world: World, text: str) -> None:
+    (Path(str(world.lake.root)) / "lake.json").write_text(text)
+    for command in (["status"], ["upgrade"], ["doctor", "--deep"]):
+        told = world.run(*command)
+        assert told.exit_code == 1
+        assert "lake.json is damaged" in told.output
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> TestLake:
     """A lake with an hour of orders and of their items."""
@@ -282,6 +292,28 @@ def test_a_model_of_a_damaged_table_fails_by_its_name_and_the_others_are_made(bu
         file.write_bytes(content)
         delta._held.clear()
     assert [result.name for result in made if result.ok] == ["users_history"]
+
+
+def test_a_damaged_table_or_manifest_has_a_row_of_its_own_and_takes_nothing_from_the_rows_of_others(
+    built: TestLake,
+) -> None:
+    lake = built.resource.lake
+    log = max(built.table_folder("quarantine/orders").glob("_delta_log/*.json"))
+    (manifest,) = (built.root / "raw" / "orders").glob("*/_manifest.json")
+    contents = {file: file.read_bytes() for file in (log, manifest)}
+    try:
+        for file in contents:
+            file.write_bytes(b"")
+        delta._held.clear()
+        rows = {one.name: one for one in (*raw_health(lake), *tables_health(lake))}
+    finally:
+        for file, content in contents.items():
+            file.write_bytes(content)
+        delta._held.clear()
+    assert {name for name, row in rows.items() if row.problem} == {"raw.orders", "quarantine.orders"}
+    assert "`lake repair quarantine.orders`" in str(rows["quarantine.orders"].problem)
+    assert rows["silver.orders_changes"].rows
+    assert rows["raw.order_items"].newest
 
 
 def test_the_contracts_tables_that_are_looked_at_are_those_that_there_are(built: TestLake) -> None:
