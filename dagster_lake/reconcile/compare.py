@@ -74,7 +74,7 @@ def compare(
     wanted = f"_lake_hour IN ({', '.join(map(literal, hours)) or 'NULL'})"
     con.execute(f"CREATE OR REPLACE TEMP TABLE ours AS SELECT {columns} FROM {ours} WHERE {wanted}")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE theirs AS SELECT {columns}, count(*) - 1 AS repeated FROM {theirs} "
+        f"CREATE OR REPLACE TEMP TABLE theirs AS SELECT {columns}, count(*) - 1 AS _repeated FROM {theirs} "
         f"WHERE {wanted} GROUP BY ALL"
     )
     con.execute(f"CREATE OR REPLACE TEMP TABLE compared AS {_compared_sql(shape)}")
@@ -110,7 +110,7 @@ def _compared_sql(shape: Shape) -> str:
         WITH joined AS (
             SELECT coalesce(o._lake_hour, t._lake_hour) AS _lake_hour, {keys},
                 o._lake_hour IS NOT NULL AS here, t._lake_hour IS NOT NULL AS there,
-                coalesce(t.repeated, 0) AS repeated,
+                coalesce(t._repeated, 0) AS repeated,
                 CASE WHEN t._lake_hour IS NULL THEN 'only here' WHEN o._lake_hour IS NULL THEN 'only there'
                     ELSE concat_ws('; ', {values or "NULL"}) END AS what
             FROM ours AS o FULL JOIN theirs AS t ON {alike}

@@ -19,13 +19,13 @@
 {% macro default__hopping_ends(first, until, hop) -%}
   case
     when {{ first }} < {{ until }}
-    then transform(sequence({{ first }}, {{ until }} - 1, {{ hop }}L), window_end -> timestamp_micros(window_end))
+    then transform(sequence({{ first }}, {{ until }} - 1, {{ hop }}L), _window_end -> timestamp_micros(_window_end))
     else array()
   end
 {%- endmacro %}
 
 {% macro duckdb__hopping_ends(first, until, hop) -%}
-  [make_timestamptz(window_end) for window_end in range({{ first }}, {{ until }}, {{ hop }})]
+  [make_timestamptz(_window_end) for _window_end in range({{ first }}, {{ until }}, {{ hop }})]
 {%- endmacro %}
 
 

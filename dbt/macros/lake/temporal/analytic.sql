@@ -20,11 +20,11 @@
    It holds one event an interval, where a query that filters by is_first sorts them all with everything they carry. #}
 {% macro first_events(relation, ts, size_ms, keys, columns, ties=arrival_order()) -%}
   {%- set found = [] -%}
-  {%- for column in columns -%}{%- do found.append('first_event.' ~ column ~ ' as ' ~ column) -%}{%- endfor -%}
+  {%- for column in columns -%}{%- do found.append('_first_event.' ~ column ~ ' as ' ~ column) -%}{%- endfor -%}
   (
     select {{ (keys + found) | join(', ') }}
     from (
-      select {{ (keys + [top_one(columns, [micros_of(ts)], ties) ~ ' as first_event']) | join(', ') }}
+      select {{ (keys + [top_one(columns, [micros_of(ts)], ties) ~ ' as _first_event']) | join(', ') }}
       from {{ relation }} as events
       group by {{ (keys + [tumbling_end(ts, size_ms)]) | join(', ') }}
     ) as firsts
