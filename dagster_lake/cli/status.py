@@ -21,7 +21,8 @@ def status() -> None:
 
     `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot. Data sets
     whose newest data is older than their contract's latency are named below, and so are tables that cannot be read,
-    with the command that mends each. This looks at logs only; `lake doctor --deep` reads every file.
+    with the command that mends each; the exit code is then 1. This looks at logs, and whether the files that they name
+    are there; `lake doctor --deep` reads every file.
 
     **Examples**
 
@@ -33,7 +34,7 @@ def status() -> None:
 
     from dagster_lake.cli.catalog import EMPTY, existing_lake, settings
     from dagster_lake.cli.text import path_text
-    from dagster_lake.health.tables import raw_health, tables_health
+    from dagster_lake.health.tables import tables_health
     from dagster_lake.storage.listing import raw_data_sets
 
     console = Console(highlight=False)
@@ -53,9 +54,23 @@ def status() -> None:
             console.print(f"[yellow]late[/] {line}", soft_wrap=True)
     else:
         console.print("Raw has landed, but there are no tables yet; materialise them with:  lake demo")
-    for one in (*raw_health(lake), *found) if lake else ():
-        if one.problem is not None:
-            console.print(f"[bold red]damaged[/] {escape(one.problem)}", soft_wrap=True)
+    damaged = list(_damaged(lake)) if lake else []
+    for problem in damaged:
+        console.print(f"[bold red]damaged[/] {escape(problem)}", soft_wrap=True)
+    if damaged:
+        raise SystemExit(1)
+
+
+def _damaged(lake: "Lake") -> "Iterator[str]":
+    """What is wrong with raw's manifests, tables' logs, and which live files are not there."""
+    from dagster_lake.engines.told_damage import damage_of
+    from dagster_lake.health.tables import raw_health
+    from dagster_lake.storage.listing import tables
+
+    yield from (one.problem for one in raw_health(lake) if one.problem is not None)
+    for table in tables(lake):
+        if (damage := damage_of([table.uri])) is not None:
+            yield str(damage)
 
 
 def _late(lake: "Lake | None") -> "Iterator[str]":

@@ -152,6 +152,14 @@ WHOLE: dict[str, Callable[[World], Path]] = {
 LOGS = {**LAST_ONES, **SPARED, **WHOLE}
 
 
+def test_status_tells_of_a_data_file_that_is_not_there_and_fails(world: World) -> None:
+    assert world.run("status").exit_code == 0
+    file = gone(world.data(HOURS[1]))
+    status = world.run("status")
+    assert status.exit_code == 1
+    assert f"damaged silver.pageviews: {file} is missing; `lake repair silver.pageviews`" in status.output
+
+
 @pytest.mark.parametrize("damage", LOGS.values(), ids=LOGS.keys())
 def test_a_damaged_log_is_told_with_table_file_and_command_and_hides_no_other_table(
     world: World, damage: Callable[[World], Path]
@@ -163,7 +171,7 @@ def test_a_damaged_log_is_told_with_table_file_and_command_and_hides_no_other_ta
     for part in ("silver.pageviews", str(file), "`lake repair silver.pageviews`"):
         assert part in str(told.value)
     status = world.run("status")
-    assert status.exit_code == 0
+    assert status.exit_code == 1
     (row,) = [line for line in status.output.splitlines() if line.strip().startswith("silver.stars")]
     assert f" {len(HOURS) * ROWS} " in row
     assert f"damaged silver.pageviews: {world.log}" in status.output
