@@ -229,6 +229,7 @@ class FakeDatabricks:
             "PYTHONPATH": f"{SITE}:{folder}",
             "FAKE_VOLUMES": str(self.volumes),
             "DATABRICKS_RUNTIME_VERSION": "17.3",
+            "PYSPARK_PYTHON": sys.executable,  # a cluster's workers have the runtime's packages, pyarrow among them
             **self.task_environment,
         }
         with open(run.log, "wb") as log:
