@@ -30,12 +30,21 @@ def tells_damage(method: _Method) -> _Method:
         except Exception as error:
             if _is_ours(error) or engine.settings.catalog is not None:
                 raise
-            damaged = damage_of(table for one in _concerned(engine, task) for table in tables_of(engine.lake, one))
+            damaged = _damage_behind(engine, task)
             if damaged is None:
                 raise
             raise damaged from error
 
     return told  # type: ignore[return-value]
+
+
+def _damage_behind(engine: Any, task: Any) -> TableDamaged | None:
+    """The damage of a table that the task concerns, where it can be looked at: a Databricks cluster has no delta-rs,
+    and whatever a look raises must not stand in the place of why the step failed."""
+    try:
+        return damage_of(table for one in _concerned(engine, task) for table in tables_of(engine.lake, one))
+    except Exception:
+        return None
 
 
 def damage_of(tables: Iterable[UPath]) -> TableDamaged | None:

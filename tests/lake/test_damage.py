@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partialmethod
@@ -18,6 +19,7 @@ from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
 from dagster_lake.engines.scan import scan_sql
+from dagster_lake.engines.told_damage import tells_damage
 from dagster_lake.health.tables import raw_health, tables_health
 from dagster_lake.resources.dbt import DbtRunError, NodeResult, build
 from dagster_lake.storage import delta
@@ -375,3 +377,21 @@ def test_a_vacuum_keeps_the_checksums_of_live_files_and_removes_those_of_the_fil
 
 def _vacuum_at_once(table: DeltaTable, vacuum: Callable[..., list[str]], **options: object) -> list[str]:
     return vacuum(table, **{**options, "retention_hours": 0}, enforce_retention_duration=False)
+
+
+def test_where_no_table_can_be_looked_at_a_step_fails_for_its_own_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine:
+        """As on a Databricks cluster, where the wheel is installed without delta-rs."""
+
+        lake, contracts = Lake.at("/nowhere"), contracts()
+
+        class settings:
+            catalog = None
+
+        @tells_damage
+        def run(self, step: Step) -> None:
+            raise ValueError("the step's own reason")
+
+    monkeypatch.setitem(sys.modules, "dagster_lake.storage.examine", None)
+    with pytest.raises(ValueError, match="the step's own reason"):
+        Engine().run(Step("users", "silver", ("2026-01-05T060000Z",)))
