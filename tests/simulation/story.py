@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulation.damage import DAMAGES
 from tests.simulation.product import HOURLY
 from tests.simulation.world import START, Step, Story
 
@@ -205,10 +206,14 @@ class _Teller:
         self.add(at, "layer", data_set=data_set, layer=layer, hours=hours)
 
     def trouble(self, rng: random.Random) -> None:
-        """Ticks that meet trouble; by random numbers of their own, so that all else stays as it is without them."""
+        """Ticks that meet trouble, and a damaged file; by random numbers of their own, so that all else stays as it is
+        without them."""
         for hour in rng.sample(range(1, self.hours), 3):
             times, dies = rng.choice([(1, False), (3, False), (50, False), (1, True), (1, True)])
             self.add(hour * HOUR_MS + 5 * 60_000 + 500, "trouble", after=rng.randint(0, 40), times=times, dies=dies)
+        at = rng.randint(2 * HOUR_MS, (self.hours - 1) * HOUR_MS)
+        data_set, layer, how = rng.choice(self.hourly), rng.choice(["bronze", "silver"]), rng.choice([*DAMAGES])
+        self.add(at, "damage", data_set=data_set, layer=layer, how=how, which=rng.random())
 
     def landing(self, at: int) -> None:
         now = at // HOUR_MS

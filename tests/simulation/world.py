@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_lake.lake_hour import HourRange, hour_key, hour_of
+from tests.simulation.damage import damaged_and_repaired
 from tests.simulation.outside import Outside, Row, jsonl
 from tests.simulation.product import EXPORTS, HOURLY, Product, ranges_of
 from tests.simulation.trouble import Trouble
@@ -210,6 +211,14 @@ class World:
         """A tick whose first run meets trouble, and that is all of it; what is left undone the next ticks must find."""
         self.product.trouble = Trouble(after, times, dies)
         self.product.run_hours(self.product.asked()[:3], gold=False)
+
+    def do_damage(self, data_set: str, layer: str, how: str, which: float) -> None:
+        """A file of a table is damaged. The product finds it; a person types what it says, and no more than that."""
+        with self.product.here():
+            range_ = damaged_and_repaired(self.product.resource.lake, data_set, layer, how, which)
+        if range_:
+            known = self.product._made(data_set, layer)
+            self.product.make(data_set, layer, [hour for hour in range_.keys if hour in known])
 
     def _in_slices(self, hours: Iterable[str], order: Order, *, refresh: bool = False, longest: int = 8) -> None:
         """Hours in ranges of at most ``longest``, the ranges in ``order``; gold comes later."""
