@@ -34,9 +34,11 @@ _REFUSALS = (
 _PASSING = (ManifestReplaced, LostToOthers)
 _REFUSED_SQL = re.compile(
     r"(Compilation|Parser|Parsing|Binder|Catalog|Conversion|Constraint|Invalid Input|Out of Range) Error|"
-    r"PARSE_SYNTAX_ERROR|UNRESOLVED_|CAST_INVALID_INPUT|differs from the columns|does not parse|did not run"
+    r"PARSE_SYNTAX_ERROR|UNRESOLVED_|CAST_INVALID_INPUT|differs from the columns|does not parse|did not run|"
+    r"Got \d+ results?, configured to"
 )
-"""What dbt says of a model that is wrong, rather than of a table that cannot be reached."""
+"""What dbt says of a model that is wrong or of a test that found something, rather than of a table that cannot be
+reached."""
 _Step = TypeVar("_Step", bound=Callable[..., Iterator[Any]])
 
 

@@ -61,7 +61,7 @@ def _drift(fake: FakeUnityCatalog) -> None:
     fake.grants["schema", "shop_dev.gold"]["shop-readers"] = ["USE_SCHEMA"]
     fake.grants["schema", "shop_dev.sensitive"]["eve@example.com"] = ["SELECT", "USE_SCHEMA"]
     fake.files["abfss://lake@shopdev.dfs.core.windows.net/gold/daily_sales"] = [
-        *("day", "orders", "buyers", "items", "revenue", "avg_order_value")
+        *("day", "orders", "buyers", "items", "revenue", "value_without_items", "avg_order_value")
     ]
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_lake.assets.raw import raw_asset
+from dagster_lake.assets.steps import MOST_RETRIES
 from dagster_lake.contract import contracts
 from dagster_lake.landing.land import land_snapshot, partitions
 from dagster_lake.landing.result import LandingError
@@ -81,7 +82,7 @@ def test_a_drop_folder_that_nothing_ever_came_to_is_said_and_fails_nothing(fake:
 
 def test_a_job_that_fails_fails_the_asset(fake: LandingJobs) -> None:
     drop(fake)
-    fake.fates = ["failed"]
+    fake.fates = ["failed"] * (MOST_RETRIES + 1)
     with pytest.raises(JobRunError, match="Auto Loader's landing of vip_users did not succeed"):
         materialised()
     assert partitions(fake.lake, VIPS) == []

@@ -188,7 +188,7 @@ def test_bronze_silver_and_the_streams_are_those_of_duckdb(
     lake, settings = world.world.lake, world.world.settings.model_copy(update={"engine": "spark"})
     engine = SparkEngine(lake, contracts(), settings, spark=world.spark)
     live = LiveTables(lake, settings, engine, EVENTS, [], "test", lambda: False, print)
-    live.make(found.hours)
+    live.make(found.hours, {})
     here, there = (of.world.content() for of in (world, landed_by_copy))
     assert differences({name: here[name] for name in COMPARED}, {name: there[name] for name in COMPARED}) == ""
     assert all(here[name] for name in COMPARED)

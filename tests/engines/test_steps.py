@@ -68,6 +68,10 @@ def other(request: pytest.FixtureRequest, embedded: Built, tmp_path_factory: pyt
     lake = TestLake(tmp_path_factory.mktemp(request.param), {**embedded.lake.settings, "engine": request.param})
     for zone in ("", "sensitive"):
         shutil.copytree(embedded.lake.root / zone / "raw", lake.root / zone / "raw")
+    spark = lake.resource.engine.spark  # type: ignore[attr-defined]
+    for row in spark.sql("SHOW TABLES").collect():  # what other tests have left in the session that all share
+        if row.isTemporary:
+            spark.catalog.dropTempView(row.tableName)
     return build(lake)
 
 
