@@ -3,7 +3,8 @@
 Parquet's own page checksums are not written by delta-rs, and not looked at by DuckDB. So a file's CRC-32, which finds
 every flipped bit, stands beside the table, in a folder that vacuums leave alone. It is noted after the commit: a file
 without one, as a crash in between leaves it, is one that nobody can check. Of a table in ADLS none is kept, whose
-service has checksums of its own; nor of what Spark writes, which has them in its pages.
+service has checksums of its own; nor of what Spark writes, which has them in its pages. The next commit notes what the
+one before it could not.
 """
 
 import json
@@ -21,11 +22,14 @@ _seen: set[str] = set()
 """Files that this process has compared; they never change."""
 
 
-def note_checksums(uri: UPath, commit_file: Path) -> None:
-    """Notes the checksums of the files that a commit of a local table has added."""
+def note_checksums(uri: UPath, versions: Iterable[int]) -> None:
+    """Notes the checksums of the files that these commits of a local table have added, where they have none."""
     folder = Path(str(uri)) / FOLDER
-    for path in _added(commit_file):
+    log = Path(str(uri)) / "_delta_log"
+    for path in (path for version in versions for path in _added(log / f"{version:020}.json")):
         place = Path(str(uri)) / path
+        if _note(Path(str(uri)), place.name).exists() or not place.exists():
+            continue
         folder.mkdir(exist_ok=True)
         temporary = folder / f".{place.name}.tmp"
         temporary.write_text(_checksum(place))

@@ -416,12 +416,13 @@ def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Calla
                 before = base.version
                 with commit(spec.name):
                     write(base)
+                    written = Pinned(base.uri, base.table)  # the write took the table along
+                    if isinstance(spec.uri, Path) and written.version != before:
+                        # From the commit before on: who wrote that may have died before its files were noted.
+                        note_checksums(spec.uri, range(before, written.version + 1))
         except CommitFailedError:
             continue
-        written = Pinned(base.uri, base.table)  # the write took the table along
         _hold(written)
-        if isinstance(spec.uri, Path) and written.version != before:
-            note_checksums(spec.uri, Path(str(_log_file(written))))
         if up_to_date():
             return written
     raise LostToOthers(

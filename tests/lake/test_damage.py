@@ -395,3 +395,10 @@ def test_where_no_table_can_be_looked_at_a_step_fails_for_its_own_reason(monkeyp
     monkeypatch.setitem(sys.modules, "dagster_lake.storage.examine", None)
     with pytest.raises(ValueError, match="the step's own reason"):
         Engine().run(Step("users", "silver", ("2026-01-05T060000Z",)))
+
+
+def test_files_of_a_run_that_died_before_they_had_a_checksum_get_one_with_the_next_commit(world: World) -> None:
+    died = world.folder / "_checksums" / f"{world.data(HOURS[-1]).name}.crc32"
+    died.unlink()
+    delta.replace_partitions(world.spec, [HOURS[0]], lambda: rows_of(HOURS[0]).to_reader(), {})
+    assert died.exists()
