@@ -170,7 +170,7 @@ def _alerts_sql(con: duckdb.DuckDBPyConnection, kind: AlertKind) -> str:
     key = " || '/' || ".join(f"url_encode(coalesce(CAST({quoted(c)} AS VARCHAR), ''))" for c in kind.key)
     short = f"CASE WHEN length({key}) > {_LONGEST_KEY} THEN sha256({key}) ELSE {key} END"
     types = dict(zip((rows := con.sql("FROM rows")).columns, rows.types, strict=True))
-    details = ", ".join(f"{literal(c)}: {_cut(c, str(types[c]))}" for c in kind.shows)
+    details = ", ".join(f"{literal(c)}: {_cut(quoted(c), is_text=types[c] == 'VARCHAR')}" for c in kind.shows)
     happened = "_time" if kind.happened is None else f"coalesce({quoted(kind.happened)}, _time)"
     return (
         f"SELECT {literal(kind.stream + '/')} || {short}, {literal(kind.stream)}, {happened}, "
@@ -178,15 +178,11 @@ def _alerts_sql(con: duckdb.DuckDBPyConnection, kind: AlertKind) -> str:
     )
 
 
-def _cut(column: str, type: str) -> str:
-    """A column, of which a text (or what is shown as one) is cut, so that no event fills the log."""
-    if type != "VARCHAR" and not type.endswith("]") and "(" not in type.replace("DECIMAL(", ""):
-        return quoted(column)
-    text = quoted(column) if type == "VARCHAR" else f"CAST(to_json({quoted(column)}) AS VARCHAR)"
-    return (
-        f"CASE WHEN length({text}) > {MOST_CHARACTERS} THEN left({text}, {MOST_CHARACTERS}) || '... (' || "
-        f"length({text}) || ' characters)' ELSE {text} END"
-    )
+def _cut(column: str, *, is_text: bool) -> str:
+    """A column as JSON; one that is long is the beginning of its text instead, so that no event fills the log."""
+    text = column if is_text else f"CAST(to_json({column}) AS VARCHAR)"
+    cut = f"left({text}, {MOST_CHARACTERS}) || '... (' || length({text}) || ' characters)'"
+    return f"CASE WHEN length({text}) > {MOST_CHARACTERS} THEN to_json({cut}) ELSE to_json({column}) END"
 
 
 def _window(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -1,6 +1,7 @@
 """Alerts: noted once in the lake, sent once to a webhook that heeds the key, whatever happens in between."""
 
 import hmac
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -391,6 +392,16 @@ def test_text_of_events_can_neither_forge_a_line_nor_reach_a_terminal_nor_fill_t
     assert first == "GET\\x1b[2J\\x0aalert: all is well\\u202e\\x9b31m"
     assert second == "x" * 500 + "... (1000000 characters)"
     assert max(len(str(row)) for row in place.notices()) < 2_000
+
+
+def test_what_is_nested_stays_nested_and_is_cut_when_it_is_long(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    schema = SCHEMA.append(pa.field("steps", pa.list_(pa.string())))
+    told = [alert(1, steps=["a", "b"]), alert(2, steps=["x" * 1_000] * 3)]
+    place.tell(Rows(pa.Table.from_pylist(told, schema)), replace(SLOW, shows=("steps",)))
+    short, long = (json.loads(row["details"])["steps"] for row in place.notices())
+    assert short == ["a", "b"]
+    assert long == '["' + "x" * 498 + "... (3010 characters)"
 
 
 def test_a_key_of_any_length_is_one_alert(tmp_path: Path) -> None:
