@@ -10,6 +10,7 @@ from dagster_lake.landing.land import manifests, partitions
 from dagster_lake.landing.result import Sources
 from dagster_lake.resources.event_hub import EventHubError
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.sequence_runs import holds, joined
 
 
 def settled_in_raw(lake: Lake, sources: Sources, kinds: Iterable[AlertKind]) -> dict[str, datetime]:
@@ -34,12 +35,12 @@ def _settled(lake: Lake, sources: Sources, contract: Contract) -> datetime | Non
     hub, name = hub_of(contract, lake, sources), contract.source.hub
     settled = hub.settled_until(name)  # asked first: what comes later is in the next look
     landed = manifests(lake, contract, partitions(lake, contract)[-2:])
-    if not landed:
-        return None
-    numbers = {partition: number for manifest in landed for partition, number in (manifest.last_sequence or {}).items()}
+    if not landed or any(manifest.lacks for manifest in landed):
+        return None  # Capture has left out events, which may still come
+    runs = joined(*(manifest.runs or {} for manifest in landed))
     whole_until = [manifest.end for manifest in landed if manifest.complete and manifest.end]
     in_raw = all(
-        position.sequence_number <= numbers.get(partition, -1)
+        holds(runs, partition, position.sequence_number, position.enqueued_time)
         or any(position.enqueued_time <= end for end in whole_until)
         for partition, position in hub.newest(name).items()
     )

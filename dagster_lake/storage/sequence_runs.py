@@ -63,9 +63,17 @@ def unseen(events: pa.RecordBatch, runs: Runs) -> pa.RecordBatch:
             here = pc.equal(events.column("partition"), partition).to_numpy(zero_copy_only=False)
             for run in near:
                 numbered = (numbers >= run.first) & (numbers <= run.last)
-                timed = (times >= _micros(run.since) - _ROUNDED) & (times <= _micros(run.until) + _ROUNDED)
+                since, until = _span(run)
+                timed = (times >= since) & (times <= until)
                 seen |= here & numbered & timed
     return events.filter(pa.array(~seen)) if seen.any() else events
+
+
+def holds(runs: Runs, partition: str, number: int, enqueued: datetime) -> bool:
+    """Whether an event of this number and time is in one of the runs."""
+    time = _micros(enqueued)
+    near = (_span(run) for run in runs.get(partition, ()) if run.first <= number <= run.last)
+    return any(since <= time <= until for since, until in near)
 
 
 def _runs(numbers: np.ndarray, times: np.ndarray) -> list[Run]:
@@ -93,6 +101,11 @@ def _joined(runs: Iterable[Run]) -> tuple[Run, ...]:
             found.append(run)
         ending[run.last] = place
     return tuple(found)
+
+
+def _span(run: Run) -> tuple[int, int]:
+    """The times between which an event of the run was enqueued, in microseconds."""
+    return _micros(run.since) - _ROUNDED, _micros(run.until) + _ROUNDED
 
 
 def _numbers(events: pa.Table | pa.RecordBatch) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
-from dagster_lake.storage.sequence_runs import joined, runs_of, unseen
+from dagster_lake.storage.sequence_runs import holds, joined, runs_of, unseen
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 Event = tuple[str, int, int]
@@ -58,3 +58,15 @@ def test_an_hour_of_steady_events_is_one_run_however_often_it_is_landed() -> Non
     runs = joined(*(runs_of(table([("0", n, n)])) for n in range(500)))
     (run,) = runs["0"]
     assert (run.first, run.last, run.since, run.until) == (0, 499, NOON, NOON + timedelta(seconds=499))
+
+
+@settings(deadline=None)
+@given(STEPS, STEPS, st.integers(0, 3000))
+def test_one_event_is_held_just_when_it_is_not_among_those_that_are_new(
+    old: list[int], new: list[int], later: int
+) -> None:
+    known = runs_of(table(hub("0", 0, old)))
+    for partition, number, second in [*hub("0", 0, old), *hub("0", later, new), *hub("1", 0, new)]:
+        [event] = table([(partition, number, second)]).to_batches()
+        enqueued = NOON + timedelta(seconds=second)
+        assert holds(known, partition, number, enqueued) == (unseen(event, known).num_rows == 0)
