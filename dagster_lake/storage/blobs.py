@@ -170,6 +170,14 @@ def remove_blobs(folder: UPath, blobs: list[Blob]) -> None:
     _wait(folder, remove_all())
 
 
+def remove_blob(path: UPath) -> None:
+    """Removes one blob; one that is gone already is no error."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with suppress(ResourceNotFoundError):
+        _wait(path, _client(path).delete_blob())
+
+
 def server_date(path: UPath) -> str | None:
     """The Date of the storage's answer, as HTTP writes it."""
     answered: dict[str, str] = {}

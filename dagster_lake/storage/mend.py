@@ -21,6 +21,7 @@ from dagster_lake.storage import delta
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.damage import HINT, Fault, table_name
 from dagster_lake.storage.moving import move_folder
+from dagster_lake.storage.publish import publish_bytes, published, withdraw
 
 FOLDER = "damaged"
 """Below the zone of a table: what was moved aside of it, by table and time."""
@@ -73,7 +74,7 @@ def carry_out(plan: Mending, now: datetime) -> UPath:
     for place in plan.forget:
         with commit(f"repair.{table_name(plan.uri)}"):
             _copy(place, aside / place.name)
-            _remove(place)
+            withdraw(place)
     # Of several cut-off commits, the last one first: those before it stay what a crash left at the end of the log.
     for place in sorted(plan.undo, reverse=True):
         with commit(f"repair.{table_name(plan.uri)}"):
@@ -95,24 +96,9 @@ def _no_change(place: UPath, now: datetime) -> bytes:
 
 
 def _copy(place: UPath, to: UPath) -> None:
-    if is_adls(place):
-        from dagster_lake.storage.blobs import read_blob, upload_blob
-
-        found = read_blob(place)
-        if found is not None:
-            upload_blob(to, found[0], {})
-        return
-    Path(str(to)).parent.mkdir(parents=True, exist_ok=True)
-    Path(str(to)).write_bytes(Path(str(place)).read_bytes())
-
-
-def _remove(place: UPath) -> None:
-    if not is_adls(place):
-        Path(str(place)).unlink(missing_ok=True)
-        return
-    from dagster_lake.storage.blobs import list_blobs, remove_blobs
-
-    remove_blobs(place.parent, [blob for blob in list_blobs(place.parent) if blob.path == place])
+    found = published(place)
+    if found is not None:
+        publish_bytes(to, found)
 
 
 def _replace(place: UPath, content: bytes) -> None:

@@ -38,3 +38,13 @@ def published(file: UPath) -> bytes | None:
         return local_path(file).read_bytes()
     except FileNotFoundError:
         return None
+
+
+def withdraw(file: UPath) -> None:
+    """Removes what was published there, if anything was."""
+    if is_adls(file):
+        from dagster_lake.storage.blobs import remove_blob
+
+        remove_blob(file)
+        return
+    local_path(file).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from upath import UPath
 from dagster_lake.commit import commit
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import Lake, local_path
-from dagster_lake.storage.publish import publish
+from dagster_lake.storage.publish import publish, withdraw
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,7 @@ def remove_note(lake: Lake, data_set: str, partition: str) -> None:
     """Forgets what was noted of a load."""
     file = _file(lake, data_set, partition)
     with commit(f"withheld.{data_set}.over"):
-        if is_adls(file):
-            from dagster_lake.storage.blobs import list_blobs, remove_blobs
-
-            remove_blobs(file.parent, [blob for blob in list_blobs(file.parent) if blob.path.name == file.name])
-        else:
-            file.unlink(missing_ok=True)
+        withdraw(file)
 
 
 def _folder(lake: Lake, data_set: str) -> UPath:

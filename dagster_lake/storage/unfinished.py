@@ -7,7 +7,6 @@ looking for them costs the same however long the lake is.
 
 import os
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from upath import UPath
@@ -15,7 +14,7 @@ from upath import UPath
 from dagster_lake.commit import commit
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import Lake, local_path
-from dagster_lake.storage.publish import publish
+from dagster_lake.storage.publish import publish, withdraw
 
 STREAMS, GOLD = "streams.models", "gold.models"
 """What is made of silver: no data set has a point in its name."""
@@ -37,12 +36,7 @@ def end(lake: Lake, what: str, hours: Collection[str]) -> list[str]:
     for hour in ended:
         note = _folder(lake) / what / hour
         with commit(f"unfinished.{what}"):
-            if is_adls(note):
-                from dagster_lake.storage.blobs import Blob, remove_blobs
-
-                remove_blobs(note.parent, [Blob(note, 0, "", datetime.now(UTC), {})])
-            else:
-                note.unlink(missing_ok=True)
+            withdraw(note)
     return ended
 
 

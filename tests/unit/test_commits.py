@@ -16,7 +16,8 @@ CALLS = {
     *("create_table", "create_all", "drop_all", "executemany", "executescript", "adbc_ingest", "write_parquet"),
     *("write_text", "write_bytes", "write_table", "rename", "renames", "link", "symlink", "symlink_to", "hardlink_to"),
     *("save", "_save", "saveAsTable", "insertInto"),
-    *("put_blob", "upload_blob", "delete_blob", "remove_blobs", "remove_old_blobs", "publish", "publish_bytes"),
+    *("put_blob", "upload_blob", "delete_blob", "remove_blob", "remove_blobs", "remove_old_blobs"),
+    *("publish", "publish_bytes", "withdraw"),
     *("unlink", "remove", "rmdir", "rmtree", "truncate", "move", "copyfile", "copy2", "copytree", "utime"),
 }
 """Methods and functions by which something durable changes, whatever they are called on."""
@@ -75,6 +76,7 @@ ALLOWED = {
         "copy_blob.put": "writes for a caller, whose call is inside a commit",
         "upload_blob": "writes for a caller, whose call is inside a commit",
         "remove_blobs": "removes for a caller, whose call is inside a commit or listed here",
+        "remove_blob": "removes for a caller, whose call is inside a commit",
     },
     "storage/checksums.py": {
         "note_checksums": "a file whose note a crash left out is not compared",
