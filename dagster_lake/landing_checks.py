@@ -36,21 +36,13 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
     key = raw_key(contract)
 
     @dg.multi_asset_check(
-        name=f"landed__{contract.name}",
+        name=f"{LANDED}__{contract.name}",
         specs=[dg.AssetCheckSpec(LANDED, asset=key, description="The landing folder and its files could be read.")],
     )
     def landed(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         refused, before = _last_two(context.instance, key)
         standing = refused is not None and refused == before and not _BY_ITSELF.isdisjoint(context.run.tags)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=LANDED,
-            passed=refused is None,
-            severity=dg.AssetCheckSeverity.WARN if standing else dg.AssetCheckSeverity.ERROR,
-            description=refused,
-        )
-        if refused is not None and not standing:
-            raise dg.Failure(refused, allow_retries=False)
+        yield from _said(key, refused, news=refused if not standing else None)
 
     return landed
 
@@ -71,18 +63,23 @@ def _gap_check_of(contract: Contract) -> dg.AssetChecksDefinition:
     def landed(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         found = _of_run(context.instance, context.run.run_id, key)
         lacks = str(found[LACKS].value) if LACKS in found else None
-        news = lacks is not None and bool(found[LACKS_MORE].value)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=LANDED,
-            passed=lacks is None,
-            severity=dg.AssetCheckSeverity.ERROR if news else dg.AssetCheckSeverity.WARN,
-            description=lacks,
-        )
-        if news:
-            raise dg.Failure(f"raw/{contract.name}: {lacks}", allow_retries=False)
+        is_news = lacks is not None and bool(found[LACKS_MORE].value)
+        yield from _said(key, lacks, news=f"raw/{contract.name}: {lacks}" if is_news else None)
 
     return landed
+
+
+def _said(key: dg.AssetKey, why: str | None, *, news: str | None) -> Iterator[dg.AssetCheckResult]:
+    """The result of a check that fails for ``why``, if at all; then fails the run by ``news``, or warns without any."""
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=LANDED,
+        passed=why is None,
+        severity=dg.AssetCheckSeverity.WARN if news is None else dg.AssetCheckSeverity.ERROR,
+        description=why,
+    )
+    if news is not None:
+        raise dg.Failure(news, allow_retries=False)
 
 
 def _of_run(instance: dg.DagsterInstance, run: str, key: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:

@@ -98,19 +98,8 @@ def claim(lake: Lake, settings: Settings, run: Run, *, most: int) -> list[Delive
         chosen = con.execute(
             f"SELECT delivery FROM due WHERE {_free(run)} ORDER BY first_at, delivery LIMIT $1", [most]
         ).fetchall()
-        _update(
-            con,
-            lake,
-            settings,
-            run,
-            where=f"{_free(run)} AND delivery IN ({_listed([delivery for (delivery,) in chosen])})",
-            values={
-                "state": "'claimed'",
-                "claimed_by": literal(run.name),
-                "claimed_until": _rested(run),
-                "failures": "coalesce(failures, 0)",
-            },
-        )
+        where = f"{_free(run)} AND delivery IN ({_listed([delivery for (delivery,) in chosen])})"
+        _update(con, lake, settings, run, where=where, values={**_claim(run), "failures": "coalesce(failures, 0)"})
         return _claimed(con, run)
 
 
@@ -118,21 +107,8 @@ def claim_again(lake: Lake, settings: Settings, run: Run, chosen: Collection[str
     """Takes deliveries that were set aside, those of ``chosen`` or all, as if they had never been refused."""
     with connection(settings) as con:
         _look(con, lake, settings, run)
-        wanted = "TRUE" if chosen is None else f"delivery IN ({_listed(chosen)})"
-        _update(
-            con,
-            lake,
-            settings,
-            run,
-            where=f"state = 'failed' AND {wanted}",
-            values={
-                "state": "'claimed'",
-                "claimed_by": literal(run.name),
-                "claimed_until": _rested(run),
-                "failures": "0",
-                "error": "NULL",
-            },
-        )
+        where = "state = 'failed'" + ("" if chosen is None else f" AND delivery IN ({_listed(chosen)})")
+        _update(con, lake, settings, run, where=where, values={**_claim(run), "failures": "0", "error": "NULL"})
         return _claimed(con, run)
 
 
@@ -261,6 +237,10 @@ def _update(
 
     delta.replace_partitions(spec, hours, rows, {})
     _look(con, lake, settings, run)
+
+
+def _claim(run: Run) -> dict[str, str]:
+    return {"state": "'claimed'", "claimed_by": literal(run.name), "claimed_until": _rested(run)}
 
 
 def _free(run: Run) -> str:

@@ -33,12 +33,6 @@ gold as (
 
 )
 
-select silver.*
-from silver
-cross join gold
-where silver.items <> gold.items
-    or silver.items_value <> gold.items_value
-    or silver.revenue <> gold.revenue
-    or silver.orders <> gold.orders
+{{ differing_totals(['items', 'items_value', 'revenue', 'orders']) }}
 
 {% endtest %}

@@ -35,12 +35,6 @@ gold as (
 
 )
 
-select silver.*
-from silver
-cross join gold
-where silver.quantity <> gold.quantity
-    or silver.revenue <> gold.revenue
-    or silver.orphaned_quantity <> gold.orphaned_quantity
-    or silver.orphaned_revenue <> gold.orphaned_revenue
+{{ differing_totals(['quantity', 'revenue', 'orphaned_quantity', 'orphaned_revenue']) }}
 
 {% endtest %}
