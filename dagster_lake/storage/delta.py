@@ -443,8 +443,18 @@ def _ensure(spec: TableSpec) -> Pinned:
             f"contract or model; a type cannot change in place: remove {spec.uri} and materialise it again"
         )
     added = [column for column in wanted if column.name not in found.names]
-    if not added:
-        return existing
+    if added:
+        existing = _widen(spec, existing, added)
+    # After the columns are there: Spark refuses a property that names others.
+    if spec.statistics_are_wrong(existing.table.metadata().configuration.get(STATISTICS)):
+        with commit(f"{spec.name}.statistics"):
+            properties = {STATISTICS: spec.statistics_property}
+            existing.table.alter.set_table_properties(properties, raise_if_not_exists=False)
+        existing = _there_to_write(spec)
+    return existing
+
+
+def _widen(spec: TableSpec, existing: Pinned, added: list[pa.Field]) -> Pinned:
     # Said before it is true: readers then look for missing columns in vain, where otherwise they would fail.
     with commit(f"{spec.name}.evolved"):
         existing.table.alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
@@ -452,9 +462,13 @@ def _ensure(spec: TableSpec) -> Pinned:
         evolving = _open(spec.uri)
         assert evolving is not None
         evolving.alter.add_columns(_delta_fields(added))
-    widened = _pin_to_write(spec.uri)
-    assert widened is not None
-    return widened
+    return _there_to_write(spec)
+
+
+def _there_to_write(spec: TableSpec) -> Pinned:
+    found = _pin_to_write(spec.uri)
+    assert found is not None
+    return found
 
 
 def _create(spec: TableSpec) -> Pinned:
@@ -465,9 +479,7 @@ def _create(spec: TableSpec) -> Pinned:
     except (CommitFailedError, DeltaError):
         if pin(spec.uri) is None:
             raise  # not a race with another creator
-    created = _pin_to_write(spec.uri)
-    assert created is not None
-    return created
+    return _there_to_write(spec)
 
 
 def _create_anew(spec: TableSpec, empty: Pinned) -> Pinned:
@@ -478,9 +490,7 @@ def _create_anew(spec: TableSpec, empty: Pinned) -> Pinned:
             f"{spec.name}: another run wrote rows of other types while the table was made anew; those rows are in "
             f"version {lost.version} alone: materialise what that run was for again"
         )
-    created = _pin_to_write(spec.uri)
-    assert created is not None
-    return created
+    return _there_to_write(spec)
 
 
 def _create_table(spec: TableSpec, *, anew: bool = False) -> DeltaTable:

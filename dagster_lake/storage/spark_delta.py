@@ -22,7 +22,7 @@ from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.damage import refuse_torn
 from dagster_lake.storage.spark_ddl import sql_type, table_ddl
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.table_spec import STATISTICS, TableSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -260,6 +260,10 @@ class SparkDelta:
             columns = ", ".join(f"{quoted(column.name)} {sql_type(column.type)}" for column in added)
             with commit(f"{spec.name}.columns"):
                 self.spark.sql(f"ALTER TABLE {self.name(spec.uri)} ADD COLUMNS ({columns})")
+        # Asked only where it can be wrong: the answer takes a query.
+        asked = spec.without_statistics or "`" in spec.statistics_property
+        if asked and spec.statistics_are_wrong(self.property(spec, STATISTICS)):
+            self.set_property(spec, STATISTICS, spec.statistics_property)
 
     def _attempt(self, spec: TableSpec, write: Callable[[], None], up_to_date: Callable[[], bool]) -> int:
         for failures in range(ATTEMPTS):

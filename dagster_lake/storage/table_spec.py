@@ -8,6 +8,7 @@ from upath import UPath
 
 STATISTICS = "delta.dataSkippingStatsColumns"
 _PLAIN = re.compile("[A-Za-z0-9_]+")
+_LISTED = re.compile("`([^`]*)`|([^,`]+)")
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,12 @@ class TableSpec:
         maximum of every column, those of PII included.
         """
         return ",".join(name if _PLAIN.fullmatch(name) else f"`{name}`" for name in self.statistics)
+
+    def statistics_are_wrong(self, told: str | None) -> bool:
+        """Whether a table's property ``delta.dataSkippingStatsColumns`` is one that no table may have: it names a column
+        whose values must not stand in the log, or has a name in it that is to be quoted, as earlier versions wrote it.
+
+        Any other property is left alone: it may have been set on purpose.
+        """
+        listed = [(quoted or plain, bool(quoted)) for quoted, plain in _LISTED.findall(told or "")]
+        return any(name in self.without_statistics or not (quoted or _PLAIN.fullmatch(name)) for name, quoted in listed)

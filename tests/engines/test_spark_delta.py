@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from upath import UPath
 
 from dagster_lake.engines.spark_session import spark_session
@@ -78,6 +80,33 @@ def test_a_table_written_by_spark_is_the_one_that_delta_rs_writes(spark: SparkDe
     assert pinned is not None
     assert "min.phone" not in pinned.actions.column_names, "statistics would show personal data in clear"
     assert "min.amount" in pinned.actions.column_names
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+@pytest.mark.parametrize("told", ["id,at,größe", "id,at,phone,`größe`"], ids=["unquoted", "personal"])
+def test_a_table_whose_property_of_statistics_was_written_wrong_is_brought_right_by_the_next_write(
+    spark: SparkDelta, tmp_path: Path, engine: str, told: str
+) -> None:
+    table = spec(tmp_path, schema=SCHEMA.append(pa.field("größe", pa.string())))
+
+    def replaced(hour: str, by: str) -> set[str]:
+        """The columns of which the log keeps the least and greatest value in this hour."""
+        data = rows(hour, 1, größe="S")
+        if by == "spark":
+            write(spark, table, [hour], data)
+        else:
+            delta_rs.replace_partitions(table, [hour], data.to_reader, {})
+        kept = DeltaTable(str(table.uri)).get_add_actions(flatten=True)
+        row = next(row for row in pa.table(kept).to_pylist() if row["partition._lake_hour"] == hour)
+        return {name for name in SCHEMA.names + ["größe"] if row.get(f"min.{name}") is not None}
+
+    with patch.object(TableSpec, "statistics_property", told):
+        assert "phone" in replaced("h1", "duckdb"), "as an earlier version wrote it"
+
+    assert replaced("h2", engine) == {"id", "at", "amount", "größe"}
+    versions = [DeltaTable(str(table.uri)).version()]
+    replaced("h3", engine)
+    assert DeltaTable(str(table.uri)).version() == versions[0] + 1, "it is brought right once"
 
 
 def test_replacing_an_hour_leaves_the_others_alone(spark: SparkDelta, tmp_path: Path) -> None:
