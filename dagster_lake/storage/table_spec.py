@@ -50,8 +50,8 @@ class TableSpec:
         return ",".join(name if _PLAIN.fullmatch(name) else f"`{name}`" for name in self.statistics)
 
     def statistics_are_wrong(self, told: str | None) -> bool:
-        """Whether a table's property ``delta.dataSkippingStatsColumns`` is one that no table may have: it names a column
-        whose values must not stand in the log, or has a name in it that is to be quoted, as earlier versions wrote it.
+        """Whether ``told``, a table's ``delta.dataSkippingStatsColumns``, is one that no table may have: it names a
+        column whose values must not stand in the log, or does not quote a name, as earlier versions did not.
 
         Any other property is left alone: it may have been set on purpose.
         """

@@ -98,7 +98,7 @@ def test_a_table_whose_property_of_statistics_was_written_wrong_is_brought_right
             delta_rs.replace_partitions(table, [hour], data.to_reader, {})
         kept = DeltaTable(str(table.uri)).get_add_actions(flatten=True)
         row = next(row for row in pa.table(kept).to_pylist() if row["partition._lake_hour"] == hour)
-        return {name for name in SCHEMA.names + ["größe"] if row.get(f"min.{name}") is not None}
+        return {name for name in [*SCHEMA.names, "größe"] if row.get(f"min.{name}") is not None}
 
     with patch.object(TableSpec, "statistics_property", told):
         assert "phone" in replaced("h1", "duckdb"), "as an earlier version wrote it"
