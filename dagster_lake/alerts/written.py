@@ -6,7 +6,7 @@ from datetime import datetime
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import Rows
 from dagster_lake.contract import Contract, EventHubSource, contracts
-from dagster_lake.engines.stream_hours import event_hours, output_hours
+from dagster_lake.engines.stream_hours import event_hours, reached_hours
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import manifests, partitions
 from dagster_lake.storage.delta import pin
@@ -17,7 +17,7 @@ from dagster_lake.storage.tables import silver_table
 def written_hours(
     lake: Lake, kinds: Iterable[AlertKind], hours: HourRange | None, settled: Mapping[str, datetime]
 ) -> dict[AlertKind, Rows]:
-    """Of each stream that has a table: the output hours that a run for ``hours`` of silver writes; None gives all.
+    """Of each stream that has a table: the output hours that a run for ``hours`` of silver may write; None gives all.
 
     ``settled`` says, by data set, up to when all its events are known to be in the tables, where somebody knows: raw
     alone does not say that time has passed without any.
@@ -27,12 +27,12 @@ def written_hours(
         for contract in contracts().values()
         if isinstance(contract.source, EventHubSource) and (pinned := pin(silver_table(lake, contract).uri))
     }
-    landed = event_hours(silver)
+    events = event_hours(silver)
     found = {}
     for kind in kinds:
         table = pin(lake.table("streams", kind.stream))
         if table is not None:
-            written = table.partitions() if hours is None else output_hours(hours.keys, landed, kind.look_back)
+            written = table.partitions() if hours is None else reached_hours(hours.keys, events, kind.look_back)
             found[kind] = Rows(table, written, known_until(lake, kind.inputs, settled))
     return found
 

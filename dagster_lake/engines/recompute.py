@@ -1,6 +1,6 @@
 """Which hours a run of dbt recomputes, found without reading the hours before."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,16 +61,23 @@ def _hours_before(
 
 
 def stream_recomputation(
-    silver: Mapping[str, Pinned], hours: list[str] | None, look_backs: Collection[int]
+    silver: Mapping[str, Pinned],
+    hours: list[str] | None,
+    look_backs: Collection[int],
+    landed_after: Callable[[str], str | None],
 ) -> dict[str, Any]:
     """For models over streams: what their macros are told.
 
     ``hours`` are the run's; None computes everything, which the macros are told by the word ``all``. ``look_backs``
-    are those of the models, in hours. The macros are told, by look-back, ``stream_hours`` to replace and
-    ``stream_reads`` of silver; ``newest_hour``, which no result is later than; ``reference_snapshots``, the
-    snapshots there are of each data set; and ``arrival_rates``, the events a second of each.
+    are those of the models, in hours, and ``landed_after`` gives the last hour that was landed after the hour it is
+    given, if there is one: silver does not know of hours without events. The macros are told, by look-back,
+    ``stream_hours`` to replace and ``stream_reads`` of silver; ``newest_hour``, which no result is later than;
+    ``reference_snapshots``, the snapshots there are of each data set; and ``arrival_rates``, the events a second of
+    each.
     """
-    landed = event_hours(silver)
+    events = event_hours(silver)
+    newest = max([*events, *(hours or [])], default=None)
+    newest = newest and (landed_after(newest) or newest)
     snapshots: dict[str, list[str]] = {}
     for name, table in silver.items():  # the second of these has the empty ones, too
         data_set = name.removesuffix("_snapshots").removesuffix("_accepted")
@@ -80,17 +87,17 @@ def stream_recomputation(
         return {
             "stream_hours": EVERYTHING,
             "stream_reads": EVERYTHING,
-            "newest_hour": max(landed, default=None),
+            "newest_hour": newest,
             "reference_snapshots": snapshots,
-            "arrival_rates": arrival_rates(silver, landed),
+            "arrival_rates": arrival_rates(silver, events),
         }
-    outputs = {str(look_back): output_hours(hours, landed, look_back) for look_back in look_backs}
+    outputs = {str(look_back): output_hours(hours, events, look_back, newest or "") for look_back in look_backs}
     reads = {str(look_back): read_hours(outputs[str(look_back)], look_back) for look_back in look_backs}
     read = sorted({hour for hours in reads.values() for hour in hours})
     return {
         "stream_hours": outputs,
         "stream_reads": reads,
-        "newest_hour": max({*landed, *hours}),
+        "newest_hour": newest,
         "reference_snapshots": snapshots,
         "arrival_rates": arrival_rates(silver, read),
     }

@@ -3,9 +3,9 @@
 A row of a stream table belongs to the lake hour of its result's time, and that time is near the events' arrival, not at
 it: an event may be 60 s late or 5 minutes early, a window or a join looks back for hours. So output hour ``o`` of a
 model follows from the events that arrived in the hours ``o - look_back`` to ``o + 1``, and when an hour of silver is
-written, every output hour that it reaches is computed again. An output hour later than all events is left for the run
-of that hour: nothing is said of a time that has not come. Whatever the order in which hours arrive, the tables end up
-the same.
+written, every output hour that it reaches is computed again. An output hour later than all that was landed is left for
+the run of that hour: nothing is said of a time that has not come. An hour that landed without an event has come: a
+session may end in it. Whatever the order in which hours arrive, the tables end up the same.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,20 +34,26 @@ def arrival_rates(silver: Mapping[str, Pinned], hours: Collection[str]) -> dict[
     return rates
 
 
-def output_hours(written: Collection[str], landed: Collection[str], look_back: int) -> list[str]:
-    """The hours of a stream table that are out of date once the hours ``written`` of silver are, in order.
+def reached_hours(written: Collection[str], events: Collection[str], look_back: int) -> list[str]:
+    """The hours of a stream table that may be others once the hours ``written`` of silver are, in order.
 
-    ``landed`` are the hours of silver that hold events; ``look_back`` is the model's, in hours.
+    ``events`` are the hours of silver that hold events; ``look_back`` is the model's, in hours.
     """
     run = {parse_hour(hour) for hour in written}
-    there = sorted({*map(parse_hour, landed), *run})
+    there = {*map(parse_hour, events), *run}
     reached = {hour + n * HOUR for hour in run for n in range(-AHEAD, look_back + 1)}
     # After a gap, the hours that followed the last event before it are due now.
     for hour in run:
         before = max((h for h in there if h < hour), default=None)
         if before is not None:
             reached |= {before + n * HOUR for n in range(1, look_back + 1)}
-    return [hour_key(hour) for hour in sorted(reached) if hour <= there[-1]]
+    return [hour_key(hour) for hour in sorted(reached)]
+
+
+def output_hours(written: Collection[str], events: Collection[str], look_back: int, newest: str) -> list[str]:
+    """Those of the reached hours whose time has come: up to ``newest``, the last that was landed, with events or
+    without."""
+    return [hour for hour in reached_hours(written, events, look_back) if hour <= newest]
 
 
 def read_hours(outputs: Collection[str], look_back: int) -> list[str]:

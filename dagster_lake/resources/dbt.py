@@ -209,7 +209,7 @@ def _run(
     _forget_old_runs(target.parent)
     with _session(name, lake, settings) as session:
         session.notes = piece.notes
-        variables = {**session.variables, **_hours(select, piece.hours, session)}
+        variables = {**session.variables, **_hours(select, piece.hours, session, lake)}
         all_well = True
         for result in _invoke(select, variables, target, full_refresh, session, settings):
             result = _damage_named(result, lake)
@@ -229,9 +229,10 @@ def _damage_named(result: NodeResult, lake: Lake) -> NodeResult:
     return result if damaged is None else replace(result, message=f"{damaged} ({result.message})")
 
 
-def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -> dict[str, Any]:
+def _hours(select: Sequence[str], hours: list[str] | None, session: "Session", lake: Lake) -> dict[str, Any]:
     """What the macros are told of the hours to compute, of streams and of gold alike."""
     from dagster_lake.engines.recompute import EVERYTHING, recomputed_hours, stream_recomputation
+    from dagster_lake.landing.newest_hour import newest_hub_hour
 
     silver = {t.removeprefix("silver."): p for t, p in session.pinned.items() if t.startswith("silver.")}
     nodes = manifest()["nodes"]
@@ -239,7 +240,7 @@ def _hours(select: Sequence[str], hours: list[str] | None, session: "Session") -
     look_backs = {look_back for node in built if (look_back := _look_back(node)) is not None}
     moving = _moving({source for node in built for source in _sources(node)})
     return {
-        **(stream_recomputation(silver, hours, look_backs) if look_backs else {}),
+        **(stream_recomputation(silver, hours, look_backs, partial(newest_hub_hour, lake)) if look_backs else {}),
         "recomputed_hours": EVERYTHING if hours is None else recomputed_hours(silver, hours, moving),
     }
 

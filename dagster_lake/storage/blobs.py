@@ -143,10 +143,10 @@ def copy_blob(path: UPath, to: UPath) -> None:
     _wait(path, put())
 
 
-def list_blobs(folder: UPath) -> list[Blob]:
-    """Every blob below ``folder``, by name; one request for 5,000 of them."""
+def list_blobs(folder: UPath, beginning: str = "") -> list[Blob]:
+    """Every blob whose path below ``folder`` starts with ``beginning``, by name; one request for 5,000 of them."""
     with reaching(folder):
-        found = folder.fs.find(folder.path, detail=True)
+        found = folder.fs.find(folder.path, detail=True, prefix=beginning)
     root = folder.path.rstrip("/") + "/"
     return [
         Blob(folder / name.removeprefix(root), entry["size"], entry["etag"], entry["last_modified"], _notes(entry))

@@ -11,13 +11,16 @@ import pytest
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.contract import FileSource
-from dagster_lake.lake_hour import HourRange
+from dagster_lake.contract import FileSource, contracts
+from dagster_lake.lake_hour import HOUR as HOUR_LONG
+from dagster_lake.lake_hour import HourRange, parse_hour
 from dagster_lake.landing import attempt, hours, whole
 from dagster_lake.landing.dropped import look_into
+from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.fold import FOLD_AT
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import manifests, partitions
+from dagster_lake.landing.newest_hour import newest_hub_hour
 from dagster_lake.landing.result import Sources
 from dagster_lake.landing.snapshot import land_snapshot
 from dagster_lake.resources.database import Database
@@ -107,6 +110,17 @@ def test_a_blob_that_changed_since_it_was_listed_is_not_read(world: World) -> No
     upload_blob(place, b"other", {})
     with pytest.raises(BlobChanged):
         UnchangedBlob(place, etag).read()
+
+
+def test_the_newest_hour_of_a_hub_is_found_across_months_and_only_after_the_hour_named(world: World) -> None:
+    pageviews = contracts()["pageviews"]
+    for hour in ("2026-01-31T22", "2026-01-31T23", "2026-02-01T00"):
+        empty = empty_hour(pageviews, parse_hour(hour), parse_hour(hour) + HOUR_LONG)
+        write_manifest(
+            world.lake.raw_partition("pageviews", hour, sensitive=pageviews.sensitive), empty, replacing=None
+        )
+    assert newest_hub_hour(world.lake, "2026-01-31T20") == "2026-02-01T00"
+    assert newest_hub_hour(world.lake, "2026-02-01T00") is None
 
 
 def test_two_landings_of_one_hour_at_once_land_each_event_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,13 @@ def test_a_data_set_of_which_nothing_arrived_in_the_hours_has_no_rate(silver: di
     assert arrival_rates(silver, [f"{DAY}T11"]) == {}
 
 
+def nothing_landed_after(hour: str) -> None:
+    """Raw holds no later hour than silver."""
+
+
 def test_the_macros_are_told_the_rates_of_the_hours_that_are_read(silver: dict[str, Pinned]) -> None:
-    told = stream_recomputation(silver, [f"{DAY}T12"], [1])
+    told = stream_recomputation(silver, [f"{DAY}T12"], [1], nothing_landed_after)
     assert told["stream_reads"]["1"][0] == f"{DAY}T10"
     assert told["arrival_rates"] == {"pageviews": 36 / 2 / 3600, "stars": 1 / 3600}
-    everything = stream_recomputation(silver, None, [1])
+    everything = stream_recomputation(silver, None, [1], nothing_landed_after)
     assert everything["arrival_rates"] == told["arrival_rates"]

@@ -15,11 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import commit
+from dagster_lake.contract import contracts
 from dagster_lake.engines import pieces
 from dagster_lake.lake_hour import HourRange
+from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.resources import dbt
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
+from dagster_lake.storage.manifest import write_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import stream_declarations
 from tests.lake.stream_world import DAY, Row, StreamWorld, at, rows_of
@@ -367,6 +370,21 @@ def test_an_hour_run_again_and_a_full_refresh_change_no_row_and_every_dbt_test_p
     assert unlike(read(lake), wanted) == {}
     run(lake, models(), full_refresh=True)
     assert unlike(read(lake), wanted) == {}
+
+
+@pytest.mark.parametrize("hours", [(), (f"{DAY}T10",)], ids=["all hours at once", "the last hour of events again"])
+def test_a_session_that_ends_in_an_hour_which_landed_without_events_is_told(lake: Lake, hours: tuple[str, ...]) -> None:
+    world = StreamWorld(users={f"{DAY}T000000Z": [{"id": 1}]})
+    world.view("10:45:30")
+    world.write_snapshots(lake)
+    world.write_hours(lake, [f"{DAY}T10"])
+    run(lake, models("sessions"), *hours, full_refresh=not hours)
+    assert read(lake, "sessions")["sessions"] == []
+    folder = lake.raw_partition("pageviews", f"{DAY}T11", sensitive=contracts()["pageviews"].sensitive)
+    folder.mkdir(parents=True)
+    write_manifest(folder, empty_hour(contracts()["pageviews"], at("11:00"), at("12:00")), replacing=None)
+    run(lake, models("sessions"), *hours, full_refresh=not hours)
+    assert told(read(lake, "sessions")["sessions"], "_time") == [(at("11:15:30"),)]
 
 
 def test_a_run_killed_before_or_after_a_commit_and_run_again_gives_the_same_tables(lake: Lake) -> None:
