@@ -16,11 +16,11 @@ from dagster_lake.freshness_checks import FRESH
 from dagster_lake.hourly_runs import hourly_runs
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 BEFORE_BACKFILLS = {"dagster/priority": "1"}
 """Tags of a run that leaves the queue before those that were there first: a backfill may have filled it for a day."""
 LATE_HOURS = 3
-MISSED_HOURS = 48
 
 # The status is made by a run of its own, which neither waits for these nor fails with them.
 _hourly_assets = dg.AssetSelection.groups(
@@ -75,7 +75,7 @@ def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) ->
         **dict.fromkeys(unfinished_hours(lake, closed), "unfinished"),
         **dict.fromkeys(missed_hours(lake, closed), "missed"),
     }
-    runs = hourly_runs(context, MISSED_HOURS)
+    runs = hourly_runs(context, TAKEN_UP_HOURS)
     for hour in sorted(why):
         known = runs.get(hour)
         if known is None or (not known.pending and (why[hour] == "late" or known.may_run_again(datetime.now(UTC)))):
@@ -86,7 +86,7 @@ def missed_hours(lake: LakeResource, closed: datetime) -> list[str]:
     """The hours of the two days before ``closed`` that a data set lacks (the daemon was down), since its first one."""
     from dagster_lake.landing.land import partitions
 
-    recent = HourRange(closed - MISSED_HOURS * HOUR, closed - HOUR).keys
+    recent = HourRange(closed - TAKEN_UP_HOURS * HOUR, closed - HOUR).keys
     missed: set[str] = set()
     for contract in contracts().values():
         if contract.cadence == "hourly" and (landed := partitions(lake.lake, contract)):
@@ -103,7 +103,7 @@ def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
     from dagster_lake.landing.land import manifests, partitions
     from dagster_lake.storage.unfinished import unfinished as noted
 
-    recent = HourRange(closed - MISSED_HOURS * HOUR, closed - HOUR).keys
+    recent = HourRange(closed - TAKEN_UP_HOURS * HOUR, closed - HOUR).keys
     unfinished = {*recent} & {*noted(lake.lake)}
     for contract in contracts().values():
         if contract.cadence == "hourly":

@@ -94,22 +94,35 @@ def _make_tables(
     """Bronze, silver and the latest rows of all landed hours that lack them; gives what silver refused."""
     from dagster_lake.engines.base import Step
     from dagster_lake.engines.duckdb_connection import connection
+    from dagster_lake.engines.judged import accepted_loads
+    from dagster_lake.engines.made import tables_made
     from dagster_lake.landing.source_look import unmerged_hours
 
     withheld: dict[str, str] = {}
-    unmade = _unmade(contract, lake)
+    noted, accepted = _noted(contract, lake), accepted_loads(lake, contract)
+    unmade = sorted({*_unmade(contract, lake), *noted})
     task = progress.add_task("bronze and silver: hours", total=len(unmade))
     for chunk in _chunks(unmade):
         engine.run(Step(contract.name, "bronze", chunk))
-        withheld.update(engine.run(Step(contract.name, "silver", chunk)).withheld)
+        withheld.update(engine.run(Step(contract.name, "silver", chunk, accepted=accepted)).withheld)
         progress.advance(task, len(chunk))
     with connection(settings) as con:
-        unmerged = unmerged_hours(con, lake, contract)
+        unmerged = sorted({*unmerged_hours(con, lake, contract), *noted})
     task = progress.add_task("latest rows: hours", total=len(unmerged))
     for chunk in _chunks(unmerged):
         engine.run(Step(contract.name, "newest", chunk))
         progress.advance(task, len(chunk))
+    tables_made(lake, contract, unmade)
     return withheld
+
+
+def _noted(contract: Contract, lake: Lake) -> set[str]:
+    """The landed hours whose tables a landing has noted as not made yet, ours or another one's."""
+    from dagster_lake.landing.land import partitions
+    from dagster_lake.storage.unfinished import unfinished
+
+    noted = {hour for hour, what in unfinished(lake).items() if contract.name in what}
+    return noted & {*partitions(lake, contract)} if noted else noted
 
 
 def _unmade(contract: Contract, lake: Lake) -> list[str]:

@@ -3,7 +3,10 @@
 import hashlib
 from collections.abc import Callable, Iterable
 
+from dagster_lake import clock
 from dagster_lake.contract import Contract, DatabaseSource
+from dagster_lake.engines.made import note_unmade
+from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.landing.gaps import with_gaps
 from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import Landed, LandingError
@@ -12,6 +15,7 @@ from dagster_lake.resources.databricks_jobs import JobsWorkspace
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 
 def lands_by_auto_loader(contract: Contract, settings: Settings) -> bool:
@@ -38,8 +42,9 @@ def land_by_auto_loader(
 ) -> list[Landed]:
     """Runs the job for the data set, and gives what raw then holds of ``hours``, or the newest snapshot for None.
 
-    ``attempt`` names this attempt of the Dagster step: it never starts a second run. Raises LandingError when Capture
-    has not written an hour yet; JobRunError or WorkspaceError when the job does not do.
+    The job lands whatever has come, also of other hours; those of the last two days are noted as unfinished, for the
+    hourly schedule. ``attempt`` names this attempt of the Dagster step: it never starts a second run. Raises
+    LandingError when Capture has not written an hour yet; JobRunError or WorkspaceError when the job does not do.
     """
     require_one_zone(contract, lake)
     before = _held(contract, lake, hours)
@@ -49,6 +54,10 @@ def land_by_auto_loader(
     minutes = settings.databricks.timeout_minutes
     job = workspace.job_id(settings.landing_job)
     workspace.run_to_end(what, job, {"data_set": contract.name}, token, minutes, say)
+    if hours is not None:
+        # Not by the job, which sees raw alone.
+        open_hour = hour_of(clock.utc_now())
+        note_unmade(lake, contract, HourRange(open_hour - TAKEN_UP_HOURS * HOUR, open_hour).keys)
     after = _held(contract, lake, hours)
     missing = [key for key, manifest in after.items() if manifest is None]
     if hours is None and not after:

@@ -22,6 +22,7 @@ from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.rows import columns_of, read_table
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.database_dialect import WRITTEN
+from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Attempt, ManifestReplaced, landed_partitions, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 
@@ -65,11 +66,12 @@ def land_history(
     """Lands the missing hours, oldest first, and gives each with its rows when it is landed.
 
     Died meanwhile: what is landed stays, and the next time the others are landed. An hour that another landing took
-    first is left to it.
+    first is left to it. Those of the newest hours that have rows are noted as unfinished: the hourly schedule makes
+    their tables when nobody loads again. It looks no further back, and years of hours would be as many notes.
     """
-    for piece in _pieces(history):
-        yield from _land_piece(contract, lake, database, piece)
     newest = [until - back * HOUR for back in range(FULL_HOURS, 0, -1)]
+    for piece in _pieces(history):
+        yield from _land_piece(contract, lake, database, piece, newest[0])
     for hour in newest if history.rows or history.landed else []:
         if hour_key(hour) not in history.rows and hour_key(hour) not in history.landed:
             _publish(contract, lake, hour, [])
@@ -91,11 +93,15 @@ def _pieces(history: History) -> Iterator[list[datetime]]:
         yield piece
 
 
-def _land_piece(contract: Contract, lake: Lake, database: Database, piece: list[datetime]) -> Iterator[tuple[str, int]]:
+def _land_piece(
+    contract: Contract, lake: Lake, database: Database, piece: list[datetime], noted_from: datetime
+) -> Iterator[tuple[str, int]]:
     end = piece[-1] + HOUR
     found = read_table(contract, database, columns_of(contract), piece[0], end, rescued=True, written=True)
     for hour, slices in groupby(_by_hour(found), key=lambda each: each[0]):
         batches = [batch for _, batch in slices]
+        if hour >= noted_from:
+            unfinished.begin(lake, contract.name, [hour_key(hour)])
         _publish(contract, lake, hour, batches)
         yield hour_key(hour), sum(len(batch) for batch in batches)
 

@@ -19,6 +19,9 @@ from dagster_lake.storage.publish import publish, withdraw
 STREAMS, GOLD = "streams.models", "gold.models"
 """What is made of silver: no data set has a point in its name."""
 
+TAKEN_UP_HOURS = 48
+"""How many hours before the one that just ended the hourly schedule takes up."""
+
 
 def begin(lake: Lake, what: str, hours: Iterable[str]) -> None:
     """Notes that these hours are not finished; those that are noted stay as they are."""

@@ -1,36 +1,63 @@
 """The raw asset with LAKE_LANDING=auto_loader: Dagster runs the job, and the manifest says what it landed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
+from dagster_lake import clock
 from dagster_lake.assets.raw import raw_asset
 from dagster_lake.assets.steps import MOST_RETRIES
 from dagster_lake.contract import contracts
+from dagster_lake.engines.auto_loader import _add_attempt
+from dagster_lake.engines.base import Step
+from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.engines.made import tables_made
+from dagster_lake.lake_hour import parse_hour
 from dagster_lake.landing.land import land_snapshot, partitions
 from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.databricks_jobs import JobRunError
+from dagster_lake.resources.event_hub import EVENT_SCHEMA
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.unfinished import unfinished
 from tests.azure.fake_databricks_jobs import FakeJobs
 
 VIPS = contracts()["vip_users"]
 
 
+STARS = contracts()["stars"]
+LATE, SAME, ASKED = "2026-01-05T09", "2026-01-05T10", "2026-01-05T12"
+
+
 class LandingJobs(FakeJobs):
-    """The job lands what ``lake`` has in its drop folder, as it would on Databricks."""
+    """The job lands what ``lake`` has in its drop folder, as it would on Databricks, or ``events``, by their hours."""
 
     lake: Lake
+    events: Mapping[str, int] = {}
 
     def _run_now(self, document: dict[str, Any]) -> dict[str, Any]:
         answer = super()._run_now(document)
+        if document["job_parameters"] == {"data_set": "stars"}:
+            for hour, number in self.events.items():
+                _add_attempt(STARS, self.lake, parse_hour(hour), f"batch{number}", star(hour, number))
+            return answer
         assert document["job_parameters"] == {"data_set": "vip_users"}
         if self.lake.landing("vip_users").exists() and self.runs[answer["run_id"]].payload["fate"] == "success":
             land_snapshot(VIPS, self.lake)
         return answer
+
+
+def star(hour: str, number: int) -> pa.Table:
+    """An event of the hour, as Capture gives it."""
+    body = f'{{"event_id": "e{number}", "user_id": {number}, "stars": 5}}'.encode()
+    row = {"body": body, "enqueued_time": parse_hour(hour) + timedelta(minutes=number), "sequence_number": number}
+    return pa.Table.from_pylist([{**row, "partition": hour[-2:], "partition_key": None}], EVENT_SCHEMA)
 
 
 @pytest.fixture
@@ -92,3 +119,26 @@ def test_auto_loader_without_databricks_is_refused(fake: LandingJobs, monkeypatc
     monkeypatch.setenv("LAKE_ENGINE", "duckdb")
     with pytest.raises(LandingError, match="LAKE_LANDING=auto_loader needs LAKE_ENGINE=databricks"):
         materialised()
+
+
+def test_events_that_come_late_are_noted_for_the_hourly_schedule_until_their_tables_are_made(
+    fake: LandingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "utc_now", lambda: datetime(2026, 1, 5, 13, 30, tzinfo=UTC))
+    fake.events = dict.fromkeys((LATE, SAME, ASKED), 1)
+    materialised("stars")
+    assert unfinished(fake.lake) == {hour: ["stars"] for hour in (LATE, SAME, ASKED)}
+
+    def made() -> None:
+        for hour in unfinished(fake.lake):
+            DuckDBEngine(fake.lake, contracts(), Settings()).run(Step("stars", "bronze", (hour,)))
+            tables_made(fake.lake, STARS, [hour])
+        assert unfinished(fake.lake) == {}
+
+    made()
+    fake.events = {LATE: 2}
+    materialised("stars")
+    assert unfinished(fake.lake) == {LATE: ["stars"]}
+    made()
+    materialised("stars")
+    assert unfinished(fake.lake) == {}, "nothing came"

@@ -9,14 +9,15 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dagster_lake.automation import missed_hours
+from dagster_lake.automation import missed_hours, unfinished_hours
 from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.landing import history
 from dagster_lake.landing.land import partitions
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.unfinished import begin, unfinished
 from tests.depth import examples
-from tests.lake.crashing import dying_at_number, watching
+from tests.lake.crashing import dying_at, dying_at_number, watching
 from tests.lake.lakes import TestLake, differences, hours
 from tests.lake.reconciled_shop import LATER, MINUTE, SMALL, Shop
 from tests.lake.shop_by_hand import ShopByHand
@@ -118,6 +119,25 @@ def test_a_load_that_died_anywhere_is_finished_by_the_next_one(tmp_path: Path) -
             CliRunner().invoke(app, ["load", "orders", "--no-gold"])
         load(shop, "orders", "--no-gold")
         assert differences(shop.lake.content(), wanted) == "", points[number]
+
+
+def test_of_a_load_that_died_the_hourly_schedule_takes_up_the_recent_hours_unless_it_is_run_again(
+    tmp_path: Path,
+) -> None:
+    shop = a_shop(tmp_path)
+    closed = datetime(2026, 1, 1, 11, tzinfo=UTC)
+    for point in ("bronze.orders:before", "silver.orders_changes:before", "silver.orders:before"):
+        with shop.here(), dying_at(point):
+            CliRunner().invoke(app, ["load", "orders", "--no-gold"])
+        with shop.here():
+            assert unfinished_hours(shop.lake.resource, closed) == [OLD[4]], point
+    load(shop, "orders", "--no-gold")
+    assert len(shop.lake.rows("silver/orders")) == 6
+    with shop.here():
+        assert unfinished_hours(shop.lake.resource, closed) == []
+        begin(shop.lake.resource.lake, "orders", [OLD[4]])
+    load(shop, "orders", "--no-gold")
+    assert unfinished(shop.lake.resource.lake) == {}, "what another landing noted is made as well"
 
 
 def test_older_rows_are_left_out_by_a_date(tmp_path: Path) -> None:
