@@ -200,13 +200,13 @@ class SparkEngine:
         def read_bronze(wanted: list[str]) -> None:
             nonlocal read
             now = self.delta.existing(bronze)
-            rows = self.delta.read(bronze.uri, now)
+            rows = self.delta.at(bronze.uri, now)
             if now != read:
-                rows.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("bronze")
-                rows.where(self.delta.is_one_of(column, before)).createOrReplaceTempView("look_back")
+                rows.of(column, partitions).createOrReplaceTempView("bronze")
+                rows.of(column, before).createOrReplaceTempView("look_back")
                 self._offer_losers(contract, now, partitions)
                 read = now
-            rows.where(self.delta.is_one_of(column, wanted)).createOrReplaceTempView("bronze")
+            rows.of(column, wanted).createOrReplaceTempView("bronze")
 
         def compute_quarantine() -> "DataFrame":
             read_bronze(partitions)
@@ -289,8 +289,8 @@ class SparkEngine:
         self._view("keys_before", keys_before_select(contract, self.dialect))
         self._view("suspects", suspects_select(contract, self.dialect))
         hours = [row[0] for row in self.spark.sql(suspect_partitions_select(contract, self.dialect)).collect()]
-        reach = self.delta.read(bronze_table(self.lake, contract).uri, bronze_version)
-        reach.where(self.delta.is_one_of(column, hours)).createOrReplaceTempView("reach")
+        reach = self.delta.at(bronze_table(self.lake, contract).uri, bronze_version)
+        reach.of(column, hours).createOrReplaceTempView("reach")
         losers = self.spark.sql(losers_select(contract, self.dialect))
         losers.where(self.delta.is_one_of(column, partitions)).createOrReplaceTempView("losers")
 
@@ -345,8 +345,7 @@ class SparkEngine:
         return version
 
     def _rows_of(self, spec: TableSpec, version: int, partitions: list[str]) -> "DataFrame":
-        rows = self.delta.read(spec.uri, version)
-        return rows.where(self.delta.is_one_of(spec.partition_by or "", partitions))
+        return self.delta.at(spec.uri, version).of(spec.partition_by or "", partitions)
 
     def _view(self, name: str, statement: str) -> None:
         self.spark.sql(statement).createOrReplaceTempView(name)

@@ -30,7 +30,7 @@ def note_accepted(
     def compute() -> "DataFrame":
         nonlocal read
         read = delta.existing(quarantine)
-        rows = delta.read(quarantine.uri, read).where(delta.is_one_of(SNAPSHOT.name, taken))
+        rows = delta.at(quarantine.uri, read).of(SNAPSHOT.name, taken)
         rows.createOrReplaceTempView("quarantined")
         return delta.spark.sql(accepted_select(contract, dialect, taken)) if taken else delta.empty(spec.schema)
 

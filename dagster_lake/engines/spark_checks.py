@@ -18,14 +18,14 @@ def broken_rows(
     contract = contracts[check.data_set]
     silver = silver_table(lake, contract)
     version = delta.existing(silver)
-    rows, partition = delta.read(silver.uri, version), partition_field(contract).name
+    made, partition = delta.at(silver.uri, version), partition_field(contract).name
+    rows = made.rows
     if contract.cadence == "snapshot":
         newest = delta.newest_partition(silver, version)
-        rows = rows.where(delta.is_one_of(partition, [newest] if newest else []))
+        rows = made.of(partition, [newest] if newest else [])
     elif check.hours is not None:
-        rows = rows.where(delta.is_one_of(partition, check.hours))
-    around = delta.read(silver.uri, version).where(delta.is_one_of(partition, hours_around(contract, check.hours)))
-    around.createOrReplaceTempView("around")
+        rows = made.of(partition, check.hours)
+    made.of(partition, hours_around(contract, check.hours)).createOrReplaceTempView("around")
     rows.createOrReplaceTempView("silver")
     found = {}
     statements = {

@@ -34,28 +34,29 @@ def stale_later_hours(
     if not ahead:
         return []
     bronze, silver = bronze_table(lake, contract), silver_table(lake, contract)
-    rows = delta.read(bronze.uri, delta.existing(bronze))
-    landed = rows.where(delta.is_one_of(column, ahead)).select(column).distinct()
+    rows = delta.at(bronze.uri, delta.existing(bronze))
+    landed = rows.rows.where(delta.is_one_of(column, ahead)).select(column).distinct()
     later = sorted(row[0] for row in landed.collect())
     if not later:
         return []
     own = reaching(contract, partitions, later)
-    found, kept_out = _read(delta, silver), _read(delta, quarantine_table(lake, contract))
-    rows.where(delta.is_one_of(column, own)).createOrReplaceTempView("bronze")
-    found.where(delta.is_one_of(column, own)).createOrReplaceTempView("held")
-    rows.where(delta.is_one_of(column, later)).createOrReplaceTempView("later")
-    found.where(delta.is_one_of(column, later)).createOrReplaceTempView("made")
-    kept_out.where(delta.is_one_of(column, later)).createOrReplaceTempView("kept_out")
     around = [*look_back(contract, later), *later]
-    rows.where(delta.is_one_of(column, around)).createOrReplaceTempView("around")
+    rows.of(column, own).createOrReplaceTempView("bronze")
+    rows.of(column, later).createOrReplaceTempView("later")
+    rows.of(column, around).createOrReplaceTempView("around")
+    _rows_of(delta, silver, own).createOrReplaceTempView("held")
+    _rows_of(delta, silver, later).createOrReplaceTempView("made")
+    _rows_of(delta, quarantine_table(lake, contract), later).createOrReplaceTempView("kept_out")
     delta.spark.sql(shared_keys_select(contract, dialect)).createOrReplaceTempView("suspects")
     hours = [row[0] for row in delta.spark.sql(shared_partitions_select(contract, dialect)).collect()]
     if not hours:
         return []
-    rows.where(delta.is_one_of(column, hours)).createOrReplaceTempView("reach")
+    rows.of(column, hours).createOrReplaceTempView("reach")
     return [row[0] for row in delta.spark.sql(stale_partitions_select(contract, dialect, later)).collect()]
 
 
-def _read(delta: SparkDelta, spec: TableSpec) -> "DataFrame":
+def _rows_of(delta: SparkDelta, spec: TableSpec, partitions: Collection[str]) -> "DataFrame":
     version = delta.version(spec.uri)
-    return delta.empty(spec.schema) if version is None else delta.read(spec.uri, version)
+    if version is None:
+        return delta.empty(spec.schema)
+    return delta.at(spec.uri, version).of(spec.partition_by or "", partitions)

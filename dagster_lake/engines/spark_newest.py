@@ -62,8 +62,8 @@ class _Tables:
         version = self.read[spec] = self.delta.version(spec.uri)
         if version is None:
             return self.delta.empty(schema)
-        rows = self.delta.read(spec.uri, version)
-        return rows if partitions is None else rows.where(self.delta.is_one_of(self.column, partitions))
+        found = self.delta.at(spec.uri, version)
+        return found.rows if partitions is None else found.of(self.column, partitions)
 
     def unchanged(self, *specs: TableSpec, partitions: Sequence[str]) -> bool:
         """Whether these partitions hold what was read of them."""

@@ -63,6 +63,18 @@ def first_differing(uri: UPath, files: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def differing_in(uri: UPath, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of a local table's data files in these of its folders that differ from what was written, and how; among
+    them may be files of versions past. The log is not read, so that the cost is that of the folders."""
+    for folder in folders:
+        place = os.path.join(str(uri), folder)
+        names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+        for name in names:
+            found = first_differing(uri, [os.path.join(place, name)]) if name.endswith(".parquet") else None
+            if found is not None:
+                yield found
+
+
 def forget_checksums(uri: UPath, files: Iterable[str]) -> None:
     """Removes the notes of files that were vacuumed."""
     for file in files:

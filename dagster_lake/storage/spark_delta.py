@@ -11,7 +11,10 @@ commits last has then read the newest input.
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,7 +23,8 @@ from upath import UPath
 from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import literal, quoted
 from dagster_lake.storage.back_off import BackOff
-from dagster_lake.storage.damage import refuse_torn
+from dagster_lake.storage.checksums import differing_in
+from dagster_lake.storage.damage import Fault, TableDamaged, refuse_torn, table_name
 from dagster_lake.storage.spark_ddl import sql_type, table_ddl
 from dagster_lake.storage.table_spec import STATISTICS, TableSpec
 
@@ -40,6 +44,41 @@ _MISSING = re.compile(
 
 class SparkDeltaError(Exception):
     """A write that was refused, or that lost to other writers too many times in a row."""
+
+
+@dataclass(frozen=True)
+class SparkVersion:
+    """One version of a table, whatever is written beside it."""
+
+    delta: "SparkDelta"
+    uri: UPath
+    version: int
+
+    @cached_property
+    def rows(self) -> "DataFrame":
+        """All rows."""
+        return self.delta.spark.sql(f"SELECT * FROM {self.delta.name(self.uri)} VERSION AS OF {self.version:d}")
+
+    def of(self, column: str, partitions: Collection[str]) -> "DataFrame":
+        """The rows of the named partitions. Raises TableDamaged where one of their files is not as it was written, so
+        far as its checksum is known; ``rows`` are not compared each time that they are read."""
+        self._refuse_changed(column, partitions)
+        return self.rows.where(self.delta.is_one_of(column, partitions))
+
+    def _refuse_changed(self, column: str, partitions: Collection[str]) -> None:
+        if self.delta.catalog is not None or not isinstance(self.uri, Path):
+            return
+        changed = dict(differing_in(self.uri, (f"{column}={partition}" for partition in partitions)))
+        if not changed:
+            return
+        from dagster_lake.storage.delta import pin
+
+        pinned = pin(self.uri, self.version)
+        found = [
+            Fault(UPath(file), changed[file], "data") for file in (pinned.files() if pinned else ()) if file in changed
+        ]
+        if found:
+            raise TableDamaged(table_name(self.uri), found[:1])
 
 
 class SparkDelta:
@@ -84,9 +123,13 @@ class SparkDelta:
             raise SparkDeltaError(f"{spec.name} does not exist yet; materialise it first")
         return version
 
+    def at(self, uri: UPath, version: int) -> SparkVersion:
+        """One version of a table."""
+        return SparkVersion(self, uri, version)
+
     def read(self, uri: UPath, version: int) -> "DataFrame":
-        """One version of a table, whatever is written beside it."""
-        return self.spark.sql(f"SELECT * FROM {self.name(uri)} VERSION AS OF {version:d}")
+        """All rows of one version of a table."""
+        return self.at(uri, version).rows
 
     def empty(self, schema: pa.Schema) -> "DataFrame":
         """No rows, with these columns."""

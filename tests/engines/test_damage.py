@@ -1,6 +1,8 @@
 """Damaged tables as Spark meets them: told as on DuckDB, and readable again when mended."""
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import pytest
 from upath import UPath
 
 from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.engines.base import Check, Engine, Step
+from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.engines.spark import SparkEngine
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.storage import checksums, delta
 from dagster_lake.storage.damage import TableDamaged
 from dagster_lake.storage.examine import content_faults, table_faults
 from dagster_lake.storage.mend import carry_out, mending
@@ -70,19 +73,77 @@ def _flips_missed(folder: Path, pinned: delta.Pinned) -> int:
     return missed
 
 
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> TestLake:
+    """An hour of orders, as DuckDB and delta-rs made it."""
+    made = TestLake(tmp_path_factory.mktemp("damage") / "lake")
+    made.run_data_set("orders", *hours(1))
+    return made
+
+
+@contextmanager
+def damaged(file: Path, content: bytes | None) -> Iterator[None]:
+    """While the file has another content, or is gone; read by a process that comes anew."""
+    before = file.read_bytes()
+    delta._held.clear()
+    checksums._seen.clear()
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    try:
+        yield
+    finally:
+        file.write_bytes(before)
+
+
 @pytest.mark.parametrize("damage", ["log", "data"])
 def test_a_step_on_spark_says_which_table_is_damaged_and_what_mends_it(
-    spark: SparkDelta, tmp_path: Path, damage: str
+    spark: SparkDelta, lake: TestLake, damage: str
 ) -> None:
-    lake = TestLake(tmp_path / "lake")
-    lake.run_data_set("orders", *hours(1))
     folder = lake.table_folder("bronze/orders")
-    if damage == "data":
-        next(folder.glob("*/*.parquet")).unlink()
-    else:
-        log = max((folder / "_delta_log").glob("*.json"))
-        log.write_bytes(log.read_bytes()[:-40])
-    with lake.here():
+    file = next(folder.glob("*/*.parquet")) if damage == "data" else max((folder / "_delta_log").glob("*.json"))
+    with damaged(file, None if damage == "data" else file.read_bytes()[:-40]), lake.here():
         engine = SparkEngine(lake.resource.lake, contracts(), Settings(), spark=spark.spark)
         with pytest.raises(TableDamaged, match=r"bronze\.orders: .*`lake repair bronze.orders`"):
             engine.run(Step("orders", "silver", tuple(hours(1))))
+
+
+HOUR = tuple(hours(1))
+READERS: dict[str, tuple[str, Callable[[Engine], object]]] = {
+    "silver": ("bronze/orders", lambda engine: engine.run(Step("orders", "silver", HOUR))),
+    "newest": ("silver/orders_changes", lambda engine: engine.run(Step("orders", "newest", HOUR))),
+    "checks": ("silver/orders_changes", lambda engine: engine.check(Check("orders", HOUR, ("rules_hold",)))),
+}
+"""What reads an hour of which table."""
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", ["duckdb", "spark"])
+def test_a_flipped_bit_of_an_hour_is_read_by_no_step_of_either_engine(
+    spark: SparkDelta, lake: TestLake, name: str, reader: str
+) -> None:
+    table, read = READERS[reader]
+    (file,) = lake.table_folder(table).glob("*/*.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 4
+    with damaged(file, bytes(content)), lake.here():
+        here, settings = lake.resource.lake, lake.resource.settings
+        engine: Engine = DuckDBEngine(here, contracts(), settings)
+        if name == "spark":
+            engine = SparkEngine(here, contracts(), settings, spark=spark.spark)
+        with pytest.raises(TableDamaged, match=f"{file.name} is not as it was written.*`lake repair "):
+            read(engine)
+
+
+def test_a_changed_file_of_a_version_past_hinders_no_step_on_spark(spark: SparkDelta, tmp_path: Path) -> None:
+    spec = TableSpec(UPath(tmp_path / "silver" / "things"), SCHEMA, "_lake_hour")
+    for _ in range(2):
+        delta.replace_partitions(spec, ["a"], lambda: rows("a").to_reader(), {})
+    pinned = delta.pin(spec.uri)
+    assert pinned is not None
+    (past,) = {*map(str, (tmp_path / "silver").glob("*/*/*.parquet"))} - {*pinned.files()}
+    with damaged(Path(past), b"other"):
+        assert spark.at(spec.uri, 2).of("_lake_hour", ["a"]).count() == 2
+        with pytest.raises(TableDamaged):
+            spark.at(spec.uri, 1).of("_lake_hour", ["a"])
