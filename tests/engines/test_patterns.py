@@ -1,15 +1,16 @@
 """A contract's pattern is found in the same texts on every engine: those in which Python's plain reading finds it."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 import pyarrow as pa
 import pytest
 
+from dagster_lake.engines.spark_patterns import offer_patterns
 from dagster_lake.patterns import PatternError, common_pattern
-from tests.engines.dialects import Side
+from tests.engines.dialects import Side, SparkSide
 
 ALPHABET = "abkKsiI01_ -.\n\r\tžŽſKİıßẞσςΣé😀\u2028\u0085\x0b\x00^]\\中𮯰⿼"
 """All that texts are made of: ends of lines, white space, letters that have several other cases, new ideographs."""
@@ -187,7 +188,7 @@ def _holds(anchor: str, text: str, at: int, *, each_line: bool) -> bool:
     return (before in WORDS) != (after in WORDS)
 
 
-def finds(side: Side, patterns: list[str], texts: list[str]) -> list[list[bool]]:
+def finds(side: Side, patterns: list[str], texts: Sequence[str | None]) -> list[list[bool | None]]:
     """In which texts each pattern is found, by one query."""
     each = ", ".join(side.dialect.contains("x", pattern) for pattern in patterns)
     found = side.evaluate(f"array({each})" if side.name == "spark" else f"[{each}]", texts, pa.string())
@@ -316,6 +317,29 @@ def test_patterns_mean_what_re2_says(side: Side) -> None:
 
     found = finds(side, PATTERNS, TEXTS)
 
+    assert dict(zip(PATTERNS, found, strict=True)) == dict(zip(PATTERNS, wanted, strict=True))
+
+
+def test_patterns_mean_the_same_where_spark_passes_columns_as_pandas_only(
+    spark_side: SparkSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Databricks' runtime of Spark 4.0."""
+    import pyarrow.compute as pc
+    from pyspark.sql import functions
+
+    texts = [*TEXTS, None, *LONG]
+    asked = []
+    pandas_udf = functions.pandas_udf
+    monkeypatch.delattr(functions, "arrow_udf")
+    monkeypatch.setattr(functions, "pandas_udf", lambda *of: asked.append(of) or pandas_udf(*of))
+    offer_patterns(spark_side.spark)
+    try:
+        found = finds(spark_side, PATTERNS, texts)
+    finally:
+        monkeypatch.undo()
+        offer_patterns(spark_side.spark)
+    wanted = [pc.match_substring_regex(pa.array(texts), pattern).to_pylist() for pattern in PATTERNS]
+    assert len(asked) == 1
     assert dict(zip(PATTERNS, found, strict=True)) == dict(zip(PATTERNS, wanted, strict=True))
 
 
