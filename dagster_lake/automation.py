@@ -13,13 +13,14 @@ from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.freshness_checks import FRESH
-from dagster_lake.hourly_runs import hourly_runs
+from dagster_lake.hourly_runs import HourRuns, hourly_runs, requests, scheduled_since
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 BEFORE_BACKFILLS = {"dagster/priority": "1"}
 """Tags of a run that leaves the queue before those that were there first: a backfill may have filled it for a day."""
+CLOSE_THE_HOUR = "close_the_hour"
 LATE_HOURS = 3
 
 # The status is made by a run of its own, which neither waits for these nor fails with them.
@@ -57,13 +58,14 @@ jobs = [hourly_job, snapshots_job, lake_status_job, reconciliation_job]
 
 
 @dg.schedule(
+    name=CLOSE_THE_HOUR,
     job=hourly_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
     description="At minute 5: closes the hour before, and runs hours that were missed, not finished or got late rows.",
 )
 def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> Iterator[dg.RunRequest]:
-    """A run for the hour that just ended, and one for each earlier hour missed, unfinished or with late commits.
+    """A run for the hour that just ended, and one for each range of earlier hours missed, unfinished or with late rows.
 
     An hour that has a run already is left alone. So is, for a while, one whose runs have not helped: ``hourly_runs``.
     """
@@ -73,20 +75,30 @@ def close_the_hour(context: dg.ScheduleEvaluationContext, lake: LakeResource) ->
     why = {
         **dict.fromkeys(_late_hours(context, lake, closed), "late"),
         **dict.fromkeys(unfinished_hours(lake, closed), "unfinished"),
-        **dict.fromkeys(missed_hours(lake, closed), "missed"),
+        **dict.fromkeys(missed_hours(lake, closed, scheduled_since(context, CLOSE_THE_HOUR, closed)), "missed"),
     }
     runs = hourly_runs(context, TAKEN_UP_HOURS)
-    for hour in sorted(why):
-        known = runs.get(hour)
-        if known is None or (not known.pending and (why[hour] == "late" or known.may_run_again(datetime.now(UTC)))):
-            yield dg.RunRequest(run_key=f"{hour} {why[hour]} {hour_key(closed)}", partition_key=hour)
+    due = {hour: reason for hour, reason in why.items() if _may_run(runs.get(hour), reason)}
+    yield from requests(due, runs, hour_key(closed))
 
 
-def missed_hours(lake: LakeResource, closed: datetime) -> list[str]:
-    """The hours of the two days before ``closed`` that a data set lacks (the daemon was down), since its first one."""
+def _may_run(known: HourRuns | None, why: str) -> bool:
+    """Whether an hour may be asked for: new late rows at once, unless their hour fails."""
+    if known is None:
+        return True
+    news = why == "late" and not known.failed
+    return not known.pending and (news or known.may_run_again(datetime.now(UTC)))
+
+
+def missed_hours(lake: LakeResource, closed: datetime, since: datetime | None = None) -> list[str]:
+    """The hours of the two days before ``closed`` that a data set lacks, since its first one.
+
+    With ``since`` only those from then on, when the lake began to be scheduled: nobody asked for the time before.
+    """
     from dagster_lake.landing.land import partitions
 
-    recent = HourRange(closed - TAKEN_UP_HOURS * HOUR, closed - HOUR).keys
+    first = max(closed - TAKEN_UP_HOURS * HOUR, since or closed - TAKEN_UP_HOURS * HOUR)
+    recent = HourRange(first, closed - HOUR).keys if first < closed else []
     missed: set[str] = set()
     for contract in contracts().values():
         if contract.cadence == "hourly" and (landed := partitions(lake.lake, contract)):

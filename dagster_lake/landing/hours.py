@@ -25,6 +25,7 @@ from dagster_lake.storage.paths import Lake
 
 TIDIED_AFTER = 3 * HOUR
 """When an hour is begun, the one so long before is tidied up."""
+_TOLD = 5
 
 
 def land_hours(
@@ -37,10 +38,21 @@ def land_hours(
     is landed with ``complete=False`` and must be landed again. So is one of which Capture has left out events, with the
     other hours that they may be of, until they come or ``refresh`` no longer waits for them. Raises LandingError for an
     hour that has not begun, and for one of which the hub may have forgotten events before they were landed; ``refresh``
-    accepts that.
+    accepts that. The other hours are landed before it is raised.
     """
     require_one_zone(contract, lake)
-    return [until_published(partial(_land_hour, contract, lake, hour, sources, refresh)) for hour in hours]
+    landed, refused = [], []
+    for hour in hours:
+        try:
+            landed.append(until_published(partial(_land_hour, contract, lake, hour, sources, refresh)))
+        except LandingError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        more = [f"and {len(refused) - _TOLD:,} more hours"] if len(refused) > _TOLD else []
+        raise LandingError("\n".join([*map(str, refused[:_TOLD]), *more]))
+    return landed
 
 
 def late_commits(contract: Contract, lake: Lake, hours: HourRange, sources: Sources) -> list[datetime]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.utils import make_new_run_id
 
 from dagster_lake.assets import steps
 from dagster_lake.assets.dbt import dbt_assets
@@ -16,6 +17,9 @@ from dagster_lake.automation import close_the_hour
 from dagster_lake.commit import observe
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.hourly_runs import HourRuns, hours_of
+from dagster_lake.lake_hour import HourRange, hour_key
+from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.unfinished import GOLD, STREAMS, begin, unfinished
@@ -45,16 +49,22 @@ def failing_at(point: str, times: int = 99, error: type[BaseException] = OSError
         observe(None)
 
 
-def tick(at: datetime, instance: dg.DagsterInstance | None = None) -> list[str]:
-    """The hours that the schedule asks for, the one that just ended aside."""
+def all_requests(at: datetime, instance: dg.DagsterInstance | None = None) -> list[dg.RunRequest]:
+    """What the schedule asks for, first the hour that just ended."""
     with dg.build_schedule_context(
         instance,
         scheduled_execution_time=at,
         resources={"lake": LakeResource()},
         repository_def=defs.get_repository_def(),
     ) as context:
-        requests = close_the_hour.evaluate_tick(context).run_requests or []
-    return [str(request.partition_key) for request in requests[1:]]
+        return list(close_the_hour.evaluate_tick(context).run_requests or [])
+
+
+def tick(at: datetime, instance: dg.DagsterInstance | None = None) -> list[str]:
+    """The hours that the schedule asks for, the one that just ended aside."""
+    return [
+        hour for request in all_requests(at, instance)[1:] for hour in hours_of(request.tags, request.partition_key)
+    ]
 
 
 @pytest.fixture
@@ -171,24 +181,111 @@ def test_a_run_that_goes_on_to_streams_and_gold_and_dies_before_them_leaves_a_no
             assert noted == ({HOURS[0]: [GOLD, STREAMS]} if tags else {})
 
 
+NOW = datetime.now(UTC)
+
+
 def test_an_hour_that_fails_again_and_again_is_tried_less_and_less_often_and_never_twice_at_once(
     lake: TestLake, tmp_path: Path
 ) -> None:
     begin(lake.resource.lake, "orders", [HOURS[0]])
-    job = defs.resolve_job_def("hourly")
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         assert tick(LATER, instance) == [HOURS[0]]
-        tags = {"dagster/partition": HOURS[0]}
-        instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        ran(instance, HOURS[0], status=dg.DagsterRunStatus.STARTED)
         assert tick(LATER, instance) == [], "a run is under way"
-    from dagster_lake.hourly_runs import HourRuns
-
-    now = datetime.now(UTC)
     due = [
-        next(n for n in range(1, 100) if HourRuns(ended, now, False).may_run_again(now + timedelta(hours=n)))
+        next(n for n in range(1, 100) if HourRuns(ended, NOW, False).may_run_again(NOW + timedelta(hours=n)))
         for ended in range(1, 8)
     ]
     assert due == [1, 2, 4, 8, 16, 16, 16]
+
+
+def ran(
+    instance: dg.DagsterInstance,
+    first: str,
+    last: str | None = None,
+    *,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
+    created: datetime = NOW - timedelta(hours=1),
+) -> None:
+    """A run that the schedule asked for."""
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": str(last)}
+    tags = {"dagster/schedule_name": "close_the_hour", **(span if last else {"dagster/partition": first})}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dagster._core.storage.runs.sql_run_storage.get_current_datetime", lambda: created)
+        # Without the job's snapshot, which takes seconds to make and which nobody asks for here.
+        instance.run_storage.add_run(dg.DagsterRun("hourly", make_new_run_id(), status=status, tags=tags))
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def asked_for(at: datetime, instance: dg.DagsterInstance) -> list[list[str]]:
+    """The hours of each run that the schedule asks for, the one that just ended aside."""
+    return [hours_of(request.tags, request.partition_key) for request in all_requests(at, instance)[1:]]
+
+
+def test_a_lake_that_is_scheduled_for_the_first_time_is_asked_for_nothing_of_the_time_before(
+    lake: TestLake, instance: dg.DagsterInstance
+) -> None:
+    lake.run_data_set("orders", HOURS[0])
+    assert asked_for(datetime(2026, 1, 2, 12, 5, tzinfo=UTC), instance) == []
+
+
+def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it_is_queued(
+    lake: TestLake, instance: dg.DagsterInstance
+) -> None:
+    lake.run_data_set("orders", HOURS[0])
+    ran(instance, HOURS[0], created=NOW - timedelta(days=3))
+    at = datetime(2026, 1, 2, 12, 5, tzinfo=UTC)
+    [missed] = asked_for(at, instance)
+    assert (missed[0], missed[-1], len(missed)) == ("2026-01-01T01", "2026-01-02T10", 34)
+    ran(instance, missed[0], missed[-1], status=dg.DagsterRunStatus.NOT_STARTED)
+    assert asked_for(at, instance) == []
+    assert asked_for(at + timedelta(hours=1), instance) == [["2026-01-02T11"]], "whose own run was never made"
+
+
+def test_an_hour_that_spoils_a_range_is_soon_alone_and_the_others_have_their_turn(
+    lake: TestLake, instance: dg.DagsterInstance
+) -> None:
+    lake.run_data_set("orders", HOURS[0])
+    at, bad = datetime(2026, 1, 2, 12, 5, tzinfo=UTC), "2026-01-01T20"
+    ran(instance, HOURS[0], created=NOW - timedelta(days=3))
+    asked, tried = [], 0
+    while [bad] not in (asked := asked_for(at, instance)):
+        tried += len(asked)
+        for one in asked:  # an hour ago each, so that the next tick is due
+            status = dg.DagsterRunStatus.FAILURE if bad in one else dg.DagsterRunStatus.STARTED
+            ran(instance, one[0], one[-1], status=status)
+    assert tried <= 12
+    assert len(asked) <= 4
+    ran(instance, bad, created=NOW)
+    assert [bad] not in asked_for(at, instance), "nor is it tried at every tick"
+
+
+def test_an_hour_that_is_refused_does_not_keep_others_of_its_range_out_of_raw(
+    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_lake.landing import hours as landing
+
+    three = hours(3)
+    lake.run_sources(["orders"], *three)
+    land = landing._land_hour
+
+    def refused(contract: Any, where: Any, hour: datetime, *rest: Any) -> Any:
+        if hour_key(hour) == three[1]:
+            raise LandingError("orders, hour 01: refused")
+        return land(contract, where, hour, *rest)
+
+    monkeypatch.setattr(landing, "_land_hour", refused)
+    span = HourRange.of(three[0], three[-1])
+    with pytest.raises(LandingError, match="hour 01: refused"):
+        landing.land_hours(contracts()["orders"], lake.resource.lake, span, lake.resource.sources)
+    assert partitions(lake.resource.lake, contracts()["orders"]) == [three[0], three[2]]
+    asked = [hours_of(one.tags, one.partition_key) for one in all_requests(datetime(2026, 1, 1, 4, 5, tzinfo=UTC))[1:]]
+    assert asked == [[three[0]], [three[1]], [three[2]]], "each side of it alone"
 
 
 def test_raw_that_moves_on_while_its_tables_are_made_stays_unfinished(

@@ -134,6 +134,7 @@ class Product(TestLake):
         """The hours that the schedule asks for at this time, in the order in which it does."""
         from dagster_lake.automation import close_the_hour
         from dagster_lake.definitions import defs
+        from dagster_lake.hourly_runs import hours_of
 
         with (
             self.here(),
@@ -144,7 +145,7 @@ class Product(TestLake):
             ) as context,
         ):
             requests = close_the_hour.evaluate_tick(context).run_requests
-        return [request.partition_key for request in requests or []]  # type: ignore[misc]
+        return [hour for request in requests or [] for hour in hours_of(request.tags, request.partition_key)]
 
     def never_landed(self, first: datetime) -> list[str]:
         """The closed hours from ``first`` that some data set lacks."""
