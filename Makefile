@@ -28,8 +28,7 @@ demo: .venv/installed ## Build a day of data, from generated sources to gold
 	@$(BIN)/lake demo $(ARGS)
 
 dev: .venv/installed ## Open Dagster's UI at http://localhost:3000 (PORT=3001 for another port)
-	@mkdir -p .dagster
-	@$(BIN)/dagster dev --port $(PORT) $(ARGS)
+	@$(BIN)/lake dev --port $(PORT) $(ARGS)
 
 status: .venv/installed ## Show what is in the lake
 	@$(BIN)/lake status

@@ -19,6 +19,7 @@ from dagster_lake.cli.checkup_spark import spark_findings
 from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.masking_keys import registered
+from dagster_lake.resources.history_place import earlier_history, history_folder
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError, is_remote
 
@@ -37,9 +38,11 @@ def findings(settings: Settings) -> list[Finding]:
         lambda: python_version((sys.version_info.major, sys.version_info.minor)),
         lambda: packages(constraints_file(), _installed()),
         lambda: port(UI_PORT),
-        lambda: dagster_home(os.environ.get("DAGSTER_HOME")),
+        lambda: dagster_home(os.environ.get("DAGSTER_HOME"), history_folder(settings)),
         lambda: masking_key_present(settings),
     ]
+    if earlier := earlier_history():
+        everywhere.append(lambda: shared_history(settings, earlier))
     root = Path(settings.root)
     local: list[Callable[[], Finding]] = [
         lambda: disk_space(root, shutil.disk_usage(nearest_folder(root)).free),
@@ -93,12 +96,10 @@ def port(number: int) -> Finding:
     return Finding("ok", f"port {number}", "free for Dagster's UI")
 
 
-def dagster_home(home: str | None) -> Finding:
-    """Whether Dagster will find the project's dagster.yaml."""
+def dagster_home(home: str | None, history: Path) -> Finding:
+    """Whether Dagster will find the project's dagster.yaml; with that, ``history`` is where the lake's runs are."""
     if home is None:
-        return Finding(
-            "ok", "Dagster", f"DAGSTER_HOME is not set; history is kept in {path_text(PROJECT_ROOT / '.dagster')}"
-        )
+        return Finding("ok", "Dagster", f"DAGSTER_HOME is not set; history is kept in {path_text(history)}")
     if not os.path.isabs(home) or not os.path.isdir(home):
         says = f"DAGSTER_HOME={home} is not an absolute path to a folder"
         return Finding("fail", "Dagster", says, "unset DAGSTER_HOME, or mend it")
@@ -106,6 +107,14 @@ def dagster_home(home: str | None) -> Finding:
         remedy = f"unset DAGSTER_HOME, or set it to {PROJECT_ROOT}"
         return Finding("warn", "Dagster", f"DAGSTER_HOME={home} has no dagster.yaml", remedy)
     return Finding("ok", "Dagster", f"DAGSTER_HOME is {home}")
+
+
+def shared_history(settings: Settings, earlier: Path) -> Finding:
+    """The history that all lakes of the project once shared, which still lies there."""
+    own = history_folder(settings) / "history"
+    says = f"{path_text(earlier)} is of before each lake had its own, and nobody reads it"
+    remedy = "remove it" if own.exists() else f"to keep it for this lake: mv {earlier} {own}; else remove it"
+    return Finding("warn", "history", says, remedy)
 
 
 def masking_key_present(settings: Settings) -> Finding:

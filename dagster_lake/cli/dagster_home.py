@@ -11,11 +11,22 @@ from dagster_lake.settings import PROJECT_ROOT
 @contextlib.contextmanager
 def at_dagster_home() -> Iterator[None]:
     """Names the project as DAGSTER_HOME unless another is named, and works in it: dagster.yaml's paths are relative."""
-    if "DAGSTER_HOME" not in os.environ:
-        os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
-        _ensure_dagster_yaml()
+    name_dagster_home()
     with contextlib.chdir(PROJECT_ROOT):
         yield
+
+
+def name_dagster_home() -> None:
+    """Names the project as DAGSTER_HOME unless another is named."""
+    if not os.environ.get("DAGSTER_HOME"):
+        os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
+        _ensure_dagster_yaml()
+
+
+def without_telemetry() -> None:
+    """Has neither Dagster nor dbt, in this process and those that it starts, tell their makers of it."""
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
 
 
 def _ensure_dagster_yaml() -> None:

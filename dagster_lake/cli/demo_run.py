@@ -1,6 +1,5 @@
 """Runs the hourly job for a range of hours in this process, telling what happens while it works."""
 
-import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dagster_lake.cli.dagster_home import at_dagster_home
+from dagster_lake.cli.dagster_home import at_dagster_home, without_telemetry
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.clock import utc_now
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
@@ -70,7 +69,7 @@ def wanted_hours(day: str, hours: int) -> HourRange:
 
 def build(hours: HourRange, console: Console) -> Outcome:
     """Materialises every asset for ``hours``. Raises CommandError, naming the asset, when a step fails."""
-    _without_telemetry()
+    without_telemetry()
     # What libraries warn each other of helps nobody here.
     with at_dagster_home(), warnings.catch_warnings(action="ignore"):
         with console.status("Loading the definitions ..."):
@@ -227,8 +226,3 @@ def _why(event: "DagsterEvent", job: _Job) -> list[str]:
         return [f"{name}: {error.message.strip()}"]
     of_ours = kind.startswith("dagster_lake.")
     return [f"{name}: {message}" if of_ours else f"{name}: {kind.split('.')[-1]}: {message}"]
-
-
-def _without_telemetry() -> None:
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
-    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"

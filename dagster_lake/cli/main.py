@@ -13,6 +13,7 @@ from dagster_lake.cli.branch_commands import branch
 from dagster_lake.cli.catalog_commands import catalog
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.deploy_commands import deploy
+from dagster_lake.cli.dev import dev
 from dagster_lake.cli.doctor import doctor
 from dagster_lake.cli.keys_commands import keys
 from dagster_lake.cli.lineage import lineage
@@ -63,7 +64,7 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, load, stream, status, query, preview, lineage, doctor, repair, upgrade, reset):
+for command in (demo, dev, load, stream, status, query, preview, lineage, doctor, repair, upgrade, reset):
     app.command()(command)
 app.add_typer(alerts, name="alerts")
 app.add_typer(branch, name="branch")

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_lake.cli.errors import CommandError
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.storage.marker import ASIDE, MARKER
+from dagster_lake.storage.marker import ASIDE, HISTORY, MARKER
 from dagster_lake.storage.paths import LAYERS
 
 FOLDERS = (
     *(*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices"),
-    *("withheld", "unfinished", "damaged", "before_upgrade"),
+    *("withheld", "unfinished", "damaged", "before_upgrade", HISTORY),
 )
 
 
@@ -42,23 +41,16 @@ def lake_contents(root: str) -> LakeContents:
     return LakeContents(folder, (*parts, folder / MARKER), tuple(foreign))
 
 
-def history_folder() -> Path | None:
-    """The project's folder of Dagster's runs and logs, where there is one."""
-    folder = PROJECT_ROOT / ".dagster"
-    return folder if folder.is_dir() and not folder.is_symlink() else None
-
-
-def remove(contents: LakeContents, history: Path | None) -> None:
+def remove(contents: LakeContents) -> None:
     """Removes them. A link is removed itself, and what it points at stays."""
     for path in contents.wanted:
-        _remove(path)
+        remove_path(path)
     if not contents.foreign:
         contents.root.rmdir()
-    if history is not None:
-        _remove(history)
 
 
-def _remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
+    """Removes a file or a folder; of a link the link itself."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

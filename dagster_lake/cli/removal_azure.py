@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from dagster_lake.cli.errors import CommandError
-from dagster_lake.cli.removal import FOLDERS, MARKER
-from dagster_lake.cli.text import size_text
+from dagster_lake.cli.removal import FOLDERS, MARKER, remove_path
+from dagster_lake.cli.text import path_text, size_text
+from dagster_lake.resources.history_place import history_folder
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
@@ -37,9 +38,14 @@ def reset_remote(settings: Settings, console: "Console", *, yes: bool) -> None:
         console.print(f"  {lake.root}/{name}  [dim]{len(parts[name])} files, {size}[/]", soft_wrap=True)
     for name in sorted(parts.keys() - {*FOLDERS, MARKER}):
         console.print(f"[yellow]Stays, because it is no part of a lake:[/] {lake.root}/{name}", soft_wrap=True)
+    history = history_folder(settings)
+    if history.is_dir():
+        console.print(f"  {path_text(history)}  [dim]its history of runs, on this machine[/]", soft_wrap=True)
     if not yes:
         raise CommandError("others may be reading this lake, so nothing was removed; to remove it: lake reset --yes")
     for name in sorted({*FOLDERS} & parts.keys()):
         remove_blobs(lake.root, parts[name])
+    if history.is_dir():
+        remove_path(history)
     remove_blobs(lake.root, parts[MARKER])
     console.print(f"Removed. The embedded sources in {lake.sources} stay; remove them by hand for a new world.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from dagster_lake.branches import FOLDER, NAME, branch_catalog, branch_root
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.removal import MARKER
+from dagster_lake.resources.history_place import history_folder
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake, is_remote
 
@@ -91,7 +92,10 @@ def _remove_local(_: Settings, root: str) -> bool:
 def _remove_remote(trunk: Settings, root: str) -> bool:
     from dagster_lake.storage.blobs import list_blobs, remove_blobs
 
-    lake = Lake.placed(trunk.model_copy(update={"root": root}))
+    of_branch = trunk.model_copy(update={"root": root})
+    if (history := history_folder(of_branch)).is_dir():
+        shutil.rmtree(history)
+    lake = Lake.placed(of_branch)
     blobs = list_blobs(lake.root)
     if not blobs:
         return False

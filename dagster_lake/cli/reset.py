@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.errors import CommandError, readable_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove the lake and Dagster's local history of runs, after showing what will go.
+    """Remove the lake and Dagster's history of its runs, after showing what will go; other lakes stay as they are.
 
     Only what a lake is made of is removed, files that you dropped into its landing folder included; anything else
     in the folder stays. Stop `make dev` first.
 
     A lake in ADLS Gen2 is removed only with `--yes`, and only when it has a folder of its own in its container. Its
-    embedded sources and the history of runs, which are on this machine, stay.
+    embedded sources, which are on this machine, stay.
 
     **Examples**
 
@@ -31,7 +31,8 @@ def reset(
     from rich.console import Console
 
     from dagster_lake.cli.catalog import settings
-    from dagster_lake.cli.removal import history_folder, lake_contents, remove
+    from dagster_lake.cli.dev_run import open_at
+    from dagster_lake.cli.removal import lake_contents, remove
     from dagster_lake.cli.text import path_text, size_text
     from dagster_lake.storage.paths import is_remote
 
@@ -41,17 +42,18 @@ def reset(
 
         reset_remote(settings(), console, yes=yes)
         return
+    if where := open_at(settings()):
+        raise CommandError(f"`lake dev` is open on this lake, {where}: stop it first; nothing was removed")
     contents = lake_contents(settings().root)
-    history = history_folder()
     console.print("This removes:")
-    for path in [*contents.wanted, *([history] if history else [])]:
+    for path in contents.wanted:
         console.print(f"  {path_text(path)}  [dim]{size_text(_bytes(path))}[/]", soft_wrap=True)
     for path in contents.foreign:
         console.print(f"[yellow]Stays, because it is no part of a lake:[/] {path_text(path)}", soft_wrap=True)
     if not yes and not typer.confirm("Remove them?"):
         console.print("Nothing was removed.")
         raise typer.Exit(1)
-    remove(contents, history)
+    remove(contents)
     console.print("Removed. Build a new lake with:  lake demo")
 
 

@@ -5,18 +5,24 @@ the database several times for each. On a busy disk that waiting took longer tha
 """
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, SqliteStorageConfig
+from dagster import Field, StringSource
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Engine, event
+
+from dagster_lake.resources.history_place import runs_of
+from dagster_lake.settings import Settings
 
 _SHARED = ("runs", "index")
 
 
 class LocalHistory(DagsterSqliteStorage):
-    """Stock SQLite storage below ``base_dir``, without a sync of the disk at every event.
+    """Stock SQLite storage below ``base_dir``, by default with its lake, without a sync of the disk at every event.
 
     A power cut can cost the last events, and the page of the run that was at work; never the list of runs, nor what a
     run wrote to the lake. One connection stays open to each database that all runs share, because closing the last
@@ -37,11 +43,16 @@ class LocalHistory(DagsterSqliteStorage):
         self._open = [_opened(file) for file in (folder / "history").glob("**/*.db") if file.stem in _SHARED]
 
     @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """``base_dir`` keeps one history for all lakes, in that folder."""
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @classmethod
     def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData, config_value: SqliteStorageConfig
+        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, str]
     ) -> "LocalHistory":
         """The storage that dagster.yaml asks for."""
-        return cls.from_local(inst_data=inst_data, **config_value)
+        return cls.from_local(config_value.get("base_dir") or str(runs_of(Settings())), inst_data=inst_data)
 
     def dispose(self) -> None:
         """Closes what was kept open."""

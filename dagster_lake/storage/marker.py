@@ -15,6 +15,8 @@ from dagster_lake.commit import commit
 MARKER = "lake.json"
 ASIDE = (".lake.json.lock", ".lake.json.tmp")
 """What lies beside a local marker: the lock of those who write it, and what a crash may leave of a new one."""
+HISTORY = ".dagster"
+"""The folder of Dagster's history of a lake, below the lake; of a remote one, below the project."""
 _LOCK_SECONDS = 60
 Content = dict[str, Any]
 

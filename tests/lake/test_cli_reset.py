@@ -1,5 +1,7 @@
 """`lake reset` removes a lake, all of it, and nothing else."""
 
+import fcntl
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,14 +9,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app, removal
+from dagster_lake.resources import history_place
 from dagster_lake.storage.paths import Lake
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder with Dagster's history, instead of the real one."""
-    (tmp_path / "project" / ".dagster" / "history").mkdir(parents=True)
-    monkeypatch.setattr(removal, "PROJECT_ROOT", tmp_path / "project")
+    """A project folder, instead of the real one."""
+    monkeypatch.setattr(history_place, "PROJECT_ROOT", tmp_path / "project")
     return tmp_path / "project"
 
 
@@ -39,9 +41,24 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ROOT", "")  # put back afterwards: --lake sets it
 
 
-def test_reset_removes_the_lake_and_the_history(root: Path, project: Path) -> None:
+def test_reset_removes_the_lake_with_its_history_and_no_other_lake(root: Path, project: Path) -> None:
+    other = project / "elsewhere"
+    shutil.copytree(root, other)
+    before = sorted(other.rglob("*"))
     assert reset(root, "--yes").exit_code == 0
-    assert list(project.iterdir()) == []
+    assert list(project.iterdir()) == [other]
+    assert sorted(other.rglob("*")) == before
+
+
+def test_a_lake_that_is_open_in_dagster_is_not_removed(root: Path) -> None:
+    with (root / ".dagster" / "open").open("w") as held:
+        held.write("at http://127.0.0.1:3000 (process 7)")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = reset(root, "--yes")
+    assert result.exit_code == 1
+    assert "open on this lake, at http://127.0.0.1:3000 (process 7)" in result.output
+    assert (root / "silver").exists()
 
 
 def test_reset_shows_what_will_go_and_asks(root: Path, project: Path) -> None:
@@ -49,7 +66,7 @@ def test_reset_shows_what_will_go_and_asks(root: Path, project: Path) -> None:
     result = reset(root, answer="n\n")
     assert result.exit_code == 1
     assert str(root / "silver") in result.output
-    assert str(project / ".dagster") in result.output
+    assert str(root / ".dagster") in result.output
     assert sorted(project.rglob("*")) == before
 
 
@@ -65,7 +82,6 @@ def test_a_folder_without_a_marker_is_refused(tmp_path: Path, project: Path) -> 
     assert result.exit_code == 1
     assert "is not a lake" in result.output
     assert (tmp_path / "photos" / "silver").exists()
-    assert (project / ".dagster").exists()
 
 
 def test_a_whole_container_is_refused() -> None:

@@ -7,15 +7,17 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, text
 
+from dagster_lake.resources import history_place
 from dagster_lake.resources.history import LocalHistory
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings import PROJECT_ROOT, Settings
 
 NORMAL, FULL = 1, 2
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
+    monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
     return tmp_path
 
 
@@ -27,12 +29,14 @@ def instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
         yield instance
 
 
-def test_the_projects_dagster_yaml_keeps_everything_below_dot_dagster(home: Path, instance: dg.DagsterInstance) -> None:
+def test_the_projects_dagster_yaml_keeps_the_history_with_the_lake(home: Path, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def one() -> None: ...
 
     assert dg.materialize([one], instance=instance).success
-    assert sorted(entry.name for entry in home.iterdir()) == [".dagster", "dagster.yaml"]
+    assert {entry.name for entry in home.iterdir()} <= {".dagster", "dagster.yaml", "lake"}
+    assert not (home / ".dagster" / "history").exists()
+    assert (home / "lake" / ".dagster" / "history" / "history" / "runs.db").is_file()
     assert not instance.telemetry_enabled
 
 
@@ -57,3 +61,39 @@ def test_only_databases_of_the_history_are_eased(tmp_path: Path) -> None:
     assert synchronous(tmp_path / "shop.db") == FULL
     history.dispose()
     assert synchronous(tmp_path / "history" / "history" / "runs.db") == FULL
+
+
+def test_two_lakes_of_one_checkout_know_nothing_of_each_others_runs(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.asset
+    def one() -> None:
+        raise ValueError("this lake is in trouble")
+
+    assert not dg.materialize([one], instance=instance, raise_on_error=False).success
+    monkeypatch.setenv("LAKE_ROOT", str(home / "elsewhere"))
+    with dg.DagsterInstance.get() as other:
+        assert other.get_runs() == []
+    assert len(instance.get_runs()) == 1
+
+
+def test_remote_lakes_have_a_history_each_in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(history_place, "PROJECT_ROOT", tmp_path)
+    roots = ["abfss://lake@account.dfs.core.windows.net/a", "abfss://lake@account.dfs.core.windows.net/b"]
+    folders = [history_place.history_folder(Settings(root=root)) for root in (*roots, f"{roots[0]}/")]
+    assert folders[0] == folders[2] != folders[1]
+    assert {folder.parent for folder in folders} == {tmp_path / ".dagster"}
+
+
+def test_the_history_that_all_lakes_shared_goes_to_the_checkouts_own_lake(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(history_place, "PROJECT_ROOT", tmp_path)
+    (tmp_path / ".dagster" / "history" / "history").mkdir(parents=True)
+    (tmp_path / ".dagster" / "history" / "history" / "runs.db").write_text("runs")
+    other = history_place.runs_of(Settings(root=str(tmp_path / "elsewhere")))
+    assert not other.exists()
+    own = history_place.runs_of(Settings(root=str(tmp_path / ".lake")))
+    assert (own / "history" / "runs.db").read_text() == "runs"
+    assert history_place.earlier_history() is None
+    assert history_place.runs_of(Settings(root=str(tmp_path / ".lake"))) == own

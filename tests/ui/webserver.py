@@ -15,18 +15,15 @@ _SMALL = {"LAKE_USERS": "200", "LAKE_VIP_USERS": "10", "LAKE_PRODUCTS": "40", "L
 
 
 def build_lake(folder: Path, *arguments: str, settings: dict[str, str] | None = None) -> dict[str, str]:
-    """Builds a demo lake below ``folder`` with its own Dagster history; returns the environment that sees both."""
+    """Builds a demo lake below ``folder``, with its Dagster history; returns the environment that sees both."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The project's own configuration, its history moved below ``folder``.
-    configuration = (ROOT / "dagster.yaml").read_text().replace(".dagster/", f"{folder}/.dagster/")
-    (folder / "dagster.yaml").write_text(configuration)
+    (folder / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     environment = {
         **os.environ,
         **(_SMALL if settings is None else settings),
         "LAKE_ROOT": str(folder / "lake"),
         "DAGSTER_HOME": str(folder),
     }
-    (folder / ".dagster").mkdir(exist_ok=True)
     subprocess.run([BIN / "lake", "demo", *arguments], cwd=folder, env=environment, check=True, capture_output=True)
     return environment
 

@@ -56,13 +56,13 @@ def test_a_free_port_is_in_order() -> None:
 
 
 def test_a_relative_dagster_home_fails() -> None:
-    assert checkup.dagster_home("somewhere").level == "fail"
+    assert checkup.dagster_home("somewhere", Path()).level == "fail"
 
 
 def test_a_dagster_home_without_its_file_is_a_warning(tmp_path: Path) -> None:
-    assert checkup.dagster_home(str(tmp_path)).level == "warn"
+    assert checkup.dagster_home(str(tmp_path), Path()).level == "warn"
     (tmp_path / "dagster.yaml").touch()
-    assert checkup.dagster_home(str(tmp_path)).level == "ok"
+    assert checkup.dagster_home(str(tmp_path), Path()).level == "ok"
 
 
 def test_a_remote_lake_without_its_masking_key_fails() -> None:
