@@ -25,6 +25,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
+from dagster_lake.channel_names import CHANNEL_NAME
 from dagster_lake.contract_words import classification_of, problems
 from dagster_lake.patterns import PatternError, common_pattern
 
@@ -139,6 +140,15 @@ class Property:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """Who is told of a data set's alerts and failures, by the name under which settings give the address. One that is
+    ``logged`` needs none: that the run's log says it is enough."""
+
+    name: str
+    logged: bool
+
+
+@dataclass(frozen=True)
 class Contract:
     """One data set: where it comes from, what its rows must be, who owns it and how fresh it is kept.
 
@@ -164,6 +174,7 @@ class Contract:
     max_bad_share: float = 0.2
     file: str = ""
     notify: tuple[str, ...] = field(default=())
+    channels: tuple["Channel", ...] = ()
     zone: Zone | None = None
     reconcile: Literal["daily", "off"] = "daily"
 
@@ -369,10 +380,25 @@ class _Reader:
             retention_days=self.sla_days("retention"),
             max_bad_share=self.max_bad_share(),
             notify=tuple(s.url or s.channel or "" for s in document.support or []),
+            channels=self.channels(),
             file=self.file,
             zone=self.zone(properties),
             reconcile=self.reconcile(source),
         )
+
+    def channels(self) -> tuple[Channel, ...]:
+        found = []
+        for number, support in enumerate(self.document.support or []):
+            if support.channel is None:
+                continue
+            if not CHANNEL_NAME.fullmatch(support.channel):
+                raise self.fail(
+                    f"support[{number}].channel",
+                    "is no name of a channel",
+                    "write letters, digits and # _ . - only: its address belongs into LAKE_ALERT_CHANNELS",
+                )
+            found.append(Channel(support.channel, logged=support.tool == "log"))
+        return tuple(found)
 
     def reconcile(self, source: Source) -> Literal["daily", "off"]:
         for custom in self.document.customProperties or []:

@@ -1,12 +1,14 @@
 """Every setting of the lake, one object, read when a resource or a command starts and never at import."""
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dagster_lake.branches import NAME, branch_catalog, branch_root
+from dagster_lake.channel_names import CHANNEL_NAME, DEFAULT_CHANNEL
 from dagster_lake.lake_hour import hour_key, parse_hour
 from dagster_lake.settings_databricks import DatabricksSettings
 
@@ -27,7 +29,12 @@ DBT_TARGET = DBT_PROJECT / "target" if _IN_CHECKOUT else PROJECT_ROOT / ".dagste
 class Settings(BaseSettings):
     """Settings, each read from the environment as ``LAKE_<NAME>`` or from a ``.env`` file at the project root."""
 
-    model_config = SettingsConfigDict(env_prefix="LAKE_", env_file=PROJECT_ROOT / ".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LAKE_",
+        env_file=PROJECT_ROOT / ".env",
+        extra="ignore",
+        hide_input_in_errors=True,  # it may be a secret
+    )
 
     root: str = Field(str(PROJECT_ROOT / ".lake"), description="The lake's folder, or a URL such as abfss://...")
     branch: str | None = Field(
@@ -101,10 +108,15 @@ class Settings(BaseSettings):
         15, ge=15, description="While events arrive, the streams of the current hour are computed again after this long"
     )
     alert_webhook: SecretStr | None = Field(
-        None, description="The address that alerts are posted to as JSON; see docs/streams.md. By default none"
+        None, description="The address that alerts are posted to as JSON; see docs/alerts.md. By default none"
+    )
+    alert_channels: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        {},
+        description="Addresses of further channels, as JSON: each by the name that contracts and streams give it; see "
+        "docs/alerts.md",
     )
     alert_signing_key: SecretStr | None = Field(
-        None, description="A secret by which each post to the webhook is signed; see docs/streams.md. By default none"
+        None, description="A secret by which each post to the webhook is signed; see docs/alerts.md. By default none"
     )
     alert_max_age_minutes: int = Field(
         60,
@@ -142,6 +154,27 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_hour(cls, key: str | None) -> str | None:
         return key and hour_key(parse_hour(key))
+
+    @field_validator("alert_channels", mode="before")
+    @classmethod
+    def _are_channels(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            try:
+                given = json.loads(given or "{}")
+            except ValueError:
+                given = None
+        if not isinstance(given, dict) or not all(isinstance(address, str | SecretStr) for address in given.values()):
+            raise ValueError('is no JSON object of names and addresses; write it as {"night": "https://..."}')
+        for name in given:
+            if not CHANNEL_NAME.fullmatch(name):
+                raise ValueError("names a channel with other characters than letters, digits and # _ . -")
+        return given
+
+    @model_validator(mode="after")
+    def _one_default_channel(self) -> "Settings":
+        if self.alert_webhook is not None and DEFAULT_CHANNEL in self.alert_channels:
+            raise ValueError("LAKE_ALERT_WEBHOOK and LAKE_ALERT_CHANNELS both give the default channel; remove one")
+        return self
 
     @model_validator(mode="after")
     def _of_the_branch(self) -> "Settings":

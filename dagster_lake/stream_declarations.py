@@ -18,9 +18,11 @@ A declaration is ``config.meta.stream`` of a model; its numbers come from the va
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from dagster_lake.channel_names import CHANNEL_NAME
 
 RESULT_TIME = "_time"
 """The column of every stream that holds its result's System.Timestamp(), UTC."""
@@ -110,17 +112,21 @@ class StreamAnalytics(_Part):
     tolerance: Tolerance = Tolerance()
 
 
+ChannelName = Annotated[str, StringConstraints(pattern=f"^{CHANNEL_NAME.pattern}$")]
+
+
 class Alert(_Part):
     """Each row is an alert, told once: the columns that it ``shows``, the greatest ``worst`` first.
 
     A row that may still change, as a window may, waits until all events are known that arrived up to ``told_after_ms``
     after its ``_time``; without it, a row is told at once. What is shown leaves the lake, so that no column of it may
-    hold personal data in clear.
+    hold personal data in clear. They go to its own ``channels``, else to those of its inputs' contracts.
     """
 
     worst: str
     shows: list[str] = Field(min_length=1)
     told_after_ms: int | None = Field(None, ge=0)
+    channels: list[ChannelName] = []
 
 
 class StreamDeclaration(_Part):

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from dagster_lake.stream_declarations import StreamDeclaration
 
+CHANNELS = "_channels"
+
 
 @dataclass(frozen=True)
 class AlertKind:
@@ -15,7 +17,10 @@ class AlertKind:
     are the event data sets that it follows from, ``look_back`` is the model's, in hours. ``worst`` is the number by
     which the worst comes first, ``shows`` are the only columns that leave the lake. A row is told once all events are
     known that arrived up to ``told_after`` after its ``_time``, for a window may still change until then; at once
-    where that is None.
+    where that is None. ``channels`` are its own; without any it goes to those of its inputs' contracts.
+
+    A failure of the lake itself is never too old to be told, goes alone, and its rows say themselves to whom, in
+    ``CHANNELS``.
     """
 
     stream: str
@@ -26,6 +31,8 @@ class AlertKind:
     shows: tuple[str, ...]
     told_after: timedelta | None
     happened: str | None = None
+    channels: tuple[str, ...] = ()
+    is_failure: bool = False
 
 
 def alert_kinds(streams: Iterable[StreamDeclaration]) -> list[AlertKind]:
@@ -40,6 +47,7 @@ def alert_kinds(streams: Iterable[StreamDeclaration]) -> list[AlertKind]:
             shows=tuple(stream.alert.shows),
             told_after=None if (after := stream.alert.told_after_ms) is None else timedelta(milliseconds=after),
             happened=_happened(stream),
+            channels=tuple(stream.alert.channels),
         )
         for stream in streams
         if stream.alert is not None

@@ -1,8 +1,8 @@
 """The outbox, ``streams/alert_deliveries``: which alerts that are due were sent, by whom, and with what success.
 
-Alerts are sent in deliveries of up to a hundred, as the notices say. A run claims a delivery, sends it, and says what
-came of it. When it is killed in between, the claim ends by itself, and a later run sends the same delivery under the
-same id again: at least once, and a receiver that heeds the id takes it once.
+Alerts are sent in deliveries of up to a hundred, as the notices say, one to each channel. A run claims a delivery,
+sends it, and says what came of it. When it is killed in between, the claim ends by itself, and a later run sends the
+same delivery under the same id again: at least once, and a receiver that heeds the id takes it once.
 
 The claim is also the rest after a try that failed, so that a mere retry commits nothing of its own. It grows with the
 age of the alerts, from two minutes to an hour: a webhook that is down for a day costs some thirty commits.
@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from dagster_lake.alerts.notices import BATCH_ROWS, Run, notices_sql, notices_table
+from dagster_lake.channel_names import DEFAULT_CHANNEL
 from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import empty_sql, literal, scan_sql
 from dagster_lake.lake_hour import HOUR, hour_key
@@ -48,6 +49,7 @@ SCHEMA = pa.schema(
         pa.field("failures", pa.int64(), nullable=False),  # how often it was refused
         pa.field("error", pa.string()),  # why it was refused, or given up
         pa.field("sent_at", _UTC),
+        pa.field("channel", pa.string()),  # null is the default one
         pa.field("_lake_hour", pa.string(), nullable=False),  # of its first alert
     ]
 )
@@ -55,10 +57,11 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Delivery:
-    """One request: its id, which a second attempt repeats, and its alerts in order of time."""
+    """One request to a channel: its id, which a second attempt repeats, and its alerts in order of time."""
 
     id: str
     alerts: list[dict[str, Any]]
+    channel: str = DEFAULT_CHANNEL
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,12 @@ class Unsent:
 
 def deliveries_table(lake: Lake) -> TableSpec:
     """The table of deliveries, by the lake hour of their first alert."""
-    return TableSpec(lake.table("streams", TABLE), SCHEMA, "_lake_hour", description="Requests to the alert webhook.")
+    return TableSpec(lake.table("streams", TABLE), SCHEMA, "_lake_hour", description="Requests to alert channels.")
 
 
 def claim(lake: Lake, settings: Settings, run: Run, *, most: int) -> list[Delivery]:
-    """Takes up to ``most`` deliveries that are due and nobody's, the oldest first, and sets aside what is too old.
+    """Takes up to ``most`` deliveries a channel that are due and nobody's, the oldest first, and sets aside what is too
+    old.
 
     Those that the run has claimed before, and not settled, are among them.
     """
@@ -96,7 +100,9 @@ def claim(lake: Lake, settings: Settings, run: Run, *, most: int) -> list[Delive
             },
         )
         chosen = con.execute(
-            f"SELECT delivery FROM due WHERE {_free(run)} ORDER BY first_at, delivery LIMIT $1", [most]
+            f"SELECT delivery FROM due WHERE {_free(run)} "
+            "QUALIFY row_number() OVER (PARTITION BY channel ORDER BY first_at, delivery) <= $1",
+            [most],
         ).fetchall()
         where = f"{_free(run)} AND delivery IN ({_listed([delivery for (delivery,) in chosen])})"
         _update(con, lake, settings, run, where=where, values={**_claim(run), "failures": "coalesce(failures, 0)"})
@@ -160,6 +166,7 @@ class Listed:
     """A delivery that was not sent: ``state`` is due, claimed, waiting or failed, ``error`` why it was refused."""
 
     id: str
+    channel: str
     alerts: int
     state: str
     first_at: datetime
@@ -173,7 +180,7 @@ def unsent(lake: Lake, settings: Settings, run: Run) -> list[Listed]:
     with connection(settings) as con:
         _look(con, lake, settings, run)
         found = con.execute(
-            "SELECT delivery, alerts, coalesce(state, 'due'), first_at, coalesce(failures, 0), "
+            "SELECT delivery, channel, alerts, coalesce(state, 'due'), first_at, coalesce(failures, 0), "
             "CASE WHEN state <> 'failed' THEN claimed_until END, error FROM due ORDER BY first_at, delivery"
         ).fetchall()
     return [Listed(*row) for row in found]
@@ -182,15 +189,16 @@ def unsent(lake: Lake, settings: Settings, run: Run) -> list[Listed]:
 def _claimed(con: duckdb.DuckDBPyConnection, run: Run) -> list[Delivery]:
     """The deliveries that the run has claimed, with their alerts."""
     found = con.execute(
-        "SELECT due.delivery, list({'id': alert_id, 'stream': stream, 'occurred_at': occurred_at, "
+        "SELECT due.delivery, channel, list({'id': alert_id, 'stream': stream, 'occurred_at': occurred_at, "
         "'lake_hour': notices._lake_hour, 'details': details} ORDER BY occurred_at, alert_id) "
-        "FROM due JOIN notices ON notices.delivery = due.delivery "
-        "WHERE due.state = 'claimed' AND claimed_by = $1 GROUP BY due.delivery, first_at "
+        "FROM due JOIN notices ON notices.delivery = due.batch "
+        "WHERE due.state = 'claimed' AND claimed_by = $1 GROUP BY due.delivery, channel, first_at "
         "ORDER BY first_at, due.delivery",
         [run.name],
     ).fetchall()
     return [
-        Delivery(id, [{**alert, "details": json.loads(alert["details"])} for alert in alerts]) for id, alerts in found
+        Delivery(id, [{**alert, "details": json.loads(alert["details"])} for alert in alerts], channel)
+        for id, channel, alerts in found
     ]
 
 
@@ -204,16 +212,23 @@ def _look(con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, run: R
     notices, deliveries = notices_table(lake), deliveries_table(lake)
     con.execute(f"CREATE OR REPLACE TEMP VIEW notices AS {notices_sql(notices, _hours_since(notices, before))}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW deliveries AS {_sql(deliveries, _hours_since(deliveries, oldest))}")
+    default = literal(DEFAULT_CHANNEL)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP VIEW due AS
-        WITH wanted AS (
-            SELECT delivery, count(*) AS alerts, min(occurred_at) AS first_at, min(noted_at) AS noted_at,
+        WITH batches AS (
+            SELECT delivery AS batch, unnest(string_split(coalesce(channels, {default}), ',')) AS channel,
+                count(*) AS alerts, min(occurred_at) AS first_at, min(noted_at) AS noted_at,
                 min(_lake_hour) AS _lake_hour
-            FROM notices WHERE state = 'due' GROUP BY delivery
+            FROM notices WHERE state = 'due' GROUP BY delivery, channels
+        ),
+        wanted AS (
+            SELECT *, CASE channel WHEN {default} THEN batch ELSE left(sha256(batch || '/' || channel), 32) END
+                AS delivery
+            FROM batches
         )
         SELECT wanted.*, state, claimed_by, claimed_until, failures, error, sent_at
-        FROM wanted LEFT JOIN deliveries USING (delivery)
+        FROM wanted LEFT JOIN (SELECT * EXCLUDE (channel, alerts, _lake_hour) FROM deliveries) USING (delivery)
         WHERE state IS DISTINCT FROM 'sent' AND wanted._lake_hour >= {literal(oldest)}
         """
     )
@@ -227,6 +242,7 @@ def _update(
     hours = [hour for (hour,) in con.execute(f"SELECT DISTINCT _lake_hour FROM due WHERE {where}").fetchall()]
     if not hours:
         return
+    values = {"channel": f"nullif(channel, {literal(DEFAULT_CHANNEL)})", **values}
     columns = ", ".join(f"{values[name]} AS {name}" if name in values else name for name in SCHEMA.names)
 
     def rows() -> pa.RecordBatchReader:
@@ -267,7 +283,8 @@ def _hours_since(spec: TableSpec, first: str) -> list[str]:
 
 def _sql(spec: TableSpec, hours: Collection[str]) -> str:
     pinned = delta.pin(spec.uri)
-    return empty_sql(SCHEMA) if pinned is None else scan_sql(pinned, hours)
+    # The table may be of a time when it had fewer columns.
+    return empty_sql(SCHEMA) if pinned is None else f"{empty_sql(SCHEMA)} UNION ALL BY NAME {scan_sql(pinned, hours)}"
 
 
 def _listed(values: Collection[str]) -> str:

@@ -1,32 +1,36 @@
-"""Sending what is due to the webhook: one delivery that fails stops no other, and none is tried too often."""
+"""Sending what is due to its channels: neither a delivery nor a channel that fails stops another, and none is tried too
+often."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pydantic import SecretStr
-
 from dagster_lake import clock
+from dagster_lake.alerts import mail, message, webhook
+from dagster_lake.alerts.answers import Refused, Unavailable
+from dagster_lake.alerts.channels import Address, address_of, addresses
 from dagster_lake.alerts.notices import Run
 from dagster_lake.alerts.outbox import Delivery, claim, claim_again, settle
-from dagster_lake.alerts.webhook import Refused, Unavailable, post
 from dagster_lake.commit import commit
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
 MOST_DELIVERIES = 20
-"""Deliveries of one round; what is left over is the next round's."""
+"""Deliveries of one round to one channel; what is left over is the next round's."""
+TIMEOUT_SECONDS = 10.0
 SENDING_SECONDS = 60.0
 """After this long a round begins no other delivery; with the last post it is still shorter than a claim lasts."""
 MOST_UNAVAILABLE = 3
-"""After so many deliveries in a row that the webhook was not there for, a round ends: it is down for the others too."""
+"""After so many deliveries in a row that a channel was not there for, a round is over for it: it is down for the others
+too."""
 LONGEST_REST = 60.0
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of the webhook: alerts that it took, alerts that wait, why it failed if it did, and how many alerts
-    of the last days are set aside, since it refused them or was away too long."""
+    """What became of the channels: alerts that they took, alerts that wait, why the first one failed if one did, and
+    how many alerts of the last days are set aside, since they were refused or a channel was away too long. An alert
+    counts once a channel."""
 
     alerts: int = 0
     waiting: int = 0
@@ -36,18 +40,19 @@ class Sent:
 
 @dataclass
 class _Round:
-    """What came of the deliveries of one round."""
+    """What came of the deliveries of one round; ``away``: for how many in a row each channel was not there."""
 
     sent: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     untried: list[str] = field(default_factory=list)
     failure: str | None = None
+    away: dict[str, int] = field(default_factory=dict)
 
 
 class Sender:
     """Sends for one process, named by ``run``, which must differ between processes that may work at once.
 
-    What the webhook does not take rests: within this process, which keeps its claim, for two seconds and then twice as
+    What a channel does not take rests: within this process, which keeps its claim, for two seconds and then twice as
     long each time; for other processes until the claim ends. Only claims and outcomes are commits. Safe to be killed
     anywhere. Not safe between threads.
     """
@@ -57,18 +62,17 @@ class Sender:
         self._tries: dict[str, int] = {}
         self._rests_until: dict[str, float] = {}
 
-    def send(self, *, at_once: bool = False) -> Sent:
-        """Sends what is due, if there is a webhook, for a minute at most; with ``at_once`` also what rests.
+    def send(self, *, at_once: bool = False, seconds: float = SENDING_SECONDS) -> Sent:
+        """Sends what is due, if there is a channel, for a minute at most; with ``at_once`` also what rests.
 
-        A webhook that fails fails nothing: what it did not take is sent by a later call, for a day.
+        A channel that fails fails nothing: what it did not take is sent by a later call, for a day.
         """
-        webhook = self._settings.alert_webhook
-        if webhook is None:
+        if not addresses(self._settings):
             return Sent()
         claimed = claim(self._lake, self._settings, self._now(), most=MOST_DELIVERIES)
         now = time.monotonic()
         awake = [d for d in claimed if at_once or self._rests_until.get(d.id, now) <= now]
-        done = self._round(webhook, awake)
+        done = self._round(awake, seconds)
         unsent = settle(
             self._lake, self._settings, self._now(), sent=done.sent, refused=done.refused, untried=done.untried
         )
@@ -78,44 +82,58 @@ class Sender:
 
     def send_again(self, chosen: list[str] | None) -> Sent:
         """Sends what was set aside: the ``chosen`` deliveries, or all; what fails is set aside again."""
-        webhook = self._settings.alert_webhook
-        if webhook is None:
-            return Sent(failure="LAKE_ALERT_WEBHOOK is not set")
+        if not addresses(self._settings):
+            return Sent(failure="neither LAKE_ALERT_WEBHOOK nor LAKE_ALERT_CHANNELS is set")
         claimed = claim_again(self._lake, self._settings, self._now(), chosen)
-        done = self._round(webhook, claimed)
+        done = self._round(claimed, SENDING_SECONDS)
         reason = done.failure or "not sent"
         others = {d.id: done.refused.get(d.id, reason) for d in claimed if d.id not in done.sent}
         unsent = settle(self._lake, self._settings, self._now(), sent=done.sent, given_up=others)
         return Sent(_alerts(claimed, done.sent), unsent.waiting, done.failure, unsent.set_aside)
 
-    def _round(self, webhook: SecretStr, deliveries: list[Delivery]) -> _Round:
-        done, away, started = _Round(), 0, time.monotonic()
-        for delivery in deliveries:
-            if time.monotonic() - started > SENDING_SECONDS:
+    def _round(self, deliveries: list[Delivery], seconds: float) -> _Round:
+        done, started, known = _Round(), time.monotonic(), addresses(self._settings)
+        for delivery in _in_turns(deliveries):
+            if time.monotonic() - started > seconds:
                 done.untried.append(delivery.id)
-            elif away >= MOST_UNAVAILABLE:
+            elif done.away.get(delivery.channel, 0) >= MOST_UNAVAILABLE:
                 self._rest(delivery.id)
             else:
-                away = self._try(webhook, delivery, done, away)
+                self._try(address_of(known, delivery.channel), delivery, done)
         return done
 
-    def _try(self, webhook: SecretStr, delivery: Delivery, done: _Round, away: int) -> int:
-        """Posts one delivery; gives for how many in a row the webhook was not there."""
+    def _try(self, address: Address | None, delivery: Delivery, done: _Round) -> None:
+        """Sends one delivery, and notes in ``done`` what came of it."""
         try:
             with commit("alerts.post"):
-                post(webhook, delivery, key=self._settings.alert_signing_key)
+                self._send(address, delivery)
         except Unavailable as error:
             done.failure = done.failure or str(error)
+            done.away[delivery.channel] = done.away.get(delivery.channel, 0) + 1
             self._rest(delivery.id)
-            return away + 1
+            return
         except Refused as error:
             done.failure = done.failure or str(error)
             done.refused[delivery.id] = str(error)
         else:
             done.sent.append(delivery.id)
+        done.away[delivery.channel] = 0
         self._tries.pop(delivery.id, None)
         self._rests_until.pop(delivery.id, None)
-        return 0
+
+    def _send(self, address: Address | None, delivery: Delivery) -> None:
+        if address is None:
+            raise Unavailable(
+                f"channel {delivery.channel} has no address; give it one in LAKE_ALERT_CHANNELS, or set "
+                "LAKE_ALERT_WEBHOOK"
+            )
+        match address.shape:
+            case "json":
+                webhook.post(address, delivery, key=self._settings.alert_signing_key, timeout=TIMEOUT_SECONDS)
+            case "mail":
+                mail.send(address, delivery, timeout=TIMEOUT_SECONDS)
+            case "message":
+                message.send(address, delivery, timeout=TIMEOUT_SECONDS)
 
     def _rest(self, id: str) -> None:
         tries = self._tries[id] = self._tries.get(id, 0) + 1
@@ -127,3 +145,13 @@ class Sender:
 
 def _alerts(deliveries: list[Delivery], sent: list[str]) -> int:
     return sum(len(delivery.alerts) for delivery in deliveries if delivery.id in sent)
+
+
+def _in_turns(deliveries: list[Delivery]) -> list[Delivery]:
+    """The first delivery of each channel, then the second of each: a channel that is slow lets the others go on."""
+    places: dict[str, int] = {}
+    turns = []
+    for delivery in deliveries:
+        turns.append(places.get(delivery.channel, 0))
+        places[delivery.channel] = turns[-1] + 1
+    return [delivery for _, delivery in sorted(zip(turns, deliveries, strict=True), key=lambda pair: pair[0])]

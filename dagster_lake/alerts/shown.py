@@ -35,9 +35,9 @@ def shown_value(value: Any, most: int = MOST_CHARACTERS) -> Any:
     return value
 
 
-def details_line(details: dict[str, Any]) -> str:
+def details_line(details: dict[str, Any], most: int = MOST_SAID) -> str:
     """The details of an alert for people: ``uri /checkout, latency 4988``."""
-    return ", ".join(f"{name} {shown_text(str(value), MOST_SAID)}" for name, value in details.items())
+    return ", ".join(f"{name} {shown_text(str(value), most)}" for name, value in details.items())
 
 
 def _written(character: str) -> str:

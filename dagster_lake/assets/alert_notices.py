@@ -42,7 +42,7 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         automation_condition=streams_follow(),
         partitions_def=hourly,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        description="Every alert once: when it was noted, and the request to the webhook that carries it. Alerts of "
+        description="Every alert once: when it was noted, and the request that carries it. Alerts of "
         "old events are noted and not sent.",
         metadata={
             "dagster/table_name": "streams.alert_notices",
@@ -59,11 +59,14 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
             ),
         },
         check_specs=[
-            dg.AssetCheckSpec(DELIVERED, asset=KEY, description="The webhook, if one is set, took what it was sent.")
+            dg.AssetCheckSpec(
+                DELIVERED, asset=KEY, description="Each channel has an address, and took what it was sent."
+            )
         ],
     )
     @tried_again
     def alert_notices(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+        from dagster_lake.alerts.channels import said_without_address
         from dagster_lake.alerts.notify import notify
         from dagster_lake.alerts.settled import settled_in_raw
         from dagster_lake.alerts.written import written_hours
@@ -75,6 +78,7 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         streams = written_hours(lake.lake, kinds, HourRange(run.first, run.last + LOOK_BACK_HOURS * HOUR), settled)
         name = f"{context.run_id} {context.retry_number}"
         outcome = notify(lake.lake, lake.settings, streams, name, context.log.warning)
+        missing = said_without_address(lake.settings, kinds)
         yield dg.MaterializeResult(
             metadata={
                 **_metadata(lake, outcome),
@@ -83,9 +87,9 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=DELIVERED,
-                    passed=outcome.sent.failure is None and not outcome.sent.set_aside,
+                    passed=outcome.sent.failure is None and not outcome.sent.set_aside and not missing,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=_undelivered(outcome.sent),
+                    description=_undelivered(outcome.sent, missing),
                     metadata={"waiting": outcome.sent.waiting, "set aside": outcome.sent.set_aside},
                 )
             ],
@@ -94,12 +98,12 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
     return alert_notices
 
 
-def _undelivered(sent: "Sent") -> str | None:
+def _undelivered(sent: "Sent", missing: list[str]) -> str | None:
     aside = (
         f"{sent.set_aside:,} alerts of the last days are set aside: lake alerts list shows why, and lake alerts "
         "send-again sends them"
     )
-    return ". ".join(filter(None, [sent.failure, aside if sent.set_aside else None])) or None
+    return ". ".join(filter(None, [sent.failure, aside if sent.set_aside else None, *missing])) or None
 
 
 def _metadata(lake: LakeResource, outcome: "Outcome") -> dict[str, dg.MetadataValue]:

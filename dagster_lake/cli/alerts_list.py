@@ -6,6 +6,7 @@ import socket
 from rich.console import Console
 
 from dagster_lake import clock
+from dagster_lake.alerts.channels import addresses
 from dagster_lake.alerts.notices import Run
 from dagster_lake.alerts.outbox import Listed, unsent
 from dagster_lake.alerts.sender import Sender
@@ -28,9 +29,11 @@ def print_unsent(lake: Lake, settings: Settings, console: Console) -> None:
 
 def send_again(lake: Lake, settings: Settings, chosen: list[str] | None, console: Console) -> bool:
     """Sends what was set aside and says what came of it; whether all was taken. Raises CommandError for a delivery that
-    is not set aside, or when no webhook is set."""
-    if settings.alert_webhook is None:
-        raise CommandError("LAKE_ALERT_WEBHOOK is not set, so that there is nowhere to send to")
+    is not set aside, or when no channel has an address."""
+    if not addresses(settings):
+        raise CommandError(
+            "neither LAKE_ALERT_WEBHOOK nor LAKE_ALERT_CHANNELS is set, so that there is nowhere to send to"
+        )
     name = f"lake alerts {socket.gethostname()} {os.getpid()}"
     aside = {d.id for d in unsent(lake, settings, Run(name, clock.utc_now())) if d.state == "failed"}
     if unknown := sorted(set(chosen or ()) - aside):
@@ -50,6 +53,6 @@ def _told(delivery: Listed) -> str:
     when = f", tried again from {delivery.next_try:%Y-%m-%d %H:%M:%S} UTC" if delivery.next_try else ""
     why = f"\n  {shown_text(delivery.error)}" if delivery.error else ""
     return (
-        f"{delivery.id}  {state}{when}: {delivery.alerts:,} alerts, the first of {delivery.first_at:%Y-%m-%d %H:%M:%S} "
-        f"UTC, refused {delivery.failures} times{why}"
+        f"{delivery.id}  {delivery.channel}: {state}{when}: {delivery.alerts:,} alerts, the first of "
+        f"{delivery.first_at:%Y-%m-%d %H:%M:%S} UTC, refused {delivery.failures} times{why}"
     )

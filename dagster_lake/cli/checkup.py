@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
+from dagster_lake.cli.checkup_alerts import alert_findings
 from dagster_lake.cli.checkup_azure import azure_findings
 from dagster_lake.cli.checkup_databricks import databricks_findings
 from dagster_lake.cli.checkup_event_hub import event_hub_findings
@@ -53,7 +54,13 @@ def findings(settings: Settings) -> list[Finding]:
     ]
     place = azure_findings(settings) if is_remote(settings.root) else [check() for check in local]
     engine = [*spark_findings(settings), *databricks_findings(settings)]
-    return [*(check() for check in everywhere), *place, *event_hub_findings(settings), *engine]
+    return [
+        *(check() for check in everywhere),
+        *place,
+        *event_hub_findings(settings),
+        *engine,
+        *alert_findings(settings, []),
+    ]
 
 
 def python_version(version: tuple[int, int]) -> Finding:

@@ -29,6 +29,7 @@ UNSENT = 3
 def run(seconds: float | None, every: float, data_sets: Sequence[str], report: bool) -> None:
     """Streams for ``seconds``, or until SIGINT or SIGTERM. Raises CommandError when the tables could not be made, and
     exits with UNSENT when it looked once and the webhook did not take every alert."""
+    from dagster_lake.alerts.channels import said_without_address
     from dagster_lake.live.loop import TABLES, Live
     from dagster_lake.live.plan import plan
     from dagster_lake.live.report import report_finished
@@ -48,6 +49,8 @@ def run(seconds: float | None, every: float, data_sets: Sequence[str], report: b
             ending.enter_context(at_dagster_home())
         resource = LakeResource()
         wanted = plan(resource.lake, chosen, data_sets)
+        for missing in said_without_address(chosen, wanted.kinds):
+            line.say(missing)
         landing = _landing(resource, wanted, None if seconds == ONCE else every, ending)
         live = Live(resource, wanted, landing, line.say, report_finished if report else lambda hours: None)
         live.run(stop, every, seconds, line.show)

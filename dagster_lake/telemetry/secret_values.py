@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dagster_lake.secret_text import MASK, without_secrets
 
-_NAMED_SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY|SAS|CONNECTION|WEBHOOK)$", re.IGNORECASE)
+_NAMED_SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY|SAS|CONNECTION|WEBHOOK|CHANNELS)$", re.IGNORECASE)
 _KEY_IN_CONNECTION = re.compile(r"(?:SharedAccessKey|AccountKey|SharedAccessSignature)=([^;]+)")
 _SHORTEST = 8
 """A shorter value is likely to be part of ordinary words."""
@@ -18,8 +18,8 @@ def masker(environment: Mapping[str, str] | None = None) -> Callable[[str], str]
     """A function that replaces every secret of the environment and of ``.env`` in a line by ``***``.
 
     Secrets are the lake's own secret settings, what variables hold whose names end in PASSWORD, SECRET, TOKEN, KEY,
-    SAS, CONNECTION or WEBHOOK, and passwords in URLs; each as it is, quoted for a URL, and as JSON writes it. They are
-    looked for once, when the function is made. What is written like a secret goes whoever knows it.
+    SAS, CONNECTION, WEBHOOK or CHANNELS, and passwords in URLs; each as it is, quoted for a URL, and as JSON writes it.
+    They are looked for once, when the function is made. What is written like a secret goes whoever knows it.
     """
     values = {
         spelling
@@ -57,6 +57,8 @@ def _own_settings() -> Iterator[tuple[str, str]]:
     for name, value in settings:
         if isinstance(value, SecretStr):
             yield f"{name}_secret", value.get_secret_value()
+        elif isinstance(value, dict):  # addresses of channels
+            yield from ((f"{part}_secret", one.get_secret_value()) for part, one in value.items())
         elif isinstance(value, str):
             yield name, value
 

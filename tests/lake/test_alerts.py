@@ -21,12 +21,14 @@ from pydantic import SecretStr
 from dagster_lake import clock
 from dagster_lake.alerts import notices
 from dagster_lake.alerts import webhook as webhook_module
+from dagster_lake.alerts.answers import NotTaken
+from dagster_lake.alerts.channels import Address
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import COLUMNS, PER_DELIVERY, Rows, notices_table
 from dagster_lake.alerts.notify import SAID, Outcome, notify, tell
 from dagster_lake.alerts.outbox import LEASE, LONGEST_LEASE, MOST_REFUSALS, Delivery, deliveries_table
 from dagster_lake.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
-from dagster_lake.alerts.webhook import WebhookError, post
+from dagster_lake.alerts.webhook import post
 from dagster_lake.lake_hour import hour_key, hour_of
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin, replace_partitions
@@ -475,11 +477,11 @@ def test_a_webhook_that_does_not_answer_fails_by_its_kind_of_error(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"
         delivery = Delivery("d1", [{"stream": "s", "occurred_at": NOW, "details": {}, "id": "s/1", "lake_hour": "h"}])
-        with pytest.raises(WebhookError, match="cannot be reached: TimeoutError") as failed:
-            post(SecretStr(address), delivery, timeout=0.05, wait=lambda _: None)
+        with pytest.raises(NotTaken, match="cannot be reached: TimeoutError") as failed:
+            post(Address("default", SecretStr(address)), delivery, timeout=0.05, wait=lambda _: None)
     assert SECRET not in "".join(map(str, (failed.value, failed.value.__cause__, failed.value.__context__)))
-    with pytest.raises(WebhookError, match="cannot be reached: ConnectionRefusedError"):
-        post(SecretStr(address), delivery, timeout=0.05, wait=lambda _: None)
+    with pytest.raises(NotTaken, match="cannot be reached: ConnectionRefusedError"):
+        post(Address("default", SecretStr(address)), delivery, timeout=0.05, wait=lambda _: None)
 
 
 def assert_untold(place: Place, hook: Webhook) -> None:

@@ -63,8 +63,9 @@ def webhook() -> Iterator[Webhook]:
             self.send_response(status)
             if status in (301, 302, 307):
                 self.send_header("Location", hook.address)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", "2")
             self.end_headers()
+            self.wfile.write(b"ok")  # which Slack answers, and nobody else is asked
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""
