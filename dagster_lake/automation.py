@@ -146,10 +146,13 @@ def _late_hours(context: dg.ScheduleEvaluationContext, lake: LakeResource, close
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Materialises snapshots when files were dropped into a landing folder and nobody is writing any more.",
 )
-def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    """One run for the data sets whose landing folder differs from the last time and holds a whole delivery."""
+def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+    """One run for the data sets whose landing folder differs from the last time and holds a whole delivery.
+
+    The first time, from what was landed: what a person's run has taken is none of the sensor's.
+    """
     from dagster_lake.landing.dropped import look_into
-    from dagster_lake.landing.land import newest_snapshot
+    from dagster_lake.landing.land import holds, newest_snapshot
     from dagster_lake.landing.result import Unreadable
     from dagster_lake.landing.whole import why_not_whole
 
@@ -168,13 +171,19 @@ def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
             continue
         if not dropped.files or dropped.listing == asked.get(contract.name):
             continue
-        if why := why_not_whole(contract, lake.lake, dropped, newest_snapshot(lake.lake, contract)):
+        newest = newest_snapshot(lake.lake, contract)
+        if contract.name not in asked and holds(newest, dropped):
+            asked[contract.name] = dropped.listing
+            continue
+        if why := why_not_whole(contract, lake.lake, dropped, newest):
             waiting.append(f"{contract.name}: {why}.")
             continue
         changed.append(contract)
         asked[contract.name] = dropped.listing
     if not changed:
-        return dg.SkipReason(" ".join(waiting) or "No landing folder has changed.")
+        return dg.SensorResult(
+            skip_reason=" ".join(waiting) or "No landing folder has changed.", cursor=json.dumps(asked)
+        )
     keys = [
         key for c in changed for key in (raw_key(c), bronze_key(c), silver_key(c), quarantine_key(c), newest_key(c))
     ]

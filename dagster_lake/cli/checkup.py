@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -17,6 +18,7 @@ from dagster_lake.cli.checkup_azure import azure_findings
 from dagster_lake.cli.checkup_databricks import databricks_findings
 from dagster_lake.cli.checkup_event_hub import event_hub_findings
 from dagster_lake.cli.checkup_spark import spark_findings
+from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.masking_keys import registered
@@ -61,6 +63,24 @@ def findings(settings: Settings) -> list[Finding]:
         *engine,
         *alert_findings(settings, []),
     ]
+
+
+def refuse_unfit(settings: Settings) -> None:
+    """Raises CommandError, with the remedy, where nothing could be built: what a run would find out step by step."""
+    root = Path(settings.root)
+    checks = [
+        lambda: dagster_home(os.environ.get("DAGSTER_HOME"), history_folder(settings)),
+        lambda: masking_key_present(settings),
+    ]
+    if not is_remote(settings.root):
+        checks += [
+            lambda: writable(root),
+            lambda: disk_space(root, shutil.disk_usage(nearest_folder(root)).free),
+        ]
+    for check in checks:
+        found = check()
+        if found.level == "fail":
+            raise CommandError(f"{found.subject}: {found.says}; {found.remedy}. `lake doctor` checks everything")
 
 
 def python_version(version: tuple[int, int]) -> Finding:
@@ -166,12 +186,13 @@ def disk_space(root: Path, free: int) -> Finding:
 def writable(root: Path) -> Finding:
     """Whether the lake's folder, or the one it would be made in, can be written to."""
     folder = nearest_folder(root)
-    if os.access(folder, os.W_OK | os.X_OK):
-        return Finding(
-            "ok", "lake folder", f"{path_text(root)} " + ("can be written" if root.exists() else "can be made")
-        )
-    remedy = "make it yours (chown), or use another with --lake"
-    return Finding("fail", "lake folder", f"{folder} cannot be written", remedy)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".lake-probe-", dir=folder):
+            pass
+    except OSError as error:
+        remedy = "make it yours (chown), make room, or use another with --lake or LAKE_ROOT"
+        return Finding("fail", "lake folder", f"{folder} cannot be written ({error.strerror or error})", remedy)
+    return Finding("ok", "lake folder", f"{path_text(root)} " + ("can be written" if root.exists() else "can be made"))
 
 
 def lake_format(root: Path) -> Finding:

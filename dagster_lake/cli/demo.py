@@ -6,34 +6,45 @@ import typer
 
 from dagster_lake.cli.errors import readable_errors
 
-DAY = "2026-01-01"
-
 
 @readable_errors
 def demo(
-    day: Annotated[str, typer.Option(metavar="DATE", help="The day to build, UTC; 2026-01-01 is the first.")] = DAY,
-    hours: Annotated[int, typer.Option(min=1, max=744, help="How many hours to build, from midnight.")] = 24,
+    day: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Build this day, UTC, from midnight; 2026-01-01 is the first. [default: the hours that ended last]",
+        ),
+    ] = None,
+    hours: Annotated[int, typer.Option(min=1, max=744, help="How many hours to build.")] = 24,
 ) -> None:
     """Build the demo lake: generate a day of data and materialise every asset to gold.
 
-    The run shows up in Dagster's UI (`make dev`). Building the same day again is quick and changes nothing.
+    By default that is the 24 hours that ended last, so that everything is fresh and the hourly schedule goes on where
+    the demo ends. A new lake begins with the first hour that is built.
+
+    The run shows up in Dagster's UI (`make dev`). Building the same hours again is quick and changes nothing.
 
     **Examples**
 
         lake demo
-        lake demo --day 2026-02-14 --hours 6
+        lake demo --day 2026-01-01 --hours 6
         lake --lake /tmp/other-lake demo
     """
     from rich.console import Console
 
     from dagster_lake.cli.catalog import existing_lake, settings
+    from dagster_lake.cli.checkup import refuse_unfit
+    from dagster_lake.cli.demo_hours import begin_with, wanted_hours
     from dagster_lake.cli.demo_report import print_report
-    from dagster_lake.cli.demo_run import build, wanted_hours
+    from dagster_lake.cli.demo_run import build
     from dagster_lake.cli.text import path_text
 
     wanted = wanted_hours(day, hours)
     chosen = settings()
+    refuse_unfit(chosen)
     existing_lake(chosen)  # a lake of another format is told before anything runs
+    begin_with(wanted, chosen, day)  # before the definitions are loaded, which ask for the first hour
     console = Console(highlight=False)
     console.print(
         f"Building {wanted.keys[0]} to {wanted.keys[-1]} in {path_text(chosen.root)}", soft_wrap=True, markup=False

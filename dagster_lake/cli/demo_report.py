@@ -2,10 +2,12 @@
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dagster_lake.cli.catalog import wanted_lake
 from dagster_lake.cli.demo_run import Outcome
+from dagster_lake.cli.demo_warnings import is_planted
 from dagster_lake.cli.first_rows import print_rows
 from dagster_lake.cli.text import path_text
 from dagster_lake.settings import Settings
@@ -24,8 +26,13 @@ def print_report(console: Console, settings: Settings, outcome: Outcome) -> None
         console.print(_built(outcome))
     else:
         console.print(_headline(outcome))
+    if planted := [warning for warning in outcome.warnings if is_planted(warning)]:
+        console.print(f"{len(planted)} warnings, all planted in the generated data so that there is something to see:")
+        for warning in planted:
+            console.print(f"  {warning.told}", markup=False)
     for warning in outcome.warnings:
-        console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
+        if warning not in planted:
+            console.print(f"[yellow]warning[/] {escape(warning.told)}", soft_wrap=True)
     if outcome.late:
         console.print(f"Late by their contracts, for the day built is past: {', '.join(outcome.late)}", soft_wrap=True)
     gold = next((t for t in tables(lake) if t.name == SHOWN), None)

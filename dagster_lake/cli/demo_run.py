@@ -4,16 +4,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dagster_lake.cli.dagster_home import at_dagster_home, without_telemetry
+from dagster_lake.cli.demo_warnings import Warned
 from dagster_lake.cli.errors import CommandError
-from dagster_lake.clock import utc_now
-from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
+from dagster_lake.lake_hour import HourRange
 from dagster_lake.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -41,30 +40,8 @@ class Outcome:
     seconds: float = 0.0
     built: dict[str, Built] = field(default_factory=dict)
     checks_passed: int = 0
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
-
-
-def wanted_hours(day: str, hours: int) -> HourRange:
-    """The hours to build. Raises CommandError for a day that is none, or that has not been yet."""
-    from dagster_lake.assets.partitions import FIRST_HOUR
-
-    try:
-        first = parse_hour(f"{datetime.strptime(day, '%Y-%m-%d'):%Y-%m-%d}T00")
-    except ValueError:
-        raise CommandError(f"--day {day!r} is not a date; write it as 2026-01-05") from None
-    wanted = HourRange(first, first + (hours - 1) * HOUR)
-    if first < parse_hour(FIRST_HOUR):
-        raise CommandError(
-            f"--day {day} is before the lake's first hour; take {FIRST_HOUR[:10]} or later, "
-            f"or set LAKE_FIRST_HOUR={hour_key(first)}"
-        )
-    if wanted.end > utc_now():
-        raise CommandError(
-            f"{hour_key(wanted.last)} has not ended yet (it is {utc_now():%Y-%m-%dT%H:%M} UTC); "
-            "take an earlier --day or fewer --hours"
-        )
-    return wanted
 
 
 def build(hours: HourRange, console: Console) -> Outcome:
@@ -194,8 +171,7 @@ def _note_check(outcome: Outcome, event: "DagsterEvent") -> None:
     elif evaluation.check_name == FRESH:
         outcome.late.append(evaluation.asset_key.to_user_string())
     elif evaluation.check_name != GOOD or said:
-        name = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
-        outcome.warnings.append(f"{name} {said}".strip())
+        outcome.warnings.append(Warned(evaluation.asset_key.to_user_string(), evaluation.check_name, said))
 
 
 def _rows(materialization: "AssetMaterialization") -> int | None:

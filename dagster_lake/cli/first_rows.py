@@ -6,13 +6,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dagster_lake.cli.render import Row, all_rows, plain, rich_table
-from dagster_lake.cli.text import value_text
+from dagster_lake.cli.render import Row, all_rows, print_laid_out
 from dagster_lake.engines.scan import quoted, scan_sql, sql_type
 from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.duckdb_files import reading
-
-_WIDEST_VALUE = 60
 
 
 def print_columns(console: Console, pinned: Pinned) -> None:
@@ -38,12 +35,7 @@ def print_rows(
     if not found:
         console.print("No rows." if rows else "")
         return
-    if _width(names, found) <= console.width:
-        console.print(rich_table(names, found))
-        return
-    for number, row in enumerate(found, 1):
-        console.rule(f"row {number}", align="left", style="dim")
-        console.print(_upright(names, row))
+    print_laid_out(console, names, found)
 
 
 def _first(
@@ -53,17 +45,3 @@ def _first(
     with reading(pinned.uri) as con:
         sql = f"SELECT * FROM ({scan_sql(pinned, partitions)}){order} LIMIT {rows:d}"
         return all_rows(con.sql(sql).to_arrow_reader(rows or 1))
-
-
-def _width(names: list[str], rows: list[Row]) -> int:
-    values = [[len(value_text(row[i])) for row in rows] for i in range(len(names))]
-    return sum(max(len(name), *lengths) + 3 for name, lengths in zip(names, values, strict=True))
-
-
-def _upright(names: list[str], row: Row) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=True, max_width=_WIDEST_VALUE)
-    for name, value in zip(names, row, strict=True):
-        table.add_row(name, plain(value))
-    return table

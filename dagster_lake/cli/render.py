@@ -17,6 +17,8 @@ from dagster_lake.cli.query import Format
 from dagster_lake.cli.text import is_number, value_text
 
 Row = tuple[object, ...]
+_WIDEST_VALUE = 60
+"""Of a row that is laid out upright; a longer value is cut, and `--format csv` has it whole."""
 
 
 def render(result: pa.RecordBatchReader, form: Format, limit: int) -> None:
@@ -64,9 +66,33 @@ def _rows(result: pa.RecordBatchReader) -> Iterator[Row]:
         yield from zip(*columns, strict=True)
 
 
+def print_laid_out(console: Console, names: list[str], rows: list[Row]) -> None:
+    """Prints rows as a table where it fits the terminal, else one row below the other."""
+    if not rows or _width(names, rows) <= console.width:
+        console.print(rich_table(names, rows))
+        return
+    for number, row in enumerate(rows, 1):
+        console.rule(f"row {number}", align="left", style="dim")
+        console.print(_upright(names, row))
+
+
+def _width(names: list[str], rows: list[Row]) -> int:
+    values = [[len(value_text(row[i])) for row in rows] for i in range(len(names))]
+    return sum(max(len(name), *lengths) + 3 for name, lengths in zip(names, values, strict=True))
+
+
+def _upright(names: list[str], row: Row) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="ellipsis", no_wrap=True, max_width=_WIDEST_VALUE)
+    for name, value in zip(names, row, strict=True):
+        table.add_row(name, plain(value))
+    return table
+
+
 def _print_table(names: list[str], rows: Iterator[Row]) -> int:
     found = list(rows)
-    Console(highlight=False).print(rich_table(names, found))
+    print_laid_out(Console(highlight=False), names, found)
     return len(found)
 
 

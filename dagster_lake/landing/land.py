@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dagster_lake.contract import Contract
 from dagster_lake.landing.hours import land_hours, late_commits
 from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources, Unreadable
-from dagster_lake.landing.snapshot import land_snapshot, newest_snapshot
+from dagster_lake.landing.snapshot import holds, land_snapshot, newest_snapshot
 from dagster_lake.storage.manifest import Manifest, landed_partitions, read_manifest
 from dagster_lake.storage.paths import Lake
 
@@ -15,6 +15,7 @@ __all__ = [
     "Skipped",
     "Sources",
     "Unreadable",
+    "holds",
     "land_hours",
     "land_snapshot",
     "late_commits",

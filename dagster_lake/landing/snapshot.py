@@ -79,12 +79,17 @@ def land_snapshot(contract: Contract, lake: Lake, *, refresh: bool = False, othe
     return until_published(partial(_land, contract, contract.source, lake, refresh, tuple(others)))
 
 
+def holds(newest: Manifest | None, dropped: Dropped) -> bool:
+    """Whether the newest snapshot was made of these very files."""
+    return newest is not None and _inventory(dropped) == newest.source_state
+
+
 def _land(contract: Contract, source: FileSource, lake: Lake, refresh: bool, others: tuple[Contract, ...]) -> Landed:
     raw = lake.raw(contract.name, sensitive=contract.sensitive)
     with locked(raw, f"{contract.name}, snapshot"):
         previous = _newest(raw)
         dropped = look_into(lake.landing(contract.name), source)
-        known = previous is not None and _inventory(dropped) == previous.source_state
+        known = holds(previous, dropped)
         if dropped.files and not known:
             dropped, why = look_twice(contract, lake, dropped, previous, others)
             if why is not None:

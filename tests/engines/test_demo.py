@@ -28,7 +28,8 @@ def demo(folder: Path, engine: str) -> Path:
     home.mkdir()
     (home / "dagster.yaml").touch()
     own = {"LAKE_ROOT": str(folder / "lake"), "DAGSTER_HOME": str(home), "LAKE_ENGINE": engine, "LAKE_THREADS": "2"}
-    command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", "demo", "--hours", HOURS]
+    day = ["--day", "2026-01-01", "--hours", HOURS]
+    command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", "demo", *day]
     result = subprocess.run(
         command, cwd=folder, env=os.environ | own | SIZE, capture_output=True, text=True, check=False
     )

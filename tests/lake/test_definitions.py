@@ -19,6 +19,7 @@ from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import close_the_hour, dropped_files, failure_notice
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.hourly_runs import hours_of
 from dagster_lake.notices import command_to_run_again
 from dagster_lake.resources.database import Database, DatabaseError
 from dagster_lake.resources.lake import LakeResource
@@ -142,17 +143,18 @@ def test_a_late_commit_adds_a_run_for_its_hour_until_it_is_landed(lake: TestLake
     after = datetime(2026, 1, 1, 3, 5, tzinfo=UTC)
     assert [request.partition_key for request in tick(after)] == ["2026-01-01T02"]
     change_orders(lake)
-    assert [request.partition_key for request in tick(after)] == ["2026-01-01T02", *two]
-    assert len({request.run_key for request in tick(after)}) == 3
+    closing, late = tick(after)
+    assert (closing.partition_key, hours_of(late.tags)) == ("2026-01-01T02", two)
+    assert closing.run_key != late.run_key
     lake.run_data_set("orders", *two, sources=False)
     assert [request.partition_key for request in tick(after)] == ["2026-01-01T02"]
 
 
 def test_hours_that_were_missed_while_the_daemon_was_down_run_at_the_next_tick(lake: TestLake) -> None:
     lake.run_data_set("orders", FIRST_HOUR)
-    assert [request.partition_key for request in tick(datetime(2026, 1, 1, 4, 5, tzinfo=UTC))] == [
-        *("2026-01-01T03", "2026-01-01T01", "2026-01-01T02")
-    ]
+    closing, missed = tick(datetime(2026, 1, 1, 4, 5, tzinfo=UTC))
+    assert closing.partition_key == "2026-01-01T03"
+    assert hours_of(missed.tags) == ["2026-01-01T01", "2026-01-01T02"]
 
 
 def test_hours_that_were_landed_too_early_to_be_complete_run_again_at_each_tick(lake: TestLake) -> None:
@@ -226,6 +228,15 @@ def test_dropped_files_ask_for_one_run_a_change_with_the_data_set_s_own_assets(l
     [run], cursor, _ = look(cursor)
     assert run.tags["dropped"] == "products"
     assert look(cursor)[0] == []
+
+
+def test_files_that_a_persons_run_has_landed_are_none_of_the_sensors(lake: TestLake) -> None:
+    drop_ids(lake, [1, 2], day=0)
+    lake.land("users")
+    runs, cursor, why = look(None)
+    assert (runs, why) == ([], "No landing folder has changed.")
+    drop_ids(lake, [1, 2, 3], day=1)
+    assert len(look(cursor)[0]) == 1
 
 
 def test_the_sensor_waits_while_a_folder_is_being_filled_however_old_its_files_look(lake: TestLake) -> None:

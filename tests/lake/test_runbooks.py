@@ -25,7 +25,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lake = folder / ".lake"
-        self.environment = build_lake(folder, "--hours", "2", settings={**SETTINGS, **KEYS})
+        self.environment = build_lake(folder, "--day", "2026-01-01", "--hours", "2", settings={**SETTINGS, **KEYS})
         (folder / "lake").rename(self.lake)
         path = f"{BIN}:{os.environ['PATH']}"
         self.environment |= {"LAKE_ROOT": str(self.lake), "PATH": path, "PYTHONPATH": str(PROJECT_ROOT)}

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(find_browser() is None, reason="Chromium is miss
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("ui")
-    environment = build_lake(folder, "--hours", "2")
+    environment = build_lake(folder, "--day", "2026-01-01", "--hours", "2")
     with webserver(folder, environment) as address:
         yield address
 
