@@ -20,24 +20,25 @@ _MOST_HOURS = 48
 
 
 def stream_analytics_assets(streams: "Collection[StreamDeclaration]") -> list[dg.AssetSpec]:
-    """What Stream Analytics writes, as assets that Dagster does not make."""
+    """What Stream Analytics writes, as assets that Dagster does not make: of the streams that declare it."""
     return [
         dg.AssetSpec(
             [GROUP, stream.name],
             deps=[dg.AssetKey(["sources", name]) for name in stream.inputs],
             group_name=GROUP,
-            kinds={"azure", "parquet" if stream.stream_analytics.format == "parquet" else "json"},
+            kinds={"azure", "parquet" if query.format == "parquet" else "json"},
             owners=["team:shop"],
             partitions_def=hourly,
             description=f"streams.{stream.name} as Azure Stream Analytics computes it: files in {GROUP}/{stream.name}.",
         )
         for stream in streams
+        if (query := stream.stream_analytics) is not None
     ]
 
 
 def stream_analytics_checks(streams: "Collection[StreamDeclaration]") -> list[dg.AssetChecksDefinition]:
-    """A check of each such stream, all of them in one step."""
-    by_key = {dg.AssetKey(["streams", stream.name]): stream for stream in streams}
+    """A check of each stream that Stream Analytics makes too, all of them in one step."""
+    by_key = {dg.AssetKey(["streams", stream.name]): stream for stream in streams if stream.stream_analytics}
 
     @dg.multi_asset_check(
         name=f"checks__{GROUP}",

@@ -5,90 +5,53 @@ A declaration is ``config.meta.stream`` of a model; its numbers come from the va
     inputs: {pageviews: event_time}        data sets of events that are read, and the field that is their time
     reference: {users: user_id}            data sets of snapshots, and the column joined with their id
     where: {latency: {above: 2000}}        conditions on a column: above, below, at_least
-    window: {kind: tumbling, unit: minute, size: 5, by: [http_method]}
+    substreams: [user_id]                  TIMESTAMP BY ... OVER: each key has a watermark of its own
+    window: {kind: tumbling, unit: minute, size: 5, offset: 0, by: [http_method]}
+            {kind: hopping, unit: minute, size: 10, hop: 5, offset: 0, by: [http_method]}
+            {kind: sliding, unit: minute, size: 5, by: [http_method]}
             {kind: session, unit: minute, timeout: 30, maximum: 60, by: [user_id]}
-    join: {unit: minute, from: pageviews, to: stars, at_least: 0, at_most: 15, by: [user_id]}
+            {kind: snapshot, by: [http_method]}
+    windows: [{id: short, kind: ...}, {id: long, kind: ...}]        Windows(): several at once
+    join: {kind: inner, unit: minute, from: pageviews, to: stars, at_least: 0, at_most: 15, by: [user_id]}
+    lag: {unit: minute, limit: 5, offset: 1, by: [user_id]}
+    last: {unit: minute, limit: 5, by: [user_id]}
     first: {unit: minute, size: 60, by: [user_id]}
+    over: {unit: minute, size: 60, by: [user_id]}                   SUM(...) OVER (LIMIT DURATION)
     baseline: {unit: second, size: 3630, by: [http_method], sigmas: 5}
     key: [event_id]                        columns that no two rows have in common
     stream_analytics: {format: parquet, without: {column: why}, tolerance: {values: 1.0e-9, rows: 0.0}}
     alert: {worst: latency, shows: [http_method, latency], told_after_ms: 60000}
 
-``window``, ``join``, ``first``, ``baseline`` and ``alert`` are given where they apply.
+``inputs`` and ``key`` are given always, the rest where it applies; without ``stream_analytics`` there is no such query.
+How far a model must look back follows from what it declares: ``least_look_back_hours``.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from dagster_lake.channel_names import CHANNEL_NAME
+from dagster_lake.stream_parts import Baseline, First, Join, Lag, Last, Over, Part, Window
 
+ANALYTIC = ("lag", "last", "first", "over", "baseline")
+"""The fields that declare analytic functions."""
 RESULT_TIME = "_time"
 """The column of every stream that holds its result's System.Timestamp(), UTC."""
 PARTITION = "_lake_hour"
+INGEST_MS = 610_000
+"""How long after the first hour read begins times are exact: 5 minutes of early events, 310 s of watermark."""
 
-Unit = Literal["hour", "minute", "second", "millisecond"]
-_MILLISECONDS: Mapping[str, int] = {"hour": 3_600_000, "minute": 60_000, "second": 1_000, "millisecond": 1}
+ANALYTIC = ("lag", "last", "first", "over", "baseline")
+"""The fields that declare analytic functions."""
 
 
 class StreamDeclarationError(Exception):
     """A declaration cannot be read: the message names file, field and remedy."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Timed(_Part):
-    unit: Unit
-    by: list[str]
-
-    def in_ms(self, length: int) -> int:
-        """A length in this part's unit as milliseconds."""
-        return length * _MILLISECONDS[self.unit]
-
-
-class Window(_Timed):
-    """GROUP BY a window: ``size`` of a tumbling one, ``timeout`` and ``maximum`` of a session."""
-
-    kind: Literal["tumbling", "session"]
-    size: int | None = None
-    timeout: int | None = None
-    maximum: int | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Window":
-        wanted = {"tumbling": {"size"}, "session": {"timeout", "maximum"}}[self.kind]
-        given = {name for name in ("size", "timeout", "maximum") if getattr(self, name) is not None}
-        if given != wanted:
-            raise ValueError(f"a {self.kind} window has {' and '.join(sorted(wanted))}, and nothing else")
-        return self
-
-
-class Join(_Timed):
-    """DATEDIFF(unit, from, to) BETWEEN at_least AND at_most, and equal columns ``by``."""
-
-    from_: str = Field(alias="from")
-    to: str
-    at_least: int
-    at_most: int
-
-
-class First(_Timed):
-    """ISFIRST: the first event of each interval of ``size``."""
-
-    size: int
-
-
-class Baseline(_Timed):
-    """What a window is compared with: those of the ``size`` up to its end, and by how many standard deviations."""
-
-    size: int
-    sigmas: int
-
-
-class Bounds(_Part):
+class Bounds(Part):
     """A condition on one column."""
 
     above: int | None = None
@@ -96,7 +59,7 @@ class Bounds(_Part):
     at_least: int | None = None
 
 
-class Tolerance(_Part):
+class Tolerance(Part):
     """How far the lake and Stream Analytics may differ: doubles by a share of their size, ``rows`` by a share of an
     hour's. The last digits of a sum follow from the order of its terms, which no engine promises."""
 
@@ -104,7 +67,7 @@ class Tolerance(_Part):
     rows: float = Field(0.0, ge=0, le=1)
 
 
-class StreamAnalytics(_Part):
+class StreamAnalytics(Part):
     """How Stream Analytics delivers the stream, and which columns it cannot make, with the reason of each."""
 
     format: Literal["parquet", "json_lines"]
@@ -115,7 +78,7 @@ class StreamAnalytics(_Part):
 ChannelName = Annotated[str, StringConstraints(pattern=f"^{CHANNEL_NAME.pattern}$")]
 
 
-class Alert(_Part):
+class Alert(Part):
     """Each row is an alert, told once: the columns that it ``shows``, the greatest ``worst`` first.
 
     A row that may still change, as a window may, waits until all events are known that arrived up to ``told_after_ms``
@@ -126,10 +89,10 @@ class Alert(_Part):
     worst: str
     shows: list[str] = Field(min_length=1)
     told_after_ms: int | None = Field(None, ge=0)
-    channels: list[ChannelName] = []
+    channels: Sequence[ChannelName] = ()
 
 
-class StreamDeclaration(_Part):
+class StreamDeclaration(Part):
     """One stream. ``columns`` are the table's, in order, without the partition."""
 
     name: str
@@ -137,12 +100,17 @@ class StreamDeclaration(_Part):
     look_back_hours: int = Field(ge=1)
     inputs: Mapping[str, str]
     key: list[str]
-    stream_analytics: StreamAnalytics
+    stream_analytics: StreamAnalytics | None = None
     reference: Mapping[str, str] = {}
     where: Mapping[str, Bounds] = {}
+    substreams: Sequence[str] = ()
     window: Window | None = None
+    windows: Sequence[Window] = ()
     join: Join | None = None
+    lag: Lag | None = None
+    last: Last | None = None
     first: First | None = None
+    over: Over | None = None
     baseline: Baseline | None = None
     alert: Alert | None = None
 
@@ -151,7 +119,7 @@ class StreamDeclaration(_Part):
         alerts = [self.alert.worst, *self.alert.shows] if self.alert else []
         named_columns: dict[str, Iterable[str]] = {
             "key": self.key,
-            "stream_analytics.without": self.stream_analytics.without,
+            "stream_analytics.without": self.stream_analytics.without if self.stream_analytics else [],
             "alert": alerts,
         }
         for field, named in named_columns.items():
@@ -161,10 +129,74 @@ class StreamDeclaration(_Part):
             raise ValueError(f"the column {RESULT_TIME}, the result's time, is missing")
         return self
 
+    @model_validator(mode="after")
+    def _windows_are_told_apart(self) -> "StreamDeclaration":
+        if self.window and self.windows:
+            raise ValueError("window and windows: a query has one of both")
+        ids = [window.id.lower() for window in self.windows if window.id is not None]
+        if ids and len(set(ids)) < len(self.windows):
+            raise ValueError("windows: all have an id or none has, and ids differ in more than case")
+        return self
+
+    @model_validator(mode="after")
+    def _substreams_stay_apart(self) -> "StreamDeclaration":
+        """Time is in order within a substream only: what looks at several rows must look at those of one."""
+        for field, part in self._grouping().items():
+            if missing := [key for key in self.substreams if key not in part.by]:
+                raise ValueError(
+                    f"{field}.by lacks {', '.join(missing)}: events are in order within each of the substreams only, "
+                    "so that windows, joins and analytic functions are by their keys"
+                )
+        return self
+
+    def _grouping(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {name: getattr(self, name) for name in ("window", "join", *ANALYTIC)}
+        return {name: part for name, part in parts.items() if part} | {
+            f"windows.{place}": window for place, window in enumerate(self.windows)
+        }
+
+    @model_validator(mode="after")
+    def _looks_back_far_enough(self) -> "StreamDeclaration":
+        if self.look_back_hours < self.least_look_back_hours:
+            raise ValueError(
+                f"look_back_hours is {self.look_back_hours}, and what is declared needs {self.least_look_back_hours}: "
+                f"windows, joins and functions that look back {self._reach_ms / 60_000:g} minutes, and "
+                f"{INGEST_MS // 1000} s until times are exact; without them, rows would be missing or wrong"
+            )
+        return self
+
+    @property
+    def least_look_back_hours(self) -> int:
+        """The whole hours of silver before an output hour without which its results would not be exact."""
+        return max(1, math.ceil((self._reach_ms + INGEST_MS) / 3_600_000))
+
+    @property
+    def _reach_ms(self) -> int:
+        """Analytic functions stand beside one another, on the rows that windows and joins give."""
+        windows = [self.window] if self.window else self.windows
+        analytic = [part for name in ANALYTIC if (part := getattr(self, name)) is not None]
+        joined = self.join.reach_ms if self.join else 0
+        return (
+            joined
+            + max((window.reach_ms for window in windows), default=0)
+            + max((part.reach_ms for part in analytic), default=0)
+        )
+
     @property
     def delivered(self) -> list[str]:
-        """The columns that Stream Analytics writes, in order."""
+        """The columns that Stream Analytics writes, in order; none where there is no such query."""
+        if self.stream_analytics is None:
+            return []
         return [column for column in self.columns if column not in self.stream_analytics.without]
+
+    @property
+    def query(self) -> StreamAnalytics:
+        """How Stream Analytics delivers it. Raises StreamDeclarationError for a stream that has no such query."""
+        if self.stream_analytics is None:
+            raise StreamDeclarationError(
+                f"{self.name} declares no stream_analytics; give its format to compare with it"
+            )
+        return self.stream_analytics
 
 
 def stream_declarations(manifest: Mapping[str, Any]) -> dict[str, StreamDeclaration]:

@@ -13,8 +13,8 @@ GROUP = "stream_analytics"
 
 
 def reference_data_assets(streams: Collection[StreamDeclaration]) -> list[dg.AssetsDefinition]:
-    """One asset for each data set of snapshots that a stream joins with."""
-    names = sorted({name for stream in streams for name in stream.reference})
+    """One asset for each data set of snapshots that a query of Stream Analytics joins with."""
+    names = sorted({name for stream in streams if stream.stream_analytics for name in stream.reference})
     return [_asset(contracts()[name], streams) for name in names]
 
 

@@ -80,6 +80,8 @@ def _of_contracts(data_sets: Mapping[str, Contract]) -> Iterator[Retention]:
 
 def _of_streams(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> Iterator[Retention]:
     for stream in streams.values():
+        if stream.stream_analytics is None:
+            continue
         kept = [data_sets[name].retention_days for name in stream.inputs if name in data_sets]
         if shortest := min((days for days in kept if days is not None), default=None):
             yield Retention(f"streamed-{_hyphened(stream.name)}", f"stream_analytics/{stream.name}", shortest)

@@ -21,7 +21,7 @@ def shape_of(stream: StreamDeclaration, table: pa.Schema) -> Shape:
     """What of a stream's table both have, and how far it may differ."""
     values = tuple(column for column in stream.delivered if column not in stream.key)
     floats = frozenset(column for column in values if pa.types.is_floating(table.field(column).type))
-    tolerance = stream.stream_analytics.tolerance
+    tolerance = stream.query.tolerance
     return Shape(tuple(stream.key), values, floats, tolerance.values, tolerance.rows)
 
 
@@ -55,7 +55,7 @@ def reconciled(
     Raises duckdb.Error for a file that cannot be read.
     """
     columns = pa.schema([table.schema.field(name) for name in stream.delivered])
-    file_format = stream.stream_analytics.format
+    file_format = stream.query.format
     files = files_of(lake, stream.name, file_format, hours)
     with connection(settings) as con:
         theirs = f"({results_sql(con, files, file_format, columns)})"

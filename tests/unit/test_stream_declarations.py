@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
+from dagster_lake.assets.reference_data import reference_data_assets
+from dagster_lake.contract import contracts
+from dagster_lake.deploy.bicep_inputs import retention
+from dagster_lake.reconcile.stream import shape_of
 from dagster_lake.resources.dbt import manifest
 from dagster_lake.settings import DBT_PROJECT, PROJECT_ROOT
+from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import StreamDeclaration, StreamDeclarationError, stream_declarations
 from tests.unit.asaql import CLAUSES, JOINS, tokens
 from tests.unit.stream_twins import model_problems, query_problems, rendered
@@ -44,6 +50,7 @@ def test_the_nine_streams_are_declared() -> None:
 def test_a_stream_reads_back_as_far_as_its_windows_and_joins_need(stream: StreamDeclaration) -> None:
     hour = 3_600_000
     assert stream.look_back_hours == max(1, math.ceil((reach_ms(stream) + INGEST_MS) / hour))
+    assert stream.look_back_hours == stream.least_look_back_hours
 
 
 def reach_ms(stream: StreamDeclaration) -> int:
@@ -53,7 +60,7 @@ def reach_ms(stream: StreamDeclaration) -> int:
         reach += stream.join.in_ms(stream.join.at_most + 1)  # counted in boundaries, it may be almost one more
     if stream.first:
         reach += within_hours(stream.first.in_ms(stream.first.size))
-    if stream.window and stream.window.size:
+    if stream.window and stream.window.kind == "tumbling" and stream.window.size:
         reach += within_hours(stream.window.in_ms(stream.window.size))
     if stream.window and stream.window.timeout and stream.window.maximum:
         reach += stream.window.in_ms(2 * stream.window.maximum + stream.window.timeout)
@@ -178,7 +185,7 @@ def test_the_job_has_every_stream_s_query_and_an_output_of_its_format() -> None:
     text = BICEP.read_text()
     formats = {"parquet": "Parquet", "json_lines": "Json"}
     outputs = re.findall(r"\{ name: '(\w+)', format: '(\w+)' \}", text)
-    assert dict(outputs) == {name: formats[stream.stream_analytics.format] for name, stream in DECLARED.items()}
+    assert dict(outputs) == {name: formats[stream.query.format] for name, stream in DECLARED.items()}
     loaded = re.findall(r"loadTextContent\('(.*\.asaql)'\)", text)
     assert loaded[0] == "../stream_analytics/steps.asaql"
     assert sorted(Path(file).stem for file in loaded) == sorted(TEXTS)
@@ -204,12 +211,43 @@ def listed(text: str, variable: str) -> set[str]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"window": {"kind": "tumbling", "unit": "minute", "by": []}}, "a tumbling window has size, and nothing else"),
+        (
+            {"window": {"kind": "tumbling", "unit": "minute", "by": []}},
+            "a tumbling window has unit and size, and nothing else",
+        ),
         ({"window": {"kind": "tumbling", "unit": "mm", "size": 5, "by": []}}, r"stream\.window\.unit: Input should be"),
         ({"where": {"latency": {"over": 2000}}}, r"stream\.where\.latency\.over: Extra inputs"),
         ({"where": {"latency": {"above": "2000"}}}, r"stream\.where\.latency\.above: Input should be a valid integer"),
         ({"key": ["event"]}, "key names event, which the model does not declare as a column"),
         ({"inputs": None}, r"stream\.inputs: "),
+        (
+            {"window": {"kind": "hopping", "unit": "minute", "size": 5, "by": []}},
+            r"a hopping window has unit and size and hop, and nothing else \(and may have offset\)",
+        ),
+        (
+            {"window": {"kind": "snapshot", "unit": "minute", "by": []}},
+            "a snapshot window has no unit and no length, and nothing else",
+        ),
+        (
+            {"windows": [{"id": "A", "kind": "snapshot", "by": []}, {"id": "a", "kind": "snapshot", "by": []}]},
+            "all have an id or none has, and ids differ in more than case",
+        ),
+        (
+            {"window": {"kind": "snapshot", "by": []}, "windows": [{"kind": "snapshot", "by": []}]},
+            "a query has one of both",
+        ),
+        (
+            {"substreams": ["user_id"], "window": {"kind": "snapshot", "by": ["uri"]}},
+            r"window\.by lacks user_id: events are in order within each of the substreams only",
+        ),
+        (
+            {"substreams": ["user_id"], "lag": {"unit": "minute", "limit": 5, "by": []}},
+            r"lag\.by lacks user_id",
+        ),
+        (
+            {"window": {"kind": "sliding", "unit": "hour", "size": 3, "by": []}},
+            "look_back_hours is 1, and what is declared needs 4: .* look back 180 minutes",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_told_by_file_and_field(change: dict[str, Any], told: str) -> None:
@@ -217,6 +255,60 @@ def test_a_wrong_declaration_is_told_by_file_and_field(change: dict[str, Any], t
     found["nodes"]["x"]["config"]["meta"]["stream"] |= change
     with pytest.raises(StreamDeclarationError, match=rf"models/streams/high_latency_alerts\.yml: .*{told}"):
         stream_declarations(found)
+
+
+MINUTES = {"unit": "minute", "by": ["user_id"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "hours"),
+    [
+        ({"window": MINUTES | {"kind": "tumbling", "size": 5}}, 1),
+        ({"window": MINUTES | {"kind": "tumbling", "size": 5, "offset": -1}}, 1),
+        ({"window": MINUTES | {"kind": "tumbling", "size": 55}}, 2),
+        ({"window": MINUTES | {"kind": "hopping", "size": 60, "hop": 15}}, 1),
+        ({"window": MINUTES | {"kind": "hopping", "size": 120, "hop": 15, "offset": 5}}, 3),
+        ({"window": MINUTES | {"kind": "sliding", "size": 50}}, 2),
+        ({"window": MINUTES | {"kind": "session", "timeout": 30, "maximum": 60}}, 3),
+        ({"window": {"kind": "snapshot", "by": ["user_id"]}}, 1),
+        ({"windows": [{"kind": "snapshot", "by": []}, MINUTES | {"kind": "sliding", "size": 110}]}, 3),
+        ({"join": MINUTES | {"from": "pageviews", "to": "stars", "at_least": 0, "at_most": 48}}, 1),
+        ({"join": MINUTES | {"from": "pageviews", "to": "stars", "at_least": -80, "at_most": 0}}, 2),
+        ({"join": MINUTES | {"kind": "left", "from": "pageviews", "to": "stars", "at_least": -80, "at_most": 80}}, 3),
+        ({"lag": MINUTES | {"limit": 50}}, 2),
+        ({"lag": MINUTES | {"limit": 5, "offset": 2}, "last": MINUTES | {"limit": 60}}, 2),
+        ({"first": MINUTES | {"size": 60}}, 1),
+        ({"over": MINUTES | {"size": 60}}, 2),
+        ({"window": MINUTES | {"kind": "sliding", "size": 60}, "over": MINUTES | {"size": 60}}, 3),
+        ({"substreams": ["user_id"], "window": MINUTES | {"kind": "tumbling", "size": 5}}, 1),
+    ],
+    ids=str,
+)
+def test_a_declaration_can_name_every_window_and_function_and_tells_how_far_to_look_back(
+    change: dict[str, Any], hours: int
+) -> None:
+    found = copy.deepcopy({"nodes": {"x": manifest()["nodes"]["model.dagster_lake.high_latency_alerts"]}})
+    meta = found["nodes"]["x"]["config"]["meta"]
+    del meta["stream"]["stream_analytics"]
+    meta["stream"] |= change
+    meta["look_back_hours"] = hours
+    declared = stream_declarations(found)["high_latency_alerts"]
+    assert declared.least_look_back_hours == hours
+    if hours > 1:
+        meta["look_back_hours"] = hours - 1
+        with pytest.raises(StreamDeclarationError, match=f"needs {hours}"):
+            stream_declarations(found)
+
+
+def test_a_stream_without_a_query_is_no_asset_check_or_retention_of_stream_analytics() -> None:
+    own = DECLARED["high_latency_alerts_enriched"].model_copy(update={"stream_analytics": None})
+    assert stream_analytics_assets([own]) == []
+    assert stream_analytics_checks([own]) == []
+    assert reference_data_assets([own]) == []
+    assert not any(rule.folder.startswith("stream_analytics") for rule in retention(contracts(), {own.name: own}))
+    assert own.delivered == []
+    with pytest.raises(StreamDeclarationError, match="declares no stream_analytics"):
+        shape_of(own, pa.schema([]))
 
 
 def test_a_model_without_a_declaration_is_told_by_file() -> None:
