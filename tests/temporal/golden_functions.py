@@ -49,7 +49,23 @@ def aggregate(
     return Question(statement, "found", ask, [(answer,)])
 
 
+def applied(statement: str, answer: Sequence[Row], macro: str) -> Question:
+    """Number, index and value of each element of arrays that are [7, None, 9], [5], empty and null, by APPLY."""
+
+    def ask(m: Macros) -> str:
+        some = relation(m, {"n": "bigint"}, [(1,), (2,), (3,), (4,)])
+        whole = [f"cast({value} as bigint)" for value in (7, "null", 9, 5)]
+        arrays = (
+            f"(select n, case n when 1 then {m.list_of(whole[:3])} when 2 then {m.list_of(whole[3:])} "
+            f"when 3 then {m.list_of([])} end as a from {some} as s)"
+        )
+        return f"select n, array_index as i, array_value as v from {getattr(m, macro)(arrays, 'a')} as x"
+
+    return Question(statement, "n i v", ask, answer)
+
+
 MINUTE, HOUR = 60_000, 3_600_000
+ELEMENTS: list[Row] = [(1, 0, 7), (1, 1, None), (1, 2, 9), (2, 0, 5)]
 
 QUESTIONS = [
     analytic(
@@ -228,5 +244,70 @@ QUESTIONS = [
     aggregate("TopOne may give null", None, lambda m: m.top_one("v", ["n"], ties=["n"]), [None, 9]),
     aggregate(
         "TopOne() is a record", {"n": 1, "v": 9}, lambda m: m.top_one(["n", "v"], ["v desc"], ties=["n"]), [4, 9]
+    ),
+    aggregate(
+        "CollectTop is a list of rank, from 1, and value, of the first in order",
+        [{"rank": 1, "value": 2}, {"rank": 2, "value": 0}],
+        lambda m: m.collect_top(2, "n", ["v desc"], ties=["n"]),
+        [4, 1, 9, 3],
+    ),
+    aggregate(
+        "CollectTop of fewer rows than it may hold has them all",
+        [{"rank": 1, "value": 1}, {"rank": 2, "value": 0}],
+        lambda m: m.collect_top(3, "n", ["v asc"], ties=["n"]),
+        [4, 1],
+    ),
+    aggregate(
+        "CollectTop: null sorts as the smallest, ascending as descending, and may be a value",
+        [{"rank": 1, "value": 4}, {"rank": 2, "value": 1}, {"rank": 3, "value": None}],
+        lambda m: m.collect_top(3, "v", ["v desc"], ties=["n"]),
+        [1, None, 4],
+    ),
+    aggregate(
+        "CollectTop: null comes first when ascending",
+        [{"rank": 1, "value": 1}, {"rank": 2, "value": 0}],
+        lambda m: m.collect_top(2, "n", ["v"], ties=["n"]),
+        [1, None, 4],
+    ),
+    aggregate(
+        "CollectTop: of equal rows the first to arrive",
+        [{"rank": 1, "value": 1}, {"rank": 2, "value": 2}],
+        lambda m: m.collect_top(2, "n", ["v desc"], ties=["n"]),
+        [4, 9, 9],
+    ),
+    aggregate(
+        "CollectTop() has records, in order of several columns",
+        [{"rank": 1, "value": {"n": 2, "v": 9}}, {"rank": 2, "value": {"n": 1, "v": 9}}],
+        lambda m: m.collect_top(2, ["n", "v"], ["v desc", "n desc"], ties=[]),
+        [4, 9, 9],
+    ),
+    applied(
+        "CROSS APPLY GetArrayElements: a row an element, index from 0, none for an empty or null array",
+        ELEMENTS,
+        "cross_apply",
+    ),
+    applied(
+        "OUTER APPLY GetArrayElements keeps the row of an empty or null array, with nulls",
+        [*ELEMENTS, (3, None, None), (4, None, None)],
+        "outer_apply",
+    ),
+    aggregate(
+        "GetArrayElement is zero-based; null out of range",
+        {"n": 5, "v": None},
+        lambda m: (
+            "max("
+            + m.record(
+                {
+                    "n": m.element_at(m.list_of(["5", "6"]), "0"),
+                    "v": "coalesce("
+                    + m.element_at(m.list_of(["5", "6"]), "2")
+                    + ", "
+                    + m.element_at(m.list_of(["5", "6"]), "-1")
+                    + ")",
+                }
+            )
+            + ")"
+        ),
+        [1],
     ),
 ]

@@ -9,6 +9,7 @@ COLUMNS = {
     "_sequence_number": "bigint",
     "event_time": "instant",
     "_lake_hour": "varchar",
+    "device": "varchar",
 }
 
 
@@ -16,19 +17,24 @@ def ingested(
     statement: str,
     answer: dict[int, str],
     *events: tuple[str, str | None] | tuple[str, str, str],
+    devices: str = "",
     late_ms: int = 60_000,
     out_of_order_ms: int = 50_000,
     policy: str = "adjust",
 ) -> Question:
-    """Events as (arrival, event time[, partition]), numbered from 1; the answer is the time of each that is kept."""
+    """Events as (arrival, event time[, partition]), numbered from 1; the answer is the time of each that is kept.
+
+    With ``devices``, a letter for each event (- is null), each has a watermark of its own."""
+    names = [None if name == "-" else name for name in devices or "a" * len(events)]
+    over = ["device"] if devices else []
     given: list[Row] = [
-        (at(event[0]), event[2] if len(event) == 3 else "0", number, event[1] and at(event[1]), "2026-01-05T09")
-        for number, event in enumerate(events, 1)
+        (at(event[0]), event[2] if len(event) == 3 else "0", number, event[1] and at(event[1]), "2026-01-05T09", device)
+        for number, (event, device) in enumerate(zip(events, names, strict=True), 1)
     ]
 
     def ask(m: Macros) -> str:
         silver = Macros(m.dialect, sources={"pageviews": relation(m, COLUMNS, given)})
-        stream = silver.stream("pageviews", late_ms, out_of_order_ms, policy)
+        stream = silver.stream("pageviews", late_ms, out_of_order_ms, policy, over)
         times = f"{m.micros_of('_time')} as t, {m.micros_of('event_time')} as event"
         return f"select _sequence_number as n, {times} from {stream} as s"
 
@@ -131,5 +137,51 @@ QUESTIONS = [
         ("10:00:00", "10:00:00"),
         ("10:00:01", "08:00:00"),
         ("10:00:02", "10:00:02"),
+    ),
+    ingested(
+        "a clock four minutes fast moves the events of all others up to its own, less the tolerance",
+        {1: "10:04:00", 2: "10:03:10"},
+        ("10:00:00", "10:04:00"),
+        ("10:00:01", "10:00:00"),
+    ),
+    ingested(
+        "OVER: a clock four minutes fast moves nobody else's events, and its own that are behind it",
+        {1: "10:04:00", 2: "10:00:00", 3: "10:03:10", 4: "10:00:02"},
+        ("10:00:00", "10:04:00"),
+        ("10:00:01", "10:00:00"),
+        ("10:00:02", "10:00:01"),
+        ("10:00:03", "10:00:02"),
+        devices="abab",
+    ),
+    ingested(
+        "OVER: drop discards what is out of order in its own substream only",
+        {1: "10:04:00", 2: "10:00:00"},
+        ("10:00:00", "10:04:00"),
+        ("10:00:01", "10:00:00"),
+        ("10:00:02", "10:00:01"),
+        devices="aba",
+        policy="drop",
+    ),
+    ingested(
+        "OVER: lateness stays global: it is judged by the arrival, in every substream",
+        {1: "10:00:00", 2: "10:01:00.000001"},
+        ("10:00:00", "10:00:00"),
+        ("10:02:00.000001", "10:00:00"),
+        devices="ab",
+    ),
+    ingested(
+        "OVER: early is dropped in every substream, and moves no watermark",
+        {2: "10:00:00"},
+        ("10:00:00", "10:05:00.000001"),
+        ("10:00:01", "10:00:00"),
+        devices="aa",
+    ),
+    ingested(
+        "OVER: events without a key are one substream",
+        {1: "10:04:00", 2: "10:03:10", 3: "10:00:00"},
+        ("10:00:00", "10:04:00"),
+        ("10:00:01", "10:00:00"),
+        ("10:00:02", "10:00:00"),
+        devices="--a",
     ),
 ]

@@ -26,6 +26,11 @@ def tumbling(m: Macros) -> str:
     return f"select k, {m.tumbling_end('_time', 5 * MINUTE)} as _time, count(*) as n from {_stream(m)} group by all"
 
 
+def substreams(m: Macros) -> str:
+    events = f"(select * from {m.stream('events', over=['k'])})"
+    return f"select k, {m.tumbling_end('_time', 5 * MINUTE)} as _time, count(*) as n from {events} group by all"
+
+
 def hopping(m: Macros) -> str:
     ends = m.unnested(m.hopping_ends("_time", 15 * MINUTE, 5 * MINUTE))
     windows = f"(select k, {ends} as window_end from {_stream(m)})"
@@ -73,6 +78,7 @@ def outer_join(m: Macros) -> str:
 # With each model, the hours that it looks back: its windows and 610 s, in whole hours.
 MODELS: list[tuple[Callable[[Macros], str], int]] = [
     (tumbling, 1),
+    (substreams, 1),
     (hopping, 1),
     (sliding, 1),
     (sessions, 3),

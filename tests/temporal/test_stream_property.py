@@ -59,3 +59,19 @@ def test_every_event_gets_the_time_that_the_rules_give_it_one_after_another(
     found = rows(f"SELECT _partition, _sequence_number, epoch_us(_time) FROM {stream}", pageviews=silver(events))
     wanted = stamped(events, late * 1000, out_of_order * 1000, policy)
     assert sorted(found) == sorted((*position, time) for position, time in wanted.items())
+
+
+@pytest.mark.parametrize("policy", ["adjust", "drop"])
+@settings(max_examples=60, deadline=None)
+@given(arrivals(), st.sampled_from([(60_000, 50_000), (5_000, 0), (60_000, 90_000)]))
+def test_over_a_key_each_substream_gets_the_times_that_it_has_alone(
+    policy: str, events: list[Arrived], tolerances: tuple[int, int]
+) -> None:
+    late, out_of_order = tolerances
+    stream = Macros("duckdb").stream("pageviews", late, out_of_order, policy, ["_partition"])
+    found = rows(f"SELECT _partition, _sequence_number, epoch_us(_time) FROM {stream}", pageviews=silver(events))
+    wanted = {}
+    for partition in {event.partition for event in events}:
+        alone = [event for event in events if event.partition == partition]
+        wanted |= stamped(alone, late * 1000, out_of_order * 1000, policy)
+    assert sorted(found) == sorted((*position, time) for position, time in wanted.items())

@@ -13,7 +13,7 @@ TOKEN = re.compile(
     r"|(?P<sign><=|>=|<>|[-+*/=<>(),.;])"
 )
 CLAUSES = ("SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING")
-JOINS = ("JOIN", "INNER", "LEFT")
+JOINS = ("JOIN", "INNER", "LEFT", "CROSS", "OUTER")
 
 
 class QueryError(Exception):
@@ -30,6 +30,15 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """CROSS or OUTER APPLY GetArrayElements(array) AS alias."""
+
+    kind: str
+    array: str
+    alias: str
+
+
+@dataclass(frozen=True)
 class Query:
     """One SELECT."""
 
@@ -38,7 +47,9 @@ class Query:
     source: str
     alias: str
     timestamp_by: str | None
+    over: list[str] = field(default_factory=list)
     joins: list[Joined] = field(default_factory=list)
+    applied: list[Applied] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     group_by: list[str] = field(default_factory=list)
     having: list[str] = field(default_factory=list)
@@ -107,7 +118,7 @@ def _query(words: list[str]) -> Query:
     if into is not None and len(into) != 1:
         raise QueryError(f"INTO names one output: {spell(into)}")
     source, *joins = _sources(clauses["FROM"])
-    name, alias, timestamp_by = _source(source)
+    name, alias, timestamp_by, over = _source(source)
     group_by = clauses.get("GROUP", [])
     if group_by and group_by[0] != "BY":
         raise QueryError("GROUP is followed by BY")
@@ -117,7 +128,9 @@ def _query(words: list[str]) -> Query:
         source=name,
         alias=alias,
         timestamp_by=timestamp_by,
-        joins=[_join(words) for words in joins],
+        over=over,
+        joins=[_join(words) for words in joins if "APPLY" not in words[:2]],
+        applied=[_apply(words) for words in joins if "APPLY" in words[:2]],
         where=_conditions(clauses.get("WHERE")),
         group_by=[spell(words) for words in split(group_by[1:], ",")] if group_by else [],
         having=_conditions(clauses.get("HAVING")),
@@ -156,22 +169,31 @@ def _column(words: list[str]) -> tuple[str, str]:
 def _sources(words: list[str]) -> list[list[str]]:
     parts: list[list[str]] = [[]]
     for word in words:
-        if word in JOINS and parts[-1][:1] != ["INNER"] and parts[-1][:1] != ["LEFT"]:
+        if word in JOINS and parts[-1] not in ([kind] for kind in JOINS[1:]):
             parts.append([])
         parts[-1].append(word)
     return parts
 
 
-def _source(words: list[str]) -> tuple[str, str, str | None]:
-    """(name, alias, timestamp column) of `name [AS alias] [TIMESTAMP BY column]`."""
+def _source(words: list[str]) -> tuple[str, str, str | None, list[str]]:
+    """(name, alias, timestamp column, keys) of `name [AS alias] [TIMESTAMP BY column [OVER key, ...]]`."""
     match words:
         case [name]:
-            return name, name, None
+            return name, name, None, []
         case [name, "AS", alias]:
-            return name, alias, None
+            return name, alias, None, []
         case [name, "TIMESTAMP", "BY", column]:
-            return name, name, column
+            return name, name, column, []
+        case [name, "TIMESTAMP", "BY", column, "OVER", *keys] if keys:
+            return name, name, column, [spell(key) for key in split(keys, ",")]
     raise QueryError(f"not a source as this reader knows them: {spell(words)}")
+
+
+def _apply(words: list[str]) -> Applied:
+    match words:
+        case [("CROSS" | "OUTER") as kind, "APPLY", "GetArrayElements", "(", *array, ")", "AS", alias] if array:
+            return Applied(kind, spell(array), alias)
+    raise QueryError(f"{spell(words)}: only CROSS or OUTER APPLY GetArrayElements(array) AS name is known")
 
 
 def _join(words: list[str]) -> Joined:
@@ -181,7 +203,7 @@ def _join(words: list[str]) -> Joined:
     rest = words[words.index("JOIN") + 1 :]
     if "ON" not in rest:
         raise QueryError(f"JOIN without ON: {spell(rest)}")
-    name, alias, _ = _source(rest[: rest.index("ON")])
+    name, alias, *_ = _source(rest[: rest.index("ON")])
     return Joined(name, alias, _conditions(rest[rest.index("ON") + 1 :]))
 
 

@@ -2,7 +2,8 @@
 
 Stream Analytics' engine cannot be had offline. This is no engine: it knows the operators that these queries use, each
 in a line or two, and shares nothing with the dbt macros that it is held against. Every relation has the hidden columns
-``stamp`` (its System.Timestamp()) and ``place`` (the order of arrival, which decides between equal times).
+``stamp`` (its System.Timestamp()) and ``place`` (the order of arrival, which decides between equal times). Where a
+query says TIMESTAMP BY ... OVER, ``stamp`` of its input is the arrival, and the rules of ingest are applied here.
 """
 
 import re
@@ -37,11 +38,11 @@ def _sql(con: duckdb.DuckDBPyConnection, query: Query, steps: Mapping[str, Query
     stamp, place, source = (
         f"greatest({', '.join(f'{name}.stamp' for name in streams)})",
         f"{query.alias}.place",
-        query.source,
+        _source(con, query),
     )
     group_by: list[str] = []
     if query.group_by:
-        stamp, place, source = "ended", "0", _windowed(con, query)
+        stamp, place, source = "ended", "0", _windowed(con, query, source)
         group_by = [term for term in query.group_by if "Window" not in term] + ["ended"]
 
     def spelled(text: str) -> str:
@@ -66,11 +67,43 @@ def _sql(con: duckdb.DuckDBPyConnection, query: Query, steps: Mapping[str, Query
     return " ".join(clauses)
 
 
-def _windowed(con: duckdb.DuckDBPyConnection, query: Query) -> str:
+LATE, OUT_OF_ORDER = 60_000_000, 50_000_000
+"""The job's tolerances, in microseconds."""
+
+
+def _source(con: duckdb.DuckDBPyConnection, query: Query) -> str:
+    """What FROM names, with substreams given their times and arrays their elements."""
+    source = query.source
+    if query.over:
+        arrived = con.execute(
+            f"SELECT {', '.join(query.over)}, place, epoch_us(stamp), epoch_us({query.timestamp_by}) FROM {source}"
+        ).fetchall()
+        streams = defaultdict(list)
+        for *key, place, arrival, time in arrived:
+            streams[tuple(key)].append(model.Arrived(arrival, "", place, time))
+        times = {
+            place: time
+            for events in streams.values()
+            for (_, place), time in model.stamped(events, LATE, OUT_OF_ORDER, "adjust").items()
+        }
+        rows = ", ".join(map(str, times.items())) or "(NULL, NULL)"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE stamps AS FROM (VALUES {rows}) AS stamps (place, micros)")
+        source = f"(SELECT * REPLACE (make_timestamptz(micros) AS stamp) FROM {source} JOIN stamps USING (place))"
+    for applied in query.applied:
+        positions = f"CASE WHEN len({applied.array}) > 0 THEN range(len({applied.array})) "
+        positions += "ELSE [NULL] END" if applied.kind == "OUTER" else "ELSE [] END"
+        element = f"{applied.array}[ArrayIndex + 1] AS ArrayValue"
+        placed = f"(SELECT *, unnest({positions}) AS ArrayIndex FROM {source})"
+        record = f"{{'ArrayIndex': ArrayIndex, 'ArrayValue': ArrayValue}} AS {applied.alias}"
+        source = f"(SELECT * EXCLUDE (ArrayIndex, ArrayValue), {record} FROM (SELECT *, {element} FROM {placed}))"
+    return source
+
+
+def _windowed(con: duckdb.DuckDBPyConnection, query: Query, source: str) -> str:
     """The source with ``ended``, the end of the window that each of its rows is in."""
     [window] = [term for term in query.group_by if "Window" in term]
     if found := WINDOW.fullmatch(window):
-        return f"(SELECT *, {_tumbling_end(found[1], found[2])} AS ended FROM {query.source})"
+        return f"(SELECT *, {_tumbling_end(found[1], found[2])} AS ended FROM {source})"
     found = SESSION.fullmatch(window)
     assert found, window
     unit, timeout, longest, key = found[1], int(found[2]), int(found[3]), found[4]
@@ -105,6 +138,10 @@ def _spelled(text: str, stamp: str, names: list[str]) -> str:
         first, second = (f"{one}.stamp" if one in names else one for one in (m[2], m[3]))
         return f"date_diff('{m[1]}', {first}, {second})"
 
+    def collect_top(m: re.Match[str]) -> str:
+        listed = f"list({names[0]} ORDER BY {m[2]} {m[3]}, place {m[3]})[:{m[1]}]"
+        return f"list_transform({listed}, lambda x, i: {{'rank': i, 'value': x}})"
+
     def top_one(m: re.Match[str]) -> str:
         return f"first({names[0]} ORDER BY {m[1]} {m[2]}, place {m[2]})"
 
@@ -119,6 +156,7 @@ def _spelled(text: str, stamp: str, names: list[str]) -> str:
             r"OVER (PARTITION BY \1 ORDER BY stamp RANGE BETWEEN INTERVAL \3 \2 PRECEDING AND CURRENT ROW)",
         ),
         (r"TopOne\(\) OVER\(ORDER BY (\w+) (\w+)\)", top_one),
+        (r"CollectTop\((\d+)\) OVER\(ORDER BY (\w+) (\w+)\)", collect_top),
         (r"PERCENTILE_CONT\((.*?)\) OVER\(", r"percentile_cont(\1) WITHIN GROUP ("),
         (r"DATEADD\((\w+), - (\d+), ((?:[^()]|\(\))*)\)", r"(\3 - INTERVAL \2 \1)"),
         (r"DATEDIFF\((\w+), (CAST\('.*?' AS datetime\)|\w+), (\w+)\)", datediff),

@@ -140,6 +140,8 @@ def _differences(stream: StreamDeclaration, name: str, query: Query) -> list[str
     found = {
         "FROM": query.source,
         "TIMESTAMP BY": query.timestamp_by,
+        "OVER": query.over,
+        "APPLY": query.applied,
         "JOIN": sorted(f"{join.source} ON {on}" for join in query.joins for on in join.on),
         "WHERE": sorted(query.where),
         "GROUP BY": sorted(query.group_by),
@@ -191,6 +193,8 @@ def _wanted(stream: StreamDeclaration, name: str) -> dict[str, Any]:
     return {
         "FROM": STEPS.get(name, "unique_pageviews"),
         "TIMESTAMP BY": None,
+        "OVER": [],
+        "APPLY": [],
         "JOIN": sorted(_joins(stream)) if is_output else [],
         "WHERE": sorted(_where(stream, name, aliases)),
         "GROUP BY": sorted(_group_by(stream, name)),
@@ -217,6 +221,8 @@ def _valid(stream: StreamDeclaration, data_set: str) -> dict[str, Any]:
     return {
         "FROM": data_set,
         "TIMESTAMP BY": time,
+        "OVER": list(stream.substreams),
+        "APPLY": [],
         "JOIN": [],
         "WHERE": sorted(_normal(rule) for rule in rules),
         "GROUP BY": [],

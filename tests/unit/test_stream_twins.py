@@ -1,5 +1,6 @@
 """Stream Analytics' queries, run as the documentation says they mean, give what the streams must hold."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,10 @@ from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
 from tests.lake.stream_world import DETAILS, Row, StreamWorld, instant, ordered, timed
 from tests.lake.test_streams import random_world, unlike
+from tests.temporal.duck import ASK, BASE, INSTANT, SECOND, rows, table
+from tests.unit.asaql import QueryError, read_output
 from tests.unit.asaql_duckdb import results
+from tests.unit.stream_twins import query_problems
 
 DECLARED = stream_declarations(manifest())
 TEXTS = {file.stem: file.read_text() for file in (PROJECT_ROOT / "infra/bicep/stream_analytics").glob("*.asaql")}
@@ -89,3 +93,74 @@ def test_a_query_gives_what_the_stream_must_hold(
 def test_these_worlds_have_rows_for_every_query() -> None:
     found = [random_world(seed).streams() for seed in SEEDS]
     assert all(any(streams[name] for streams in found) for name in DECLARED)
+
+
+STEPS_OF_DEVICES = """
+WITH readings AS (
+    SELECT device, event_time, parts, System.Timestamp() AS shown_at
+    FROM devices TIMESTAMP BY event_time OVER device
+)
+"""
+
+
+def test_queries_with_substreams_collect_top_and_apply_mean_what_the_macros_mean() -> None:
+    """One of two clocks is four minutes fast; the arrays hold two elements, one, none."""
+    seen = [("fast", 0, 240, [7, 8]), ("true", 1, 0, [5]), ("fast", 2, 1, []), ("true", 3, 2, None)]
+    columns = {"device": pa.string(), "parts": pa.list_(pa.int64()), "event_time": INSTANT, "_enqueued_time": INSTANT}
+    columns |= {"_partition": pa.string(), "_sequence_number": pa.int64(), "_lake_hour": pa.string()}
+    values = [
+        (device, parts, BASE + event * SECOND, BASE + arrival * SECOND, "0", number, "x")
+        for number, (device, arrival, event, parts) in enumerate(seen)
+    ]
+    devices = table(columns, values)
+    made = duckdb.connect()
+    made.execute("SET TimeZone = 'UTC'")
+    made.register("silver", devices)
+    made.execute("CREATE TABLE devices AS SELECT *, _enqueued_time AS stamp, _sequence_number AS place FROM silver")
+    stream = f"(select * from {ASK.stream('devices', over=['device'])})"
+
+    taken = results(
+        made,
+        STEPS_OF_DEVICES,
+        "SELECT device, CollectTop(2) OVER (ORDER BY shown_at DESC) AS newest, System.Timestamp() AS _time "
+        "INTO newest FROM readings GROUP BY device, TumblingWindow(minute, 5);",
+    )
+    end, newest = ASK.tumbling_end("_time", 300_000), ASK.collect_top(2, "_time", [f"{ASK.micros_of('_time')} desc"])
+    wanted = rows(f"select device, {newest}, {end} from {stream} group by device, {end}", devices=devices)
+    found = [
+        (row["device"], [{"rank": t["rank"], "value": t["value"]["shown_at"]} for t in row["newest"]], row["_time"])
+        for row in taken.to_pylist()
+    ]
+    assert sorted(found, key=repr) == sorted(wanted, key=repr)
+
+    for kind, macro in (("CROSS", ASK.cross_apply), ("OUTER", ASK.outer_apply)):
+        applied = results(
+            made,
+            STEPS_OF_DEVICES,
+            "SELECT device, part.ArrayIndex AS i, part.ArrayValue AS v, System.Timestamp() AS _time "
+            f"INTO parts FROM readings {kind} APPLY GetArrayElements(parts) AS part;",
+        )
+        elements = f"select device, array_index, array_value, _time from {macro(stream, 'parts')} as p"
+        found = [tuple(row.values()) for row in applied.to_pylist()]
+        assert len(found) == (3 if kind == "CROSS" else 5)
+        assert Counter(found) == Counter(rows(elements, devices=devices))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("FROM x OUTER APPLY GetRecordProperties(r) AS y", "only CROSS or OUTER APPLY GetArrayElements"),
+        ("FROM x TIMESTAMP BY t OVER", "not a source"),
+    ],
+)
+def test_an_apply_or_over_that_the_reader_does_not_know_is_refused(written: str, told: str) -> None:
+    with pytest.raises(QueryError, match=told):
+        read_output(f"SELECT a INTO b {written};")
+
+
+def test_a_query_of_substreams_that_says_other_keys_than_the_declaration_is_told() -> None:
+    stream = DECLARED["vip_pageviews"].model_copy(update={"substreams": ["user_id"]})
+    over = {n: TEXTS["steps"].replace("BY event_time", f"BY event_time OVER {n}") for n in ("user_id", "uri")}
+    assert query_problems(stream, over["user_id"], TEXTS["vip_pageviews"]) == []
+    assert any("OVER ['uri']" in told for told in query_problems(stream, over["uri"], TEXTS["vip_pageviews"]))
+    assert any("OVER []" in told for told in query_problems(stream, TEXTS["steps"], TEXTS["vip_pageviews"]))

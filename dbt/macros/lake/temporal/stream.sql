@@ -8,9 +8,13 @@
                    it the watermark, drop drops it
    An event without event_time or arrival has no time and is dropped; silver has none.
 
+   With `over`, columns such as ['device_id'], it is TIMESTAMP BY ... OVER: each of their values (null is one) has a
+   watermark of its own, so that a clock that is fast moves no other's events. Late and early stay the arrival's matter.
+   Events are in order within a substream only: group, join and partition by these columns.
+
    What is not told is a variable's, whose value is in dbt_project.yml and nowhere else. `if execute`: dbt reads the
    model of a unit test once without variables. #}
-{% macro stream(name, late_ms=none, out_of_order_ms=none, policy=none) -%}
+{% macro stream(name, late_ms=none, out_of_order_ms=none, policy=none, over=[]) -%}
   {%- set late = (var('late_arrival_ms') if late_ms is none else late_ms) * 1000 if execute else 0 -%}
   {%- set tolerance = (var('out_of_order_ms') if out_of_order_ms is none else out_of_order_ms) * 1000 if execute else 0 -%}
   {%- set policy = policy or var('event_order_policy') -%}
@@ -32,12 +36,38 @@
       events.*,
       {{ instant_of('coalesce(below.watermark, ' ~ adjusted ~ ')') }} as _time
     from {{ silver }} as events
-    left join {{ below_watermark(silver, kept, adjusted, reach, tolerance, slice) }} as below
+    left join
+      {%- if over %} {{ below_own_watermark(silver, kept, adjusted, tolerance, over) }}
+      {%- else %} {{ below_watermark(silver, kept, adjusted, reach, tolerance, slice) }}
+      {%- endif %} as below
       on below.arrived = events._enqueued_time
       and below.of_partition = events._partition
       and below.number = events._sequence_number
     where {{ kept }}
     {%- if policy == 'drop' %} and below.watermark is null{% endif %}
+  )
+{%- endmacro %}
+
+
+{# As below_watermark, with a watermark for each value of the columns `over`. Each substream is put in order by itself: they
+   are many and short, where all events are one that is long. #}
+{% macro below_own_watermark(events, kept, adjusted, tolerance, over) -%}
+  (
+    select arrived, of_partition, number, watermark
+    from (
+      select
+        _enqueued_time as arrived,
+        _partition as of_partition,
+        _sequence_number as number,
+        {{ adjusted }} as adjusted,
+        max({{ adjusted }}) over (
+          {{ partitioned(over) }}order by {{ arrival_order() | join(', ') }}
+          rows between unbounded preceding and 1 preceding
+        ) - {{ tolerance }} as watermark
+      from {{ events }} as events
+      where {{ kept }}
+    ) as ordered
+    where adjusted < watermark
   )
 {%- endmacro %}
 
