@@ -1,4 +1,4 @@
-"""What runs by itself: the hourly run, late commits, dropped files, and a notice when a run fails."""
+"""What runs by itself: the hourly run, late commits and dropped files."""
 
 import json
 from collections.abc import Iterator
@@ -191,18 +191,6 @@ def dropped_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked))
 
 
-@dg.run_failure_sensor(
-    description="Writes a readable notice of a failed run to the lake's notices folder.",
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def failure_notice(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
-    """``<lake>/notices/<run id>.md``: what failed, why, and how to run it again."""
-    from dagster_lake.notices import write_notice
-
-    path = write_notice(lake.lake, context)
-    context.log.info(f"notice written to {path}")
-
-
 publish_lake_status = dg.ScheduleDefinition(
     name="publish_lake_status",
     job=lake_status_job,
@@ -228,4 +216,4 @@ silver_carries_on = dg.AutomationConditionSensorDefinition(
 )
 
 schedules = [close_the_hour, publish_lake_status, reconcile_daily]
-sensors = [dropped_files, failure_notice, silver_carries_on]
+sensors = [dropped_files, silver_carries_on]

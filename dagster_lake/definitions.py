@@ -17,6 +17,7 @@ from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
 from dagster_lake.database_checks import database_checks
+from dagster_lake.failures.sensor import failures_told
 from dagster_lake.freshness_checks import freshness_checks
 from dagster_lake.landing_checks import landing_checks
 from dagster_lake.lineage.sensor import run_lineage
@@ -56,7 +57,7 @@ defs = dg.Definitions(
     ],
     jobs=[*jobs, near_real_time_job, old_runs_job],
     schedules=[*schedules, forget_old_runs],
-    sensors=[*sensors, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],
+    sensors=[*sensors, failures_told, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],
     resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,
 )

@@ -12,9 +12,8 @@ from dagster_lake.storage.publish import publish
 _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
-def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> UPath:
+def write_notice(lake: Lake, instance: dg.DagsterInstance, run: dg.DagsterRun) -> UPath:
     """Writes ``<lake>/notices/<run id>.md`` and returns its path: what failed, why, whom to tell, how to run again."""
-    run = context.dagster_run
     first, last = _range(run)
     hours = first if first == last else f"{first} to {last}"
     lines = [
@@ -27,8 +26,9 @@ def write_notice(lake: Lake, context: dg.RunFailureSensorContext) -> UPath:
         "## What failed",
         "",
     ]
-    for event in context.get_step_failure_events():
-        error = event.event_specific_data.error if event.event_specific_data else None  # type: ignore[union-attr]
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        event = entry.get_dagster_event()
+        error = event.step_failure_data.error
         cause = error.cause or error if error else None
         lines += [
             f"### {event.step_key}",

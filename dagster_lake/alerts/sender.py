@@ -4,6 +4,7 @@ often."""
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from dagster_lake import clock
 from dagster_lake.alerts import mail, message, webhook
@@ -60,7 +61,7 @@ class Sender:
     def __init__(self, lake: Lake, settings: Settings, run: str, say: Callable[[str], None]) -> None:
         self._lake, self._settings, self._run, self._say = lake, settings, run, say
         self._tries: dict[str, int] = {}
-        self._rests_until: dict[str, float] = {}
+        self._rests_until: dict[str, datetime] = {}
 
     def send(self, *, at_once: bool = False, seconds: float = SENDING_SECONDS) -> Sent:
         """Sends what is due, if there is a channel, for a minute at most; with ``at_once`` also what rests.
@@ -70,7 +71,7 @@ class Sender:
         if not addresses(self._settings):
             return Sent()
         claimed = claim(self._lake, self._settings, self._now(), most=MOST_DELIVERIES)
-        now = time.monotonic()
+        now = clock.utc_now()
         awake = [d for d in claimed if at_once or self._rests_until.get(d.id, now) <= now]
         done = self._round(awake, seconds)
         unsent = settle(
@@ -137,7 +138,7 @@ class Sender:
 
     def _rest(self, id: str) -> None:
         tries = self._tries[id] = self._tries.get(id, 0) + 1
-        self._rests_until[id] = time.monotonic() + min(LONGEST_REST, 2.0**tries)
+        self._rests_until[id] = clock.utc_now() + timedelta(seconds=min(LONGEST_REST, 2.0**tries))
 
     def _now(self) -> Run:
         return Run(self._run, clock.utc_now())

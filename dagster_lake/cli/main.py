@@ -25,6 +25,7 @@ from dagster_lake.cli.reset import reset
 from dagster_lake.cli.status import status
 from dagster_lake.cli.stream import stream
 from dagster_lake.cli.upgrade import upgrade
+from dagster_lake.cli.watch import watch
 
 # Click suggests commands itself; typer would say it a second time.
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False, suggest_commands=False)
@@ -64,7 +65,7 @@ def lake(
         os.environ["LAKE_ROOT"] = lake if "://" in lake else os.path.abspath(os.path.expanduser(lake))
 
 
-for command in (demo, dev, load, stream, status, query, preview, lineage, doctor, repair, upgrade, reset):
+for command in (demo, dev, load, stream, watch, status, query, preview, lineage, doctor, repair, upgrade, reset):
     app.command()(command)
 app.add_typer(alerts, name="alerts")
 app.add_typer(branch, name="branch")

@@ -16,15 +16,18 @@ from dagster._core.test_utils import environ
 
 from dagster_lake import clock
 from dagster_lake.assets.sources import source_assets
-from dagster_lake.automation import close_the_hour, dropped_files, failure_notice
+from dagster_lake.automation import close_the_hour, dropped_files
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.failures.sensor import Cursor as FailuresCursor
+from dagster_lake.failures.sensor import failures_told
 from dagster_lake.hourly_runs import hours_of
 from dagster_lake.notices import command_to_run_again
 from dagster_lake.resources.database import Database, DatabaseError
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.manifest import read_manifest, write_manifest
+from dagster_lake.telemetry.news import Cursor as RunsSeen
 from tests.lake.lakes import FIRST_HOUR, TestLake, hours, write
 from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
 from tests.lake.test_rerun import SMALL, change_orders
@@ -272,7 +275,7 @@ def test_a_folder_that_cannot_be_read_gets_one_run_that_says_so(lake: TestLake) 
 
 def test_the_sensors_are_on_without_anybody_switching_them_on() -> None:
     assert dropped_files.default_status == dg.DefaultSensorStatus.RUNNING
-    assert failure_notice.default_status == dg.DefaultSensorStatus.RUNNING
+    assert failures_told.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_the_assets_that_the_sensor_asks_for_make_the_table(lake: TestLake) -> None:
@@ -295,12 +298,11 @@ def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> 
             raise_on_error=False,
         )
         assert not result.success
-        run = instance.get_run_by_id(result.run_id)
-        event = next(e for e in result.all_events if e.event_type == dg.DagsterEventType.PIPELINE_FAILURE)
-        with dg.build_run_status_sensor_context(
-            "failure_notice", event, instance, run, resources={"lake": LakeResource()}
-        ).for_run_failure() as context:
-            failure_notice(context)
+        since = RunsSeen(datetime.now(UTC) - timedelta(minutes=1))
+        with dg.build_sensor_context(
+            instance, FailuresCursor(since).write(), resources={"lake": LakeResource()}
+        ) as context:
+            failures_told(context)
     text = (lake.root / "notices" / f"{result.run_id}.md").read_text()
     assert f"# Run {result.run_id[:8]} of snapshots failed" in text
     assert "### landed__users" in text

@@ -58,7 +58,7 @@ def test_the_report_is_linked(ui: str) -> None:
 def test_the_hourly_schedule_and_the_sensors_are_listed(ui: str) -> None:
     names = {
         *("close_the_hour", "publish_lake_status"),
-        *("dropped_files", "failure_notice", "events_arriving", "silver_carries_on", "run_metrics", "run_lineage"),
+        *("dropped_files", "failures_told", "events_arriving", "silver_carries_on", "run_metrics", "run_lineage"),
     }
     text = shown_text(f"{ui}/automation", *names)
     assert {name for name in names if name in text} == names

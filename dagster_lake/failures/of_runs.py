@@ -1,0 +1,102 @@
+"""Failures of one run: that it failed, and the checks that did not pass."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+
+from dagster_lake.alert_checks import NAME as NO_ALERTS
+from dagster_lake.assets.alert_notices import DELIVERED
+from dagster_lake.failures.failure import Failure
+from dagster_lake.freshness_checks import FRESH
+from dagster_lake.telemetry.runs import AssetWork, CheckWork, RunWork
+
+DataSets = Callable[[dg.AssetKey], tuple[str, ...]]
+"""Which data sets an asset concerns."""
+
+_TOLD_OTHERWISE = {NO_ALERTS, DELIVERED, FRESH}
+"""Alerts are told themselves, a channel that fails cannot be told of there, and late data is ``stopped_delivery``."""
+_NAMED = 3
+MOST_REMEMBERED = 1_000
+_CLASS = re.compile(r"^[A-Za-z_][\w.]*(?=:|$)")
+
+
+def run_failure(run: RunWork, data_sets: DataSets) -> Failure | None:
+    """That the run failed; None when it did not, when Dagster runs it again by itself, or when checks that failed say
+    all there is to say."""
+    if run.status != dg.DagsterRunStatus.FAILURE or run.will_retry:
+        return None
+    failed = [asset for asset in run.assets if asset.error is not None]
+    checked = [asset for asset in run.assets if any(_is_error(check) for check in asset.checks.values())]
+    if checked and all(asset in checked for asset in failed):
+        return None
+    names = ", ".join(asset.name for asset in failed[:_NAMED])
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    of = f" of {run.partition}" if run.partition else ""
+    where = f", at {names}{more}: {_error_class(failed[0].error)}" if failed else f": {_error_class(run.error)}"
+    concerned = failed or list(run.assets)
+    return Failure(
+        "failed_run",
+        run.run_id,
+        run.ended or run.asked,
+        tuple(sorted({name for asset in concerned for name in data_sets(asset.key)})),
+        f"run {run.run_id[:8]} of {run.job}{of} failed{where}",
+        f"read the error in Dagster (Runs, {run.run_id[:8]}) or in the lake's notices/{run.run_id}.md, mend it, then "
+        "Re-execute from failure; every step can run again",
+    )
+
+
+def check_failures(
+    run: RunWork, failing: Mapping[str, str], data_sets: DataSets
+) -> tuple[list[Failure], dict[str, str]]:
+    """The checks of the run that did not pass and had passed before, and which are ``failing`` after the run.
+
+    ``failing`` has the run in which each began to fail. A warning is told once until the check passes; an error once
+    for each partition.
+    """
+    after, found = dict(failing), []
+    for asset, check in _checks(run):
+        place = _place(run, asset, check)
+        warned = f"{asset.name} {check.name}"
+        if check.passed:
+            after.pop(f"{warned} {run.partition or ''}".strip(), None)
+            after.pop(warned, None)
+        elif place not in after:
+            after[place] = run.run_id
+            found.append(_check_failure(run, asset, check, place, data_sets))
+    return found, dict(list(after.items())[-MOST_REMEMBERED:])
+
+
+def _checks(run: RunWork) -> Iterator[tuple[AssetWork, CheckWork]]:
+    for asset in run.assets:
+        for check in asset.checks.values():
+            if check.name not in _TOLD_OTHERWISE:
+                yield asset, check
+
+
+def _place(run: RunWork, asset: AssetWork, check: CheckWork) -> str:
+    partition = (run.partition or "") if _is_error(check) else ""
+    return f"{asset.name} {check.name} {partition}".strip()
+
+
+def _check_failure(run: RunWork, asset: AssetWork, check: CheckWork, place: str, data_sets: DataSets) -> Failure:
+    of = f" of {run.partition}" if run.partition else ""
+    warns = "failed" if _is_error(check) else "warns"
+    return Failure(
+        "failed_check",
+        f"{place} {run.run_id}",
+        run.ended or run.asked,
+        data_sets(asset.key),
+        f"the check {check.name} of {asset.name}{of} {warns}, in run {run.run_id[:8]}",
+        f"see Dagster, Assets, {asset.name}, Checks: what it found and the rows; docs/operations.md says what to do",
+    )
+
+
+def _is_error(check: CheckWork) -> bool:
+    return not check.passed and check.severity == "error"
+
+
+def _error_class(error: str | None) -> str:
+    """The class of an error alone: its message may quote data."""
+    found = _CLASS.match(error or "")
+    return found[0] if found else "its process ended"

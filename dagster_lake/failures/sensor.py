@@ -1,0 +1,86 @@
+"""The sensor that tells of failures: it looks at Dagster's history, so that it tells of a run that was killed, too."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from dagster_lake import clock
+from dagster_lake.resources.lake import LakeResource
+from dagster_lake.telemetry.news import Cursor as RunsSeen
+from dagster_lake.telemetry.news import runs_since
+from dagster_lake.telemetry.runs import read_run
+
+NAME = "failures_told"
+LOOKS_SECONDS = 60
+MOST_RUNS = 10
+"""Runs in one look, which the daemon gives up after a minute; the next one finds the rest."""
+SENDING_SECONDS = 15.0
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Which runs were seen, and which checks are failing, since which run."""
+
+    runs: RunsSeen
+    failing: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor | None":
+        """The cursor as ``write`` gave it; None for none. Raises ValueError for any other text."""
+        if not text:
+            return None
+        try:
+            document = json.loads(text)
+            seen = RunsSeen.read(document["runs"])
+            assert seen is not None
+            return cls(seen, {str(check): str(run) for check, run in document["failing"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
+            raise ValueError(
+                f"the cursor of {NAME} is none that it wrote; reset it in the UI: Automation, {NAME}, Reset cursor"
+            ) from None
+
+    def write(self) -> str:
+        """The cursor as text."""
+        return json.dumps({"runs": self.runs.write(), "failing": dict(self.failing)})
+
+
+@dg.sensor(
+    name=NAME,
+    minimum_interval_seconds=LOOKS_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the owners of failed runs and checks, dead sensors, missed hours and data that stopped coming, "
+    "once each; writes a page for each failed run into the lake's notices folder; sends what channels did not take.",
+)
+def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+    """Each failure at least once, and by its id not twice: the cursor moves when all were noted."""
+    from dagster_lake.alerts.sender import Sender
+    from dagster_lake.failures.data_sets import data_sets_of
+    from dagster_lake.failures.of_runs import check_failures, run_failure
+    from dagster_lake.failures.standing import standing
+    from dagster_lake.failures.tell import tell_failures
+    from dagster_lake.notices import write_notice
+
+    cursor = Cursor.read(context.cursor) or Cursor(RunsSeen(datetime.now(UTC)))
+    records, seen = runs_since(context.instance, cursor.runs, _ENDED, MOST_RUNS)
+    failures = standing(lake.lake, context.instance, clock.utc_now(), context.log.warning, outside=False)
+    failing = {**cursor.failing}
+    for record in records:
+        run = read_run(context.instance, record)
+        found, failing = check_failures(run, failing, data_sets_of)
+        failures += found
+        if run.status == dg.DagsterRunStatus.FAILURE:
+            write_notice(lake.lake, context.instance, record.dagster_run)
+        if (failed := run_failure(run, data_sets_of)) is not None:
+            failures.append(failed)
+    name = f"{NAME} {datetime.now(UTC).isoformat()}"
+    noted = tell_failures(lake.lake, lake.settings, failures, name, context.log.warning)
+    sent = Sender(lake.lake, lake.settings, name, context.log.warning).send(seconds=SENDING_SECONDS)
+    new = sum(noted.states.values())
+    return dg.SensorResult(
+        skip_reason=f"{len(records)} runs seen; {new} failures are new; {sent.alerts} were sent.",
+        cursor=Cursor(seen, failing).write(),
+    )
