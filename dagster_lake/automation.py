@@ -120,7 +120,7 @@ def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
     for contract in contracts().values():
         if contract.cadence == "hourly":
             landed = sorted(set(recent) & set(partitions(lake.lake, contract)))
-            unfinished.update(one.partition for one in manifests(lake.lake, contract, landed) if not one.complete)
+            unfinished.update(one.partition for one in manifests(lake.lake, contract, landed) if not one.is_over)
     return sorted(unfinished)
 
 

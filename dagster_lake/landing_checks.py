@@ -1,9 +1,10 @@
-"""Whether what was dropped could be read, and whether Capture has written every event: checks of steps of their own.
+"""Whether what was dropped could be read, and whether every event has come: checks of steps of their own.
 
 A folder or file that cannot be read is as loud as can be: the run fails. But it fails here, where nothing is
 downstream. The last snapshot stays in force, and what is made of it goes on. A run by schedule or sensor fails once for
 it: while the same is refused for the same reason, the check warns, so that the next failure is news. So it is with
-events that Capture has not written: their hours are held, all else goes on, and a gap fails the run that finds it.
+events that Capture has not written, or that expired in the hub before they were landed: all else goes on, and the run
+that finds it fails.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,23 +14,25 @@ import dagster as dg
 from dagster_lake.assets.keys import raw_key
 from dagster_lake.assets.raw import LACKS, LACKS_MORE, REFUSED
 from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
+from dagster_lake.resources.lake import LakeResource
 
 LANDED = "landed"
+MOST_HOURS = 48
+"""How far back hours that lack events are told again."""
 _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
 """Tags of a run that nobody is waiting for."""
 
 
 def landing_checks() -> list[dg.AssetChecksDefinition]:
-    """One check for each data set that arrives as files, and for each hub of which Capture's files are read."""
+    """One check for each data set that arrives as files or as events."""
     return [check for contract in contracts().values() if (check := check_of(contract)) is not None]
 
 
 def check_of(contract: Contract) -> dg.AssetChecksDefinition | None:
-    """The check of one data set; None for one that is read from its source itself."""
+    """The check of one data set; None for one that is read from a database."""
     if isinstance(contract.source, FileSource):
         return _check_of(contract)
-    captured = isinstance(contract.source, EventHubSource) and contract.source.capture is not None
-    return _gap_check_of(contract) if captured else None
+    return _missing_check_of(contract) if isinstance(contract.source, EventHubSource) else None
 
 
 def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
@@ -47,7 +50,7 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
     return landed
 
 
-def _gap_check_of(contract: Contract) -> dg.AssetChecksDefinition:
+def _missing_check_of(contract: Contract) -> dg.AssetChecksDefinition:
     key = raw_key(contract)
 
     @dg.multi_asset_check(
@@ -56,15 +59,20 @@ def _gap_check_of(contract: Contract) -> dg.AssetChecksDefinition:
             dg.AssetCheckSpec(
                 LANDED,
                 asset=key,
-                description="Capture has written every event: the sequence numbers of a partition have no gap.",
+                description="No event is missing: none expired before it landed, and what Capture wrote has no gap.",
             )
         ],
     )
-    def landed(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def landed(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
         found = _of_run(context.instance, context.run.run_id, key)
+        from dagster_lake.landing.expired import expired_hours
+
         lacks = str(found[LACKS].value) if LACKS in found else None
         is_news = lacks is not None and bool(found[LACKS_MORE].value)
-        yield from _said(key, lacks, news=f"raw/{contract.name}: {lacks}" if is_news else None)
+        # ``lake stream`` may have landed, and told of, an hour that no run lands again.
+        expired = expired_hours(contract, lake.lake, MOST_HOURS)
+        standing = f"hours of the last two days of which events have expired: {', '.join(expired)}" if expired else None
+        yield from _said(key, lacks or standing, news=f"raw/{contract.name}: {lacks}" if is_news else None)
 
     return landed
 

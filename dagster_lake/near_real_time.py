@@ -199,7 +199,7 @@ def _landed_in_part(lake: LakeResource, contract: Contract, hour: datetime) -> b
 
     place = lake.lake.raw_partition(contract.name, hour_key(hour), sensitive=contract.sensitive)
     manifest = read_manifest(place)
-    return manifest is not None and not manifest.complete
+    return manifest is not None and not manifest.is_over
 
 
 def _unfinished(instance: dg.DagsterInstance) -> str | None:

@@ -38,7 +38,7 @@ def _settled(lake: Lake, sources: Sources, contract: Contract) -> datetime | Non
     if not landed or any(manifest.lacks for manifest in landed):
         return None  # Capture has left out events, which may still come
     runs = joined(*(manifest.runs or {} for manifest in landed))
-    whole_until = [manifest.end for manifest in landed if manifest.complete and manifest.end]
+    whole_until = [manifest.end for manifest in landed if manifest.is_over and manifest.end]
     in_raw = all(
         holds(runs, partition, position.sequence_number, position.enqueued_time)
         or any(position.enqueued_time <= end for end in whole_until)

@@ -48,6 +48,6 @@ def _known_until(lake: Lake, contract: Contract) -> datetime | None:
     newest = manifests(lake, contract, partitions(lake, contract)[-2:])
     # An hour that was landed in part and never closed leaves a gap, though the next one has begun.
     for manifest in newest:
-        if not manifest.complete:
+        if not manifest.is_over:
             return manifest.landed_at
     return newest[-1].end if newest else None

@@ -57,7 +57,9 @@ def run(seconds: float | None, every: float, data_sets: Sequence[str], report: b
         line.say(ended(live.status))
     why = live.status.failures
     # A hub that is not there yet is waited for; that none was there is a failure.
-    failed = [TABLES] if TABLES in why else list(wanted.contracts) if why.keys() >= wanted.contracts.keys() else []
+    failed = [what for what in why if what.startswith(TABLES)]
+    if not failed and why.keys() >= wanted.contracts.keys():
+        failed = list(wanted.contracts)
     if failed:
         raise CommandError("; ".join(f"{what}: {why[what]}" for what in failed))
     if seconds == ONCE and live.status.alerts_waiting:

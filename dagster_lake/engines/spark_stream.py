@@ -129,14 +129,22 @@ class SparkLanding:
     def land(self) -> Pass:
         """What has landed since the last time; closes the hours of which everything is there.
 
-        Raises LandingError when a query has failed.
+        A query that has failed is started anew by the next call; the others go on.
         """
+        failures = {}
         for name, contract in self._live.contracts.items():
             assert isinstance(contract.source, EventHubSource)
-            looked = self._look_after(name, contract)
+            try:
+                looked = self._look_after(name, contract)
+            except LandingError as error:
+                failures[name] = str(error)
+                self._queries.pop(name, None)
+                continue
             if looked is not None:
                 self._settled[contract.source.hub] = looked - SETTLED
-        return self._live.land()
+        found = self._live.land()
+        found.failures = {**found.failures, **failures}
+        return found
 
     def close(self) -> None:
         """Ends the queries when they have landed what they are at."""
@@ -186,5 +194,6 @@ def _failure_told(name: str) -> Iterator[None]:
         # The last line of a Python traceback is what our own code said.
         said = next((line for line in lines if line.startswith("dagster_lake.")), lines[0])
         raise LandingError(
-            f"{name}: its streaming query has failed: {said}. Mend the cause and start again; nothing is lost"
+            f"{name}: its streaming query has failed: {said}. It is started anew until "
+            "the cause is mended; nothing is lost"
         ) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,14 +10,16 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.contract import Contract, EventHubSource
-from dagster_lake.lake_hour import HOUR, hour_key
+from dagster_lake.lake_hour import HOUR
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
-from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, Position
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.manifest import Manifest, landed_files
 from dagster_lake.storage.paths import local_path
 from dagster_lake.storage.sequence_runs import Runs, joined, runs_of, unseen
+
+IN_SIGHT = timedelta(minutes=1)
+"""More than any hub that is read itself needs to bring an event into sight; Capture's files are told by their gaps."""
 
 
 def land(
@@ -25,23 +27,29 @@ def land(
 ) -> Manifest:
     """Fills ``attempt`` with the hour's events that are not landed yet; gives the manifest with what then is.
 
-    The hour is complete when the hub was settled until its end before it was read.
-    Raises LandingError when the hub has forgotten a part of the hour, unless ``refresh`` accepts what is left.
+    The hour is complete when the hub was settled until its end before it was read, and had forgotten nothing of it that
+    had not landed, or ``refresh`` accepts what is left. Otherwise the manifest says up to when events may have expired.
     """
     assert isinstance(contract.source, EventHubSource)
     name = contract.source.hub
     held_since = hub.held_since(name)
-    if held_since is not None and held_since > hour and not refresh:
-        raise LandingError(
-            f"{contract.name}, hour {hour_key(hour)}: the event hub {name} holds only events after "
-            f"{held_since.isoformat()}, so some of this hour's may have expired before they were landed. Send them "
-            "again, or land the hour with refresh to take what is left; landed events are kept either way"
-        )
-    complete = before.complete or hub.settled_until(name) >= hour + HOUR
-    news = NewEvents(landed_runs(attempt.path.parent, before))
+    settled = hub.settled_until(name) >= hour + HOUR
+    landed = landed_runs(attempt.path.parent, before)
+    forgotten = None if held_since is None else _forgotten(hour, held_since, landed)
+    # Of an hour that is still open, it is told when it closes: a hub only forgets more.
+    expired = before.expired or (forgotten if settled and not before.complete else None)
+    complete = before.complete or (settled and (refresh or expired is None))
+    news = NewEvents(landed)
     with commit(f"raw.{contract.name}.files"):
         attempt.write_parquet("events", EVENT_SCHEMA, news.of(hub.read(name, hour, hour + HOUR, news.newest)))
-    return news.noted_in(replace(before, complete=complete))
+    return news.noted_in(replace(before, complete=complete, expired=expired))
+
+
+def _forgotten(hour: datetime, held_since: datetime, landed: Runs) -> datetime | None:
+    """Up to when events of the hour may have expired before they were landed; None when none can have."""
+    newest = max((run.until for runs in landed.values() for run in runs), default=hour)
+    # Whoever landed an event of some instant had seen all those before it, but for what was just coming into sight.
+    return min(held_since, hour + HOUR) if held_since > max(hour, newest - IN_SIGHT) else None
 
 
 class NewEvents:

@@ -43,7 +43,7 @@ def closed(contract: Contract, lake: Lake, hour: datetime, manifest: Manifest, *
     """
     missing = gaps(contract, lake, hour, manifest)
     if not missing or not give_up:
-        return replace(manifest, complete=not missing, lacks=missing or None)
+        return replace(manifest, complete=manifest.complete and not missing, lacks=missing or None)
     before = manifest.given_up or {}
     given_up = {p: tuple(dict.fromkeys((*before.get(p, ()), *missing.get(p, ())))) for p in {**before, **missing}}
     return replace(manifest, complete=True, lacks=None, given_up=given_up)
@@ -55,7 +55,7 @@ def gaps(contract: Contract, lake: Lake, hour: datetime, manifest: Manifest) -> 
     A gap that reaches over an hour which is still to be landed is left to that hour.
     """
     near = _neighbours(contract, lake, hour, manifest)
-    settled = {one.hour for one in near if one.manifest.complete or one.manifest.lacks} | {hour}
+    settled = {one.hour for one in near if one.manifest.is_over or one.manifest.lacks} | {hour}
     manifests = [manifest, *(one.manifest for one in near)]
     found = {}
     for partition, runs in joined(*(one.runs or {} for one in manifests)).items():

@@ -13,6 +13,7 @@ from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
 from dagster_lake.landing.empty_hour import empty_hour
+from dagster_lake.landing.expired import with_expired
 from dagster_lake.landing.fold import fold
 from dagster_lake.landing.gaps import closed, end_of, hold_other_hours, with_gaps
 from dagster_lake.landing.hubs import captured_hub, hub_of
@@ -36,9 +37,9 @@ def land_hours(
     A complete hour is left as it is, unless its database rows no longer look as they did (a late commit), or
     ``refresh`` asks for another read. Either way raw keeps all it had: a refresh adds what is new. An hour still open
     is landed with ``complete=False`` and must be landed again. So is one of which Capture has left out events, with the
-    other hours that they may be of, until they come or ``refresh`` no longer waits for them. Raises LandingError for an
-    hour that has not begun, and for one of which the hub may have forgotten events before they were landed; ``refresh``
-    accepts that. The other hours are landed before it is raised.
+    other hours that they may be of, until they come or ``refresh`` no longer waits for them. One of which the hub may
+    have forgotten events before they were landed is landed with what is left, and stays incomplete until ``refresh``
+    accepts that. Raises LandingError for an hour that has not begun; the other hours are landed before.
     """
     require_one_zone(contract, lake)
     landed, refused = [], []
@@ -112,6 +113,8 @@ def _land_hour(contract: Contract, lake: Lake, hour: datetime, sources: Sources,
     if after.lacks:
         hold_other_hours(contract, lake, hour, after.lacks)
         landed = with_gaps(contract, landed, after, before)
+    if after.expired and not after.complete:
+        landed = with_expired(contract, landed, after, before)
     if before is None:
         _tidy(contract, lake, hour - TIDIED_AFTER, now)
     return landed
@@ -151,11 +154,16 @@ def _read_source(
         before = replace(before, source_state=captured.look(contract.source.hub, hour, hour + HOUR))  # then it is read
         held_up = captured.as_written_until(end_of(before.lacks)) if before.lacks else captured
         after = events.land(contract, hour, held_up, before, attempt, refresh)
-        return closed(contract, lake, hour, after, give_up=refresh) if after.complete else after
+        return closed(contract, lake, hour, after, give_up=refresh) if after.is_over else after
     if isinstance(contract.source, DatabaseSource):
         after = rows.land(contract, hour, sources.database, before, attempt)
         return replace(after, complete=after.complete or now > hour + HOUR)
     raise LandingError(f"{contract.name}: arrives as files, which are landed as snapshots and not by hour")
+
+
+def _state(manifest: Manifest) -> tuple[object, ...]:
+    """What of a manifest the tables and their readers go by."""
+    return manifest.attempts, manifest.complete, manifest.expired
 
 
 def _publish(
@@ -171,7 +179,7 @@ def _publish(
     if attempt.files or before is None:
         landed = Attempt(after.next_attempt, now, tuple(attempt.files))
         after = replace(after, attempts=(*after.attempts, landed))
-    changed = before is None or (after.attempts, after.complete) != (before.attempts, before.complete)
+    changed = before is None or _state(after) != _state(before)
     if changed:
         after = replace(after, landed_at=now)
     if attempt.files:

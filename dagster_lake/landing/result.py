@@ -68,7 +68,8 @@ class Landed:
     whether this landing added anything or closed an open hour. ``partition`` is empty when nothing of a snapshot was
     ever delivered. ``warnings`` are what the data set's owner should know: files that are waited for, or taken in a
     way that one may not expect. ``notes`` say how files were taken, for whoever wonders. ``lacks`` tells of events that
-    never came, so that the hour is held, and ``lacks_more`` whether that is news.
+    never came or have expired, so that the hour is incomplete, and ``lacks_more`` whether that is news. ``over`` says
+    that nothing more will come all the same.
     """
 
     partition: str
@@ -83,6 +84,7 @@ class Landed:
     notes: tuple[str, ...] = ()
     lacks: str | None = None
     lacks_more: bool = False
+    over: bool = False
 
     @classmethod
     def of(
@@ -105,6 +107,7 @@ class Landed:
             attempt=manifest.next_attempt - 1,
             changed=changed,
             complete=manifest.complete,
+            over=manifest.is_over,
             skipped=skipped,
             warnings=warnings,
             notes=notes,

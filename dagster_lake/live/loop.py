@@ -20,7 +20,7 @@ from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
 from dagster_lake.live.plan import Plan
 from dagster_lake.live.status import Status
-from dagster_lake.live.tables import LiveTables, Stopped
+from dagster_lake.live.tables import LiveTables, Made, Stopped
 from dagster_lake.live.worker import Worker
 from dagster_lake.resources.lake import LakeResource
 
@@ -72,7 +72,7 @@ class Live:
         """Looks at the hubs ``every`` so many seconds, until ``stop`` is set or ``seconds`` have passed; once at least.
 
         When the time is up, the tables are brought up to what has landed; when stopped, they are left as they stand.
-        ``show`` is called after each look. Raises LandingError when an hour cannot be landed whole.
+        ``show`` is called after each look. What fails is in ``status.failures``, and stops nothing else.
         """
         with ExitStack() as ending:
             judges = self._judges(ending)
@@ -121,7 +121,11 @@ class Live:
         lake, settings = self._resource.lake, self._resource.settings
         judges = {}
         for name, sql in self._plan.early.items():
-            judge = EarlyAlerts(lake, settings, self._plan.contracts[name], sql, self._landing.first[name])
+            try:
+                judge = EarlyAlerts(lake, settings, self._plan.contracts[name], sql, self._landing.first[name])
+            except Exception as error:  # they will be told from the tables
+                self._failed(f"{_EARLY} of {name}", error)
+                continue
             judges[name] = judge
             ending.callback(judge.close)
         return judges
@@ -137,7 +141,7 @@ class Live:
                 told = self._tell(alerts) or told
             except Exception as error:  # they will be told from the tables
                 del judges[name]
-                self._failed(_EARLY, error)
+                self._failed(f"{_EARLY} of {name}", error)
         return told
 
     def _tell(self, alerts: Mapping[AlertKind, pa.Table]) -> bool:
@@ -164,7 +168,8 @@ class Live:
 
     def _make_tables(self, told: Callable[[], None]) -> bool:
         """Makes the tables of the hours that changed since the last time, and calls ``told`` when they gave alerts that
-        are new. When none has changed, time alone may make them so. False: a landing says when there are more."""
+        are new. When none has changed, time alone may make them so. Whether something failed, and is left: of what is
+        new, a landing says."""
         with self._lock:
             stale, self._stale = self._stale, {}
             complete, self._complete = self._complete, {}
@@ -176,8 +181,10 @@ class Live:
                 told()
         if stale:
             try:
-                if self._made(stale, complete, settled):
+                made = self._made(stale, complete, settled)
+                if made.alerts:
                     told()
+                return bool(made.failures or made.streams_failed)
             except BaseException as error:
                 with self._lock:
                     _add(self._stale, stale)
@@ -188,23 +195,35 @@ class Live:
 
     def _made(
         self, stale: Mapping[str, set[str]], complete: Mapping[str, set[str]], settled: Mapping[str, datetime]
-    ) -> bool:
-        """Makes the tables of ``stale``; whether they gave alerts that were not told before."""
+    ) -> Made:
+        """Makes the tables of ``stale``; what failed is stale again, and no hour of it is finished."""
         made = self._tables.make(stale, settled)
         self._held = made.held
         self.status.tables_at, self.status.tables_seconds = clock.utc_now(), made.seconds
-        if complete:
+        again = {name: stale[name] for name in made.failures}
+        if made.streams_failed:  # they take up every hour that was written; any will do to have them made
+            again = {name: again.get(name, {max(hours)}) for name, hours in stale.items()}
+        unfinished = {name: hours for name, hours in complete.items() if name in again}
+        with self._lock:
+            _add(self._stale, again)
+            _add(self._complete, unfinished)
+        if complete := {name: hours for name, hours in complete.items() if name not in again}:
             self._finished({name: sorted(hours) for name, hours in complete.items()})
             note_finished(self._resource.lake, {name: parse_hour(max(hours)) for name, hours in complete.items()})
         with self._lock:
             self.status.behind = bool(self._stale)
-        self._tell_of_failure(TABLES, None)
-        return made.alerts > 0
+        for name in stale:
+            self._told(f"{TABLES} of {name}", made.failures.get(name))
+        self._told(TABLES, made.streams_failed)
+        return made
 
     # ---- failures ----
 
     def _failed(self, what: str, error: Exception) -> None:
-        self._tell_of_failure(what, f"{type(error).__name__}: {error}")
+        self._told(what, error)
+
+    def _told(self, what: str, error: Exception | None) -> None:
+        self._tell_of_failure(what, None if error is None else f"{type(error).__name__}: {error}")
 
     def _tell_of_failure(self, what: str, reason: str | None) -> None:
         """Says why something fails, once until the reason is another or it works again."""

@@ -25,12 +25,14 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Made:
-    """How long the tables took, how many alerts they gave that were not told before, and how many of their rows wait
-    until they can no longer change."""
+    """How long the tables took, how many alerts they gave that were not told before, how many of their rows wait until
+    they can no longer change, why bronze or silver of a data set could not be made, and why some streams could not."""
 
     seconds: float
     alerts: int
     held: int
+    failures: Mapping[str, Exception] = field(default_factory=dict)
+    streams_failed: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -56,25 +58,39 @@ class LiveTables:
 
         ``settled`` says, by data set, up to when its events had all landed before this was called.
 
-        Raises Stopped when it was asked to stop in between; what engines and dbt raise passes through.
+        What fails is in ``failures`` and ``streams_failed``; all else is made, and told of. A stream that failed takes
+        up by itself, the next time, what was written meanwhile. Raises Stopped when it was asked to stop in between.
         """
         started = time.monotonic()
-        for layer in ("bronze", "silver"):
-            for name, of_data_set in hours.items():
-                self._go_on()
-                accepted = accepted_loads(self.lake, self.contracts[name]) if layer == "silver" else ()
-                result = self.engine.run(Step(name, layer, tuple(sorted(of_data_set)), accepted=accepted))
-                self._tell_of_withheld(name, result)
+        failures: dict[str, Exception] = {}
         for name, of_data_set in hours.items():
-            tables_made(self.lake, self.contracts[name], of_data_set)
+            try:
+                self._make(name, of_data_set)
+            except Stopped:
+                raise
+            except Exception as error:  # one data set's trouble is its own
+                failures[name] = error
         self._go_on()
         changed = {hour for of_data_set in hours.values() for hour in of_data_set}
         further: set[str] = set()
-        for made in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
-            further.update(made.further)  # build raises when a model fails
+        streams_failed = None
+        try:
+            for made in build(stream_models(), HourRange.of(min(changed), max(changed)), self.lake, self.settings):
+                further.update(made.further)
+        except Exception as error:  # raised after the last model: the others are written
+            streams_failed = error
         every = HourRange.of(min(changed | further), max(changed | further))
         noted = self._tell(self.kinds, every, settled)
-        return Made(time.monotonic() - started, sum(noted.states.values()), noted.held)
+        return Made(time.monotonic() - started, sum(noted.states.values()), noted.held, failures, streams_failed)
+
+    def _make(self, name: str, hours: Collection[str]) -> None:
+        """Bronze and silver of a data set's hours."""
+        for layer in ("bronze", "silver"):
+            self._go_on()
+            accepted = accepted_loads(self.lake, self.contracts[name]) if layer == "silver" else ()
+            result = self.engine.run(Step(name, layer, tuple(sorted(hours)), accepted=accepted))
+            self._tell_of_withheld(name, result)
+        tables_made(self.lake, self.contracts[name], hours)
 
     def tell_final(self, now: datetime, settled: Mapping[str, datetime]) -> Made:
         """Notes the alerts of the last hours whose rows can no longer change, since time has passed without events."""

@@ -78,11 +78,13 @@ class Manifest:
     ``kind`` is the contract's source kind. ``start`` and ``end`` bound a lake hour, (start, end]; None for a snapshot.
     ``last_sequence`` is the last landed sequence number per partition of an event hub, and ``runs`` are all that were
     landed; a manifest of an older version has none. ``lacks`` are numbers that never came, of which the hour may hold
-    some, and ``given_up`` those that nobody waits for any more. ``complete`` is false while the hour was still open or
-    lacks something. ``landed_at`` is when the partition last changed. ``source_state`` is what the source
-    looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a checksum over a
-    snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the attempts' folders
-    whose rows a later attempt has taken over, and since when: they are kept for a while, for whoever is reading them.
+    some, and ``given_up`` those that nobody waits for any more. ``expired`` is up to when the hub had forgotten what
+    had not landed: nothing more will come, and rows may be missing. ``complete`` is false while the hour was still open
+    or lacks something, until a refresh accepts that. ``landed_at`` is when the partition last changed. ``source_state``
+    is what the source looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a
+    checksum over a snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the
+    attempts' folders whose rows a later attempt has taken over, and since when: they are kept for a while, for whoever
+    is reading them.
     Of a snapshot, ``delivered_at`` is when the newest of its files arrived, also when the same content arrived again,
     and ``marker`` what the contract's marker file looked like then.
     """
@@ -104,6 +106,12 @@ class Manifest:
     runs: dict[str, tuple[Run, ...]] | None = None
     lacks: dict[str, tuple[Run, ...]] | None = None
     given_up: dict[str, tuple[Run, ...]] | None = None
+    expired: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be waited for: it is complete, or the rest has expired in the source."""
+        return self.complete or self.expired is not None
 
     @property
     def next_attempt(self) -> int:
@@ -315,6 +323,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         runs=_runs(document.get("runs")),
         lacks=_runs(document.get("lacks")),
         given_up=_runs(document.get("given_up")),
+        expired=_instant(document.get("expired")),
     )
 
 

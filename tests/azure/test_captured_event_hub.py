@@ -448,11 +448,12 @@ def test_the_run_that_finds_events_missing_fails_once_by_its_check_and_warns_fro
     assert "60 of partition 0" in (evaluation.description or "")
 
 
-def test_an_hour_before_capture_was_turned_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_hour_before_capture_was_turned_on_stays_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "utc_now", lambda: NOON + 3 * HOUR)
     capture(tmp_path / "landing" / "captured" / "stars", 0, NOON + HOUR, [])
-    with pytest.raises(LandingError, match="holds only events after 2026-01-05T13:00:00"):
-        land_hours(captured_stars(), Lake.at(str(tmp_path)), NOON_HOUR, Sources(NOTHING, NOTHING))
+    (landed,) = land_hours(captured_stars(), Lake.at(str(tmp_path)), NOON_HOUR, Sources(NOTHING, NOTHING))
+    assert (landed.rows, landed.complete) == (0, False)
+    assert "no longer has what was enqueued until 2026-01-05T13:00:00" in str(landed.lacks)
 
 
 def test_an_address_in_azure_needs_a_lake_in_azure(tmp_path: Path) -> None:

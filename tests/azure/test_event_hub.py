@@ -23,7 +23,7 @@ from dagster_lake import clock
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import land_hours, manifests
-from dagster_lake.landing.result import LandingError, Sources
+from dagster_lake.landing.result import Sources
 from dagster_lake.resources import event_batch
 from dagster_lake.resources.azure_event_hub import SETTLED, AzureEventHub
 from dagster_lake.resources.azure_hub_connection import AT_ONCE, HubConnection, Patience
@@ -614,7 +614,7 @@ def test_a_hub_of_azure_that_is_made_anew_within_an_hour_loses_nothing(
     assert found == sorted([f"old {n}" for n in (1, 2, 3)] + [f"new {n}" for n in range(9)])
 
 
-def test_an_hour_that_azure_forgot_is_refused(
+def test_an_hour_that_azure_forgot_is_landed_with_what_is_left_and_marked(
     fake: FakeEventHubs, hub: AzureEventHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "utc_now", lambda: NOON + 2 * HOUR)
@@ -622,5 +622,6 @@ def test_an_hour_that_azure_forgot_is_refused(
     fake.hubs["pageviews"] = fake.hubs.pop("clicks")
     fake.put("pageviews", 0, (at(1), "7", b"{}"), (at(2), "7", b"{}"))
     fake.expire("pageviews", 0, 1)
-    with pytest.raises(LandingError, match=r"holds only events after 2026-01-05T12:00:00\.002"):
-        land_hours(PAGEVIEWS, lake, HourRange.of("2026-01-05T12"), sources)
+    (landed,) = land_hours(PAGEVIEWS, lake, HourRange.of("2026-01-05T12"), sources)
+    assert (landed.rows, landed.complete) == (1, False)
+    assert "no longer has what was enqueued until 2026-01-05T12:00:00.002" in str(landed.lacks)

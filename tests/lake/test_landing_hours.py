@@ -182,13 +182,19 @@ def test_a_refresh_keeps_events_that_have_expired_since(world: World) -> None:
     assert sorted(world.bodies()) == ["x", "y"]
 
 
-def test_an_hour_of_which_events_expired_unseen_is_refused_unless_refresh_accepts_it(world: World) -> None:
+def test_an_hour_of_which_events_expired_unseen_stays_incomplete_and_told_until_refresh_accepts_it(
+    world: World,
+) -> None:
     world.send("1", (1, "x"), (9, "y"))
     world.hub.expire("clicks", at(5))
-    with pytest.raises(LandingError, match=r"clicks, hour 2026-01-05T12: the event hub clicks holds only events after"):
-        world.land(CLICKS)
-    assert partitions(world.lake, CLICKS) == []
-    assert world.land(CLICKS, refresh=True).rows == 1
+    world.now = NOON + JUST_OVER
+    landed = world.land(CLICKS)
+    assert (landed.rows, landed.complete, landed.over, landed.lacks_more) == (1, False, True, True)
+    assert "the event hub clicks no longer has what was enqueued until 2026-01-05T12:00:05+00:00" in str(landed.lacks)
+    again = world.land(CLICKS)
+    assert (again.changed, again.lacks, again.lacks_more) == (False, landed.lacks, False)
+    accepted = world.land(CLICKS, refresh=True)
+    assert (accepted.rows, accepted.complete, accepted.lacks) == (1, True, None)
     assert not world.land(CLICKS).changed
 
 

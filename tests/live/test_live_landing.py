@@ -3,16 +3,20 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dagster_lake import clock
 from dagster_lake.cli.removal import lake_contents
 from dagster_lake.contract import Contract, EventHubSource, contracts
-from dagster_lake.lake_hour import HOUR, hour_key, hour_of
-from dagster_lake.landing.land import partitions
-from dagster_lake.landing.result import LandingError
+from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
+from dagster_lake.landing.land import land_hours, manifests
+from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do, note_finished
 from dagster_lake.live.landing import LiveLanding
+from dagster_lake.storage.manifest import Manifest
+from dagster_lake.storage.paths import Lake
 from tests.azure.captured import Captured, capture
 from tests.lake.crashing import dying_at, points_of
 from tests.live.conftest import Still
@@ -33,6 +37,10 @@ def world(tmp_path: Path, still: Still) -> EventWorld:
 def landing(world: EventWorld, *names: str) -> LiveLanding:
     chosen: list[Contract] = [EVENTS[name] for name in names or EVENTS]
     return LiveLanding(world.lake, chosen, world.sources)
+
+
+def manifest_of(world: EventWorld, name: str, hour: str) -> Manifest:
+    return manifests(world.lake, EVENTS[name], [hour])[0]
 
 
 def test_only_what_is_new_counts_and_only_hours_that_changed_are_named(world: EventWorld) -> None:
@@ -89,12 +97,60 @@ def test_a_hub_that_is_not_there_fails_alone_and_is_tried_again(tmp_path: Path, 
     assert live.land().rows == {"pageviews": 1, "stars": 0}
 
 
-def test_an_hour_of_which_events_expired_before_they_landed_is_told_and_not_passed_over(world: EventWorld) -> None:
-    world.send([Event("a", 1_000)])
-    world.hub.expire("pageviews", world.now)
-    with pytest.raises(LandingError, match="may have expired before they were landed"):
-        landing(world, "pageviews").land()
-    assert hour_key(OPEN) not in partitions(world.lake, EVENTS["pageviews"])
+def test_hours_of_which_events_expired_before_they_landed_are_told_marked_and_passed_over(world: EventWorld) -> None:
+    note_finished(world.lake, {"pageviews": OPEN - HOUR, "stars": OPEN - HOUR})
+    world.send([Event("lost", 1_000)])
+    world.now += 31 * HOUR
+    world.hub.expire("pageviews", world.now - 24 * HOUR)
+    world.send([Event("here", 31 * 60 * MINUTE), Event("rated", 31 * 60 * MINUTE, stars=5)])
+    live = landing(world)
+    found = live.land()
+    assert found.rows == {"pageviews": 1, "stars": 1}, "the present goes on, and so do other data sets"
+    assert "2026-01-05T12" in found.failures["pageviews"]
+    assert "2026-01-05T19" in found.failures["pageviews"]
+    assert "6 more" in found.failures["pageviews"]
+    assert "stars" not in found.failures
+    assert found.complete["pageviews"] == [hour_key(OPEN + n * HOUR) for n in range(31)]
+    marked = {hour: manifest_of(world, "pageviews", hour) for hour in found.complete["pageviews"]}
+    assert [hour for hour, m in marked.items() if not m.complete] == [hour_key(OPEN + n * HOUR) for n in range(8)]
+    assert found.settled == {"pageviews": world.hub.settled_until("pageviews"), "stars": found.settled["stars"]}
+    again = live.land()
+    assert (again.failures, again.changed) == ({}, {})
+
+
+def test_an_hour_that_was_landed_while_it_was_open_has_lost_nothing_when_the_hub_forgets_that_part(
+    world: EventWorld,
+) -> None:
+    live = landing(world, "pageviews")
+    world.send([Event("a", 1_000), Event("b", 3 * MINUTE)])
+    live.land()
+    world.hub.expire("pageviews", OPEN + timedelta(minutes=58))
+    world.now = OPEN + HOUR + timedelta(seconds=1)
+    assert live.land().failures == {}
+    assert manifest_of(world, "pageviews", hour_key(OPEN)).complete
+
+
+@pytest.mark.parametrize("trouble", [OSError("the disk says no"), LandingError("another zone"), ValueError("damaged")])
+def test_trouble_with_one_hour_stops_neither_later_hours_nor_other_data_sets(
+    world: EventWorld, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    world.send([Event("a", 1_000), Event("b", 2_000, stars=5)])
+
+    def troubled(contract: Contract, lake: Lake, hours: HourRange, *more: Any) -> list[Landed]:
+        if contract.name == "pageviews" and hours.first == OPEN - HOUR:
+            raise trouble
+        return land_hours(contract, lake, hours, *more)
+
+    live = landing(world)
+    monkeypatch.setattr("dagster_lake.live.landing.land_hours", troubled)
+    found = live.land()
+    assert found.rows == {"pageviews": 1, "stars": 1}
+    assert str(trouble) in found.failures["pageviews"]
+    assert hour_key(OPEN - HOUR) in found.failures["pageviews"]
+    assert found.hours["pageviews"] == [hour_key(OPEN)], "what failed is not judged early"
+    monkeypatch.undo()
+    monkeypatch.setattr(clock, "utc_now", lambda: world.now)
+    assert live.land().complete["pageviews"] == [hour_key(OPEN - HOUR)], "it is tried again"
 
 
 def test_an_hour_of_which_capture_left_events_out_is_told_and_held_and_later_hours_are_landed(
