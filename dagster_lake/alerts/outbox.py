@@ -77,6 +77,16 @@ def deliveries_table(lake: Lake) -> TableSpec:
     return TableSpec(lake.table("streams", TABLE), SCHEMA, "_lake_hour", description="Requests to alert channels.")
 
 
+Versions = tuple[int | None, int | None]
+"""The Delta versions of notices and deliveries."""
+
+
+def versions(lake: Lake) -> Versions:
+    """As the two tables stand; None for one that is not there. While they stay, nothing new is due."""
+    notices, deliveries = delta.pin(notices_table(lake).uri), delta.pin(deliveries_table(lake).uri)
+    return (notices.version if notices else None, deliveries.version if deliveries else None)
+
+
 def claim(lake: Lake, settings: Settings, run: Run, *, most: int) -> list[Delivery]:
     """Takes up to ``most`` deliveries a channel that are due and nobody's, the oldest first, and sets aside what is too
     old.

@@ -3,7 +3,7 @@ often."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from dagster_lake import clock
@@ -11,7 +11,7 @@ from dagster_lake.alerts import mail, message, webhook
 from dagster_lake.alerts.answers import Refused, Unavailable
 from dagster_lake.alerts.channels import Address, address_of, addresses
 from dagster_lake.alerts.notices import Run
-from dagster_lake.alerts.outbox import Delivery, claim, claim_again, settle
+from dagster_lake.alerts.outbox import Delivery, Versions, claim, claim_again, settle, versions
 from dagster_lake.commit import commit
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -56,9 +56,21 @@ class Sender:
     What a channel does not take rests: within this process, which keeps its claim, for two seconds and then twice as
     long each time; for other processes until the claim ends. Only claims and outcomes are commits. Safe to be killed
     anywhere. Not safe between threads.
+
+    ``quiet`` are the versions of the tables at which nothing waited, where that is known: while these stay, ``send``
+    does not read the tables again.
     """
 
-    def __init__(self, lake: Lake, settings: Settings, run: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        settings: Settings,
+        run: str,
+        say: Callable[[str], None],
+        quiet: Versions | None = None,
+    ) -> None:
+        self.quiet = quiet
+        self._last = Sent()
         self._lake, self._settings, self._run, self._say = lake, settings, run, say
         self._tries: dict[str, int] = {}
         self._rests_until: dict[str, datetime] = {}
@@ -70,6 +82,9 @@ class Sender:
         """
         if not addresses(self._settings):
             return Sent()
+        before = versions(self._lake)
+        if self.quiet == before:
+            return replace(self._last, alerts=0)
         claimed = claim(self._lake, self._settings, self._now(), most=MOST_DELIVERIES)
         now = clock.utc_now()
         awake = [d for d in claimed if at_once or self._rests_until.get(d.id, now) <= now]
@@ -79,7 +94,10 @@ class Sender:
         )
         if done.failure:
             self._say(f"{done.failure}. {unsent.waiting:,} alerts wait and are sent later")
-        return Sent(_alerts(claimed, done.sent), unsent.waiting, done.failure, unsent.set_aside)
+        self._last = Sent(_alerts(claimed, done.sent), unsent.waiting, done.failure, unsent.set_aside)
+        # As they were before the look: whatever was noted since, by whomever, makes them differ.
+        self.quiet = None if unsent.waiting else before
+        return self._last
 
     def send_again(self, chosen: list[str] | None) -> Sent:
         """Sends what was set aside: the ``chosen`` deliveries, or all; what fails is set aside again."""

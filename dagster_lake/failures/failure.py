@@ -32,6 +32,11 @@ class Failure:
     to_do: str
 
     @property
+    def key(self) -> str:
+        """The id among failures of all kinds."""
+        return f"{self.kind} {self.id}"
+
+    @property
     def owners(self) -> str:
         """Who answers for the data sets."""
         known = contracts()

@@ -1,13 +1,14 @@
 """The sensor that tells of failures: it looks at Dagster's history, so that it tells of a run that was killed, too."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from dagster_lake import clock
+from dagster_lake.alerts.outbox import Versions
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.telemetry.news import Cursor as RunsSeen
 from dagster_lake.telemetry.news import runs_since
@@ -23,10 +24,13 @@ _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 @dataclass(frozen=True)
 class Cursor:
-    """Which runs were seen, and which checks are failing, since which run."""
+    """Which runs were seen, which checks are failing, since which run, which failures stood at the last look, and at
+    which versions of the outbox nothing waited."""
 
     runs: RunsSeen
     failing: Mapping[str, str] = field(default_factory=dict)
+    standing: Collection[str] = ()
+    quiet: Versions | None = None
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor | None":
@@ -37,15 +41,24 @@ class Cursor:
             document = json.loads(text)
             seen = RunsSeen.read(document["runs"])
             assert seen is not None
-            return cls(seen, {str(check): str(run) for check, run in document["failing"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
+            failing = {str(check): str(run) for check, run in document["failing"].items()}
+            quiet = document["quiet"]
+            return cls(seen, failing, tuple(map(str, document["standing"])), quiet and (quiet[0], quiet[1]))
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
             raise ValueError(
                 f"the cursor of {NAME} is none that it wrote; reset it in the UI: Automation, {NAME}, Reset cursor"
             ) from None
 
     def write(self) -> str:
         """The cursor as text."""
-        return json.dumps({"runs": self.runs.write(), "failing": dict(self.failing)})
+        return json.dumps(
+            {
+                "runs": self.runs.write(),
+                "failing": dict(self.failing),
+                "standing": [*self.standing],
+                "quiet": self.quiet,
+            }
+        )
 
 
 @dg.sensor(
@@ -66,7 +79,8 @@ def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
 
     cursor = Cursor.read(context.cursor) or Cursor(RunsSeen(datetime.now(UTC)))
     records, seen = runs_since(context.instance, cursor.runs, _ENDED, MOST_RUNS)
-    failures = standing(lake.lake, context.instance, clock.utc_now(), context.log.warning, outside=False)
+    stand = standing(lake.lake, context.instance, clock.utc_now(), context.log.warning, outside=False)
+    failures = [failure for failure in stand if failure.key not in cursor.standing]
     failing = {**cursor.failing}
     for record in records:
         run = read_run(context.instance, record)
@@ -78,9 +92,10 @@ def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
             failures.append(failed)
     name = f"{NAME} {datetime.now(UTC).isoformat()}"
     noted = tell_failures(lake.lake, lake.settings, failures, name, context.log.warning)
-    sent = Sender(lake.lake, lake.settings, name, context.log.warning).send(seconds=SENDING_SECONDS)
+    sender = Sender(lake.lake, lake.settings, name, context.log.warning, cursor.quiet)
+    sent = sender.send(seconds=SENDING_SECONDS)
     new = sum(noted.states.values())
     return dg.SensorResult(
         skip_reason=f"{len(records)} runs seen; {new} failures are new; {sent.alerts} were sent.",
-        cursor=Cursor(seen, failing).write(),
+        cursor=Cursor(seen, failing, [failure.key for failure in stand], sender.quiet).write(),
     )

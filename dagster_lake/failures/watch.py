@@ -21,9 +21,12 @@ class Watch:
     ) -> None:
         self._lake, self._settings, self._instance, self._name, self._say = lake, settings, instance, name, say
         self._sender = Sender(lake, settings, name, say)
+        self._standing: set[str] = set()
 
     def look(self) -> Sent:
         """One look: tells of the failures that stand and were not told, and sends what is due."""
         failures = standing(self._lake, self._instance, clock.utc_now(), self._say, outside=True)
-        tell_failures(self._lake, self._settings, failures, self._name, self._say)
+        new = [failure for failure in failures if failure.key not in self._standing]
+        tell_failures(self._lake, self._settings, new, self._name, self._say)
+        self._standing = {failure.key for failure in failures}
         return self._sender.send()

@@ -338,6 +338,22 @@ def test_a_retry_commits_nothing(tmp_path: Path, hook: Webhook) -> None:
         assert hook.tries == tries
 
 
+def test_what_is_noted_after_a_look_that_found_nothing_is_sent(tmp_path: Path, hook: Webhook) -> None:
+    """A sender that found nothing waiting reads the tables again when they have changed, and not before."""
+    place = Place(tmp_path, hook)
+    with patch.object(clock, "utc_now", lambda: NOW):
+        sender = Sender(place.lake, place.settings, "a process", place.said.append)
+        for number in range(3):
+            assert sender.send().alerts == 0
+            assert sender.quiet is not None
+            with patch("dagster_lake.alerts.sender.claim", side_effect=AssertionError("it read the tables")):
+                assert sender.send().alerts == 0
+            tell(place.lake, place.settings, {SLOW: rows(alert(number))}, "another", place.said.append)
+            assert sender.send().alerts == 1
+            sender.send()
+    assert len(hook.alerts()) == 3
+
+
 def test_a_webhook_that_is_down_for_hours_is_asked_less_and_less(tmp_path: Path, hook: Webhook) -> None:
     place = Place(tmp_path, hook)
     hook.judge = lambda body: 503

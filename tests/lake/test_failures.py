@@ -182,10 +182,10 @@ def test_a_look_that_fails_stops_no_other(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_cursor_is_read_as_it_was_written_and_no_other_is() -> None:
-    cursor = Cursor(RunsSeen(NOW, {"r1 FAILURE": NOW}), {"silver/stars rows_valid": "r1"})
+    cursor = Cursor(RunsSeen(NOW, {"r1 FAILURE": NOW}), {"silver/stars rows_valid": "r1"}, ("a b",), (1, None))
     assert Cursor.read(cursor.write()) == cursor
     assert Cursor.read(None) is None
-    for other in ("{}", "nonsense", '{"runs": "{}", "failing": {}}', '{"runs": "", "failing": {}}'):
+    for other in ("{}", "nonsense", '{"runs": "{}", "failing": {}}', '{"runs": "", "failing": {}}', "[]"):
         with pytest.raises(ValueError, match="Reset cursor"):
             Cursor.read(other)
 
