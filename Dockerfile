@@ -8,7 +8,7 @@ ARG PYTHON=python:3.12.13-slim-bookworm@sha256:d50fb7611f86d04a3b0471b46d7557818
 # What others made: the large part, which stays the same until a pin changes.
 FROM ${PYTHON} AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-ARG EXTRAS=azure,databricks,lineage,postgresql,production
+ARG EXTRAS=alerts,azure,databricks,lineage,postgresql,production
 WORKDIR /src
 RUN python -m venv --without-pip /opt/venv
 COPY constraints/ constraints/

@@ -7,6 +7,9 @@ from datetime import timedelta
 from dagster_lake.stream_declarations import StreamDeclaration
 
 CHANNELS = "_channels"
+"""The column by which rows of failures say to whom they go."""
+FAILURE_SHOWS = ("what", "to_do", "owner")
+"""What is told of a failure of the lake itself."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dagster_lake import clock
 from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.alerts.notices import Noted, Rows, Run, note
 from dagster_lake.alerts.sender import Sender, Sent
-from dagster_lake.alerts.shown import details_line
+from dagster_lake.alerts.text import said
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
@@ -42,10 +42,7 @@ def tell(
     """
     noted = note(lake, settings, streams, Run(run, clock.utc_now()), shown=SAID)
     for alert in noted.first:
-        say(
-            f"alert: {alert['stream']} at {alert['occurred_at']:%Y-%m-%d %H:%M:%S} UTC: "
-            f"{details_line(alert['details'])}"
-        )
+        say(f"alert: {alert['stream']} at {alert['occurred_at']:%Y-%m-%d %H:%M:%S} UTC: {said(alert['details'])}")
     told = sum(number for state, number in noted.states.items() if state != "old")
     if told > len(noted.first):
         say(f"alert: {told - len(noted.first):,} more, all in streams.alert_notices")

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from dagster_lake.alerts.kinds import FAILURE_SHOWS
 from dagster_lake.alerts.outbox import Delivery
 from dagster_lake.alerts.shown import MOST_CHARACTERS, MOST_SAID, details_line, shown_text
 
@@ -11,7 +12,15 @@ def line_of(alert: dict[str, Any], most: int = MOST_SAID) -> str:
     """One alert in a line; each of its texts has at most about ``most`` characters."""
     at = alert["occurred_at"]
     when = at.isoformat() if isinstance(at, datetime) else at
-    return f"{shown_text(alert['stream'])} at {when}: {details_line(alert['details'], most)}"
+    return f"{shown_text(alert['stream'])} at {when}: {said(alert['details'], most)}"
+
+
+def said(details: dict[str, Any], most: int = MOST_SAID) -> str:
+    """What is told of an alert, or of a failure."""
+    if tuple(details) != FAILURE_SHOWS:
+        return details_line(details, most)
+    what, to_do, owner = (shown_text(str(details[name]), MOST_CHARACTERS) for name in FAILURE_SHOWS)
+    return f"{what}. What to do: {to_do}. Owner: {owner}"
 
 
 def headline(delivery: Delivery) -> str:

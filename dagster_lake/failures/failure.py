@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from dagster_lake.alerts.channels import route
-from dagster_lake.alerts.kinds import CHANNELS, AlertKind
+from dagster_lake.alerts.kinds import CHANNELS, FAILURE_SHOWS, AlertKind
 from dagster_lake.alerts.notices import Rows
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import hour_key, hour_of
@@ -80,7 +80,7 @@ def _kind(name: str) -> AlertKind:
         inputs=(),
         look_back=1,
         worst="id",
-        shows=("what", "to_do", "owner"),
+        shows=FAILURE_SHOWS,
         told_after=None,
         is_failure=True,
     )

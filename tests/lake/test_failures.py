@@ -134,7 +134,7 @@ def test_a_failure_is_noted_once_for_days_and_never_too_old_to_be_told(tmp_path:
         assert [row["state"] for row in place.notices()] == ["due", "due"]
         assert len({row["delivery"] for row in place.notices()}) == 2  # each alone: one that is refused is alone, too
         assert place.said == [
-            f"alert: failed_run at 2026-01-04 12:30:00 UTC: what run {n} failed, to_do mend it, owner the platform"
+            f"alert: failed_run at 2026-01-04 12:30:00 UTC: run {n} failed. What to do: mend it. Owner: the platform"
             for n in range(2)
         ]
 
