@@ -25,7 +25,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
-from dagster_lake.channel_names import CHANNEL_NAME
+from dagster_lake.channel_names import CHANNEL_NAME, HOSTS_OF_SERVICES
 from dagster_lake.contract_words import classification_of, problems
 from dagster_lake.patterns import PatternError, common_pattern
 
@@ -319,6 +319,10 @@ def _alike(names: list[str]) -> tuple[str, str] | None:
     return None
 
 
+def _host(url: str) -> str:
+    return url.lower().partition("://")[2].partition("/")[0].partition(":")[0]
+
+
 class _Reader:
     """Reads one parsed document, remembering the file name for the errors."""
 
@@ -389,6 +393,12 @@ class _Reader:
     def channels(self) -> tuple[Channel, ...]:
         found = []
         for number, support in enumerate(self.document.support or []):
+            if HOSTS_OF_SERVICES.fullmatch(_host(support.url or "")):
+                raise self.fail(
+                    f"support[{number}].url",
+                    "is the address of a channel, by which anybody may post there",
+                    "put it into LAKE_ALERT_CHANNELS, make a new one, for this was read, and name the channel here",
+                )
             if support.channel is None:
                 continue
             if not CHANNEL_NAME.fullmatch(support.channel):

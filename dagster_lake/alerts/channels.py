@@ -1,6 +1,5 @@
 """Channels: who is told, by name. Contracts and streams name them, settings hold their addresses, which are secrets."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,14 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.channel_names import DEFAULT_CHANNEL
+from dagster_lake.channel_names import DEFAULT_CHANNEL, HOSTS_OF_SERVICES
 from dagster_lake.contract import contracts
 from dagster_lake.settings import Settings
 
 Shape = Literal["json", "mail", "message"]
-
-_HOSTS_OF_SERVICES = re.compile(r"^(hooks\.slack(-gov)?\.com|.+\.logic\.azure\.[a-z]+|.+\.(power|apps)platform\..+)$")
-"""Slack's and Teams' own https:// addresses: they want a message of their own form."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Address:
         if self.channel == DEFAULT_CHANNEL and self.setting == "LAKE_ALERT_WEBHOOK":
             return "json"  # as it always was, whoever takes it
         if parts.scheme in ("", "http", "ftp") or (
-            parts.scheme == "https" and not _HOSTS_OF_SERVICES.match((parts.hostname or "").lower())
+            parts.scheme == "https" and not HOSTS_OF_SERVICES.fullmatch((parts.hostname or "").lower())
         ):
             return "json"
         return "message"

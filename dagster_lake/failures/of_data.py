@@ -19,6 +19,7 @@ CLOSED_AFTER = timedelta(minutes=20)
 """The schedule closes an hour five minutes after its end; with its run, it should have landed by then."""
 TOLD_HOURS = 48
 SCHEDULE = "close_the_hour"
+WATCHES = "publish_lake_status"
 
 
 def scheduled_from(instance: dg.DagsterInstance) -> datetime | None:
@@ -35,6 +36,15 @@ def scheduled_from(instance: dg.DagsterInstance) -> datetime | None:
         ):
             return datetime.fromtimestamp(data.start_timestamp, UTC)
     return None
+
+
+def deliveries_are_expected(instance: dg.DagsterInstance) -> bool:
+    """Whether a schedule is on that lands or watches data; without any, a lake at rest on a laptop lacks nothing."""
+    if instance.schedule_storage is None:
+        return False  # an instance in memory
+    schedules = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    on = {state.instigator_name for state in schedules if state.status == InstigatorStatus.RUNNING}
+    return bool(on & {SCHEDULE, WATCHES})
 
 
 def missed_hours(lake: Lake, instance: dg.DagsterInstance, since: datetime, now: datetime) -> Iterator[Failure]:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from dagster_lake.failures.failure import Failure
 from dagster_lake.failures.of_dagster import dead_daemons, dead_sensors, silent_sensors
-from dagster_lake.failures.of_data import missed_hours, scheduled_from, stopped_deliveries
+from dagster_lake.failures.of_data import deliveries_are_expected, missed_hours, scheduled_from, stopped_deliveries
 from dagster_lake.storage.paths import Lake
 
 
@@ -38,5 +38,5 @@ def _looks(
     since = scheduled_from(instance)
     if since is not None:
         yield "hours", lambda: missed_hours(lake, instance, since, now)
-    if outside or since is not None:
+    if outside or deliveries_are_expected(instance):
         yield "deliveries", lambda: stopped_deliveries(lake, now)

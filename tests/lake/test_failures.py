@@ -6,6 +6,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
 from typer.testing import CliRunner
 
 from dagster_lake.alerts.channels import route
@@ -166,6 +169,25 @@ def test_a_daemon_that_never_ran_did_not_die_and_one_that_lives_is_not_told(tmp_
         assert list(dead_daemons(instance, now + SILENT)) == []
         [died] = dead_daemons(instance, now + SILENT + timedelta(seconds=1))
         assert [again.id for again in dead_daemons(instance, now + timedelta(days=1))] == [died.id]
+
+
+def test_data_that_stopped_is_told_where_a_schedule_or_somebody_outside_expects_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagster_lake.failures.standing.stopped_deliveries", lambda *_: failures(1))
+    lake = Place(tmp_path).lake
+    with dg.instance_for_test() as instance:
+        assert standing(lake, instance, NOW, print, outside=False) == []
+        assert standing(lake, instance, NOW, print, outside=True) == failures(1)
+        schedule = RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("dagster_lake"), "__repository__"),
+            "publish_lake_status",
+        )
+        data = ScheduleInstigatorData("20 * * * *", NOW.timestamp())
+        instance.add_instigator_state(
+            InstigatorState(schedule, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
+        )
+        assert standing(lake, instance, NOW, print, outside=False) == failures(1)
 
 
 def test_a_look_that_fails_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

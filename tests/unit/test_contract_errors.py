@@ -97,6 +97,18 @@ def max_bad_share(value: object) -> Callable[[Document], None]:
 
 
 ERRORS: list[tuple[str, Callable[[Document], None], str, str]] = [
+    (
+        "the address of a channel",
+        set_(support=[{"channel": "night", "url": "https://hooks.slack.com/services/T1/B2/c3"}]),
+        "support[0].url",
+        "put it into LAKE_ALERT_CHANNELS",
+    ),
+    (
+        "a channel that is an address",
+        set_(support=[{"channel": "https://hooks.example/x"}]),
+        "support[0].channel",
+        "its address belongs into LAKE_ALERT_CHANNELS",
+    ),
     ("a share in percent", max_bad_share(20), "customProperties.max_bad_share", "from 0 to 1, such as 0.2 for a fifth"),
     ("a share in words", max_bad_share("a fifth"), "customProperties.max_bad_share", "from 0 to 1"),
     ("an older standard", set_(apiVersion="v2.2.2"), "apiVersion", "v3.1.0"),
