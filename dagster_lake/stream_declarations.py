@@ -202,10 +202,13 @@ class StreamDeclaration(Part):
 def stream_declarations(manifest: Mapping[str, Any]) -> dict[str, StreamDeclaration]:
     """Every stream of the dbt project, by name, from its manifest (``resources.dbt.manifest()``).
 
+    A model that says ``stream: null`` is none: it counts what streams are made of.
+
     Raises StreamDeclarationError.
     """
     nodes = manifest["nodes"].values()
-    streams = [node for node in nodes if node["resource_type"] == "model" and node["schema"] == "streams"]
+    models = [node for node in nodes if node["resource_type"] == "model" and node["schema"] == "streams"]
+    streams = [node for node in models if node["config"]["meta"].get("stream", ...) is not None]
     return {node["name"]: _declaration(node) for node in sorted(streams, key=lambda node: node["name"])}
 
 

@@ -13,6 +13,9 @@ WINDOWS = 72
 """At most so many are shown, the last ones."""
 
 TEXT_WINDOWS = 24
+INGEST_HOURS = 48
+
+_OUT_OF_TIME = ("early", "late", "out_of_order")
 
 _PERCENTILES = ("p50", "p95", "p99")
 _MEASURES = {
@@ -44,6 +47,8 @@ def stream_plots(table: Pinned, hours: Collection[str]) -> dict[str, str]:
     from dagster_lake.engines.scan import scan_sql
     from dagster_lake.storage.duckdb_files import reading
 
+    if "out_of_order" in table.schema.names:
+        return _ingest_plots(table)
     with reading(table.uri) as con:
         con.execute(f"CREATE VIEW results AS {scan_sql(table, hours)}")
         if "p95_latency" in table.schema.names:
@@ -56,6 +61,27 @@ def stream_plots(table: Pinned, hours: Collection[str]) -> dict[str, str]:
             value, title = next((_MEASURES[name] for name in table.schema.names if name in _MEASURES), (None, ""))
             windows = _without_gaps([_Window(*row) for row in con.execute(_percentiles_of(value)).fetchall()])
     return _plotted(windows, counted, title)
+
+
+def _ingest_plots(table: Pinned) -> dict[str, str]:
+    """How many events came early, late and out of order over the last two days, whatever hours the run wrote."""
+    from dagster_lake.engines.scan import scan_sql
+    from dagster_lake.storage.duckdb_files import reading
+
+    with reading(table.uri) as con:
+        rows = con.execute(
+            f"SELECT _time, sum(events), {', '.join(f'sum({name})' for name in _OUT_OF_TIME)} "
+            f"FROM ({scan_sql(table, table.partitions()[-INGEST_HOURS:])}) GROUP BY _time ORDER BY _time"
+        ).fetchall()
+    if not rows:
+        return {"windows": "no results"}
+    times, events = [f"{row[0]:%d %H:%M}" for row in rows], [int(row[1]) for row in rows]
+    lines = {name: [float(row[place + 2]) for row in rows] for place, name in enumerate(_OUT_OF_TIME)}
+    title, until = "events early, late and out of order, by hour", f"until {rows[-1][0]:%Y-%m-%d %H:%M} UTC"
+    return {
+        "windows": sparklines(f"{title}, {until}", {"events": events, **lines}),
+        "plot": as_image(timeline(times, lines, title, events, "events by hour"), f"{title}, {until}"),
+    }
 
 
 def _own_percentiles() -> str:

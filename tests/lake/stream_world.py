@@ -140,6 +140,7 @@ class StreamWorld:
             "first_pageview_per_hour": list(_firsts(views)),
             "sessions": list(_sessions(views)),
             "latency_anomalies": list(_anomalies(views)),
+            "events_in_time": [*_in_time("pageviews", self.pageviews), *_in_time("stars", self.stars)],
         }
         until = micros(parse_hour(self.hours[-1]) + HOUR)
         return {name: ordered(_delivered(row) for row in rows if row["_time"] <= until) for name, rows in found.items()}
@@ -178,6 +179,21 @@ def projected(view: Row) -> Row:
     """A pageview as the streams that filter pageviews have it."""
     names = ("event_id", "user_id", "http_method", "uri", "latency", "event_time", "_time")
     return {name: view[name] for name in names}
+
+
+def _in_time(data_set: str, rows: Sequence[Row]) -> Iterable[Row]:
+    kept = {(row["_partition"], row["_sequence_number"]): row["_time"] for row in timed(rows)}
+    for hour in sorted({row["_lake_hour"] for row in rows}):
+        found = {"events": 0, "early": 0, "late": 0, "out_of_order": 0}
+        for row in (row for row in rows if row["_lake_hour"] == hour):
+            event, arrival = micros(row["event_time"]), micros(row["_enqueued_time"])
+            found["events"] += 1
+            found["early"] += event > arrival + 5 * MINUTE
+            found["late"] += event < arrival - MINUTE
+            moved = kept.get((row["_partition"], row["_sequence_number"]), event) > event
+            found["out_of_order"] += moved and event >= arrival - MINUTE
+        end = micros(parse_hour(hour) + HOUR)
+        yield {"data_set": data_set, **found, "dropped": found["early"], "_time": end}
 
 
 def _windows(views: Sequence[Row]) -> Iterable[Row]:

@@ -142,3 +142,17 @@ def test_text_of_the_data_cannot_become_markup(tmp_path: Path) -> None:
     markdown = stream_plot(written(tmp_path, OWN_PERCENTILES, [row | {"_time": at(5)}]), ["2026-01-05T12"])
     assert "latency of <script>&, ms" in texts(markdown)
     assert [element.tag for element in picture(markdown).iter() if element.tag.endswith("script")] == []
+
+
+def test_events_that_came_early_late_or_unordered_are_plotted_over_the_last_hours(tmp_path: Path) -> None:
+    numbers = ("events", "early", "late", "out_of_order")
+    fields = [*((name, pa.int64()) for name in numbers), *PAIRS]
+    rows: list[dict[str, object]] = [
+        {"events": 100, "early": early, "late": 5, "out_of_order": 0, "_time": at(60 * hour)}
+        for hour, early in enumerate((0, 7, 0))
+        for _ in ("pageviews", "stars")
+    ]
+    table = written(tmp_path, pa.schema(fields), rows)
+    plots = stream_plots(table, ["2026-01-05T11"])
+    assert "early 0 to 14" in plots["windows"]
+    assert {"early", "late", "out_of_order", "200", "14"} <= set(texts(plots["plot"]))

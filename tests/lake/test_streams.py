@@ -27,7 +27,7 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import stream_declarations
 from tests.lake.stream_world import DAY, Row, StreamWorld, at, rows_of
 
-STREAMS = sorted(stream_declarations(dbt.manifest()))
+STREAMS = sorted([*stream_declarations(dbt.manifest()), "events_in_time"])
 ALERTS = ("high_latency_alerts", "high_latency_alerts_enriched")
 FLOATS = 1e-12
 """Relative: percentiles and standard deviations may be rounded differently in their last digits."""
@@ -484,3 +484,15 @@ def test_a_range_in_pieces_ends_with_the_piece_in_which_a_test_fails(
 def test_a_lake_without_events_gives_empty_streams(lake: Lake) -> None:
     run(lake, models())
     assert read(lake) == {name: [] for name in STREAMS}
+
+
+def test_events_that_are_in_no_stream_are_a_warning_with_their_number(lake: Lake) -> None:
+    world = StreamWorld()
+    for number, ahead in enumerate((301, 600, 1), 1):
+        world.view(f"08:0{number}", shown=at(f"08:0{number}") + timedelta(seconds=ahead))
+    world.write_hours(lake, world.hours)
+    selected = [*models("events_in_time"), *checks("events_in_time")]
+    hours = HourRange.of(world.hours[0], world.hours[-1])
+    _, check = dbt.build(selected, hours, lake, Settings())
+    assert (check.status, check.failures) == ("warn", 2)
+    assert "Got 2 results" in check.message
