@@ -40,6 +40,8 @@ ANALYTIC = ("lag", "last", "first", "over", "baseline")
 RESULT_TIME = "_time"
 """The column of every stream that holds its result's System.Timestamp(), UTC."""
 PARTITION = "_lake_hour"
+FINAL = "_is_final"
+"""The column that tells rows which no event can change any more; a stream may have it."""
 INGEST_MS = 610_000
 """How long after the first hour read begins times are exact: 5 minutes of early events, 310 s of watermark."""
 
@@ -93,10 +95,12 @@ class Alert(Part):
 
 
 class StreamDeclaration(Part):
-    """One stream. ``columns`` are the table's, in order, without the partition."""
+    """One stream. ``columns`` are the table's, in order, without those that only the lake has: the partition, and the
+    one that ``tells_final`` rows from others."""
 
     name: str
     columns: list[str]
+    tells_final: bool = False
     look_back_hours: int = Field(ge=1)
     inputs: Mapping[str, str]
     key: list[str]
@@ -220,7 +224,8 @@ def _declaration(node: Mapping[str, Any]) -> StreamDeclaration:
     try:
         return StreamDeclaration(
             name=node["name"],
-            columns=[column for column in node["columns"] if column != PARTITION],
+            columns=[column for column in node["columns"] if column not in (PARTITION, FINAL)],
+            tells_final=FINAL in node["columns"],
             look_back_hours=meta.get("look_back_hours"),
             **meta["stream"],
         )

@@ -231,6 +231,8 @@ def _damage_named(result: NodeResult, lake: Lake) -> NodeResult:
 
 def _hours(select: Sequence[str], hours: list[str] | None, session: "Session", lake: Lake) -> dict[str, Any]:
     """What the macros are told of the hours to compute, of streams and of gold alike."""
+    from dagster_lake.contract import contracts
+    from dagster_lake.engines.final_hours import final_runs, output_hours_told
     from dagster_lake.engines.recompute import EVERYTHING, recomputed_hours, stream_recomputation
     from dagster_lake.landing.newest_hour import newest_hub_hour
 
@@ -239,8 +241,13 @@ def _hours(select: Sequence[str], hours: list[str] | None, session: "Session", l
     built = [nodes[nodes[id].get("attached_node") or id] for id in select]
     look_backs = {look_back for node in built if (look_back := _look_back(node)) is not None}
     moving = _moving({source for node in built for source in _sources(node)})
+    of_streams: dict[str, Any] = {}
+    if look_backs:
+        of_streams = stream_recomputation(silver, hours, look_backs, partial(newest_hub_hour, lake))
+        outputs = {look_back: output_hours_told(of_streams, silver, look_back) for look_back in look_backs}
+        of_streams["final_runs"] = final_runs(lake, contracts(), silver, outputs)
     return {
-        **(stream_recomputation(silver, hours, look_backs, partial(newest_hub_hour, lake)) if look_backs else {}),
+        **of_streams,
         "recomputed_hours": EVERYTHING if hours is None else recomputed_hours(silver, hours, moving),
     }
 

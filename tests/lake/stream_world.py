@@ -143,7 +143,19 @@ class StreamWorld:
             "events_in_time": [*_in_time("pageviews", self.pageviews), *_in_time("stars", self.stars)],
         }
         until = micros(parse_hour(self.hours[-1]) + HOUR)
-        return {name: ordered(_delivered(row) for row in rows if row["_time"] <= until) for name, rows in found.items()}
+        told = {name: ordered(_delivered(row) for row in rows if row["_time"] <= until) for name, rows in found.items()}
+        for name in ("pageviews_by_http_method_5m", "sessions", "latency_anomalies"):
+            told[name] = ordered(row | {"_is_final": self._is_final(row)} for row in told[name])
+        return told
+
+    def _is_final(self, row: Row) -> bool:
+        """Whether pageviews are known that arrived up to 60 s after the row's time: its hour, and the one after it."""
+        landed = {view["_lake_hour"] for view in self.pageviews}
+        hour = parse_hour(row["_lake_hour"])
+        if row["_lake_hour"] not in landed:
+            return False
+        whole = hour_key(hour + HOUR) in landed
+        return whole or row["_time"] + timedelta(minutes=1) <= hour + HOUR
 
     def _known(self, snapshots: dict[str, list[Row]], event: Row) -> list[Row]:
         """The rows of the event's user in the snapshot of its time."""

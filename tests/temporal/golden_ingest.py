@@ -41,7 +41,43 @@ def ingested(
     return Question(statement, "n t event", ask, [(n, at(time), given[n - 1][3]) for n, time in answer.items()])
 
 
+def final(statement: str, answer: dict[str, bool], runs: dict[str, list[tuple[str, str, str]]]) -> Question:
+    """Whether rows of these times are final, events being up to 60 s late; ``runs`` say (start, end, known)."""
+    given = {name: [[at(time) for time in run] for run in of] for name, of in runs.items()}
+
+    def ask(m: Macros) -> str:
+        asked = Macros(m.dialect, {"final_runs": {"1": given}}, 1, sources={"pageviews": "", "stars": ""})
+        times = relation(m, {"ts": "instant"}, [(at(time),) for time in answer])
+        return f"select {m.micros_of('ts')} as t, {asked.is_final('ts')} as final from {times} as r"
+
+    return Question(statement, "t final", ask, [(at(time), told) for time, told in answer.items()])
+
+
 QUESTIONS = [
+    final(
+        "a row is final when all is known that arrived up to a minute after its time",
+        {"10:00:00": False, "10:00:00.000001": True, "10:39:00": True, "10:39:00.000001": False, "10:59:00": False},
+        {"pageviews": [("10:00:00", "11:00:00", "10:40:00")]},
+    ),
+    final(
+        "rows are final to the end of their hour when the next hour is known",
+        {"11:00:00": True, "11:00:00.000001": False, "12:30:00": True, "13:00:00": False},
+        {"pageviews": [("09:00:00", "11:00:00", "12:00:00"), ("12:00:00", "13:00:00", "13:00:00")]},
+    ),
+    final(
+        "of two data sets the one that is less known decides",
+        {"10:20:00": True, "10:20:00.000001": False},
+        {
+            "pageviews": [("10:00:00", "11:00:00", "12:00:00")],
+            "stars": [("10:00:00", "11:00:00", "10:21:00")],
+        },
+    ),
+    final("nothing is final where nothing is known", {"10:20:00": False}, {"pageviews": []}),
+    final(
+        "nothing is final in an hour of which less than a minute is known",
+        {"10:00:00.000001": False},
+        {"pageviews": [("10:00:00", "11:00:00", "10:00:50")]},
+    ),
     ingested("an event without a time is dropped", {2: "10:00:00"}, ("10:00:05", None), ("10:00:05", "10:00:00")),
     ingested("an event in time keeps its time", {1: "10:00:00"}, ("10:00:05", "10:00:00")),
     ingested("lateness equal to the tolerance is untouched", {1: "10:00:00"}, ("10:01:00", "10:00:00")),

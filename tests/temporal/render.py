@@ -47,12 +47,13 @@ class Macros:
     ) -> None:
         self.dialect = dialect
         meta = {} if look_back_hours is None else {"look_back_hours": look_back_hours}
+        reads = SimpleNamespace(nodes=[f"source.dagster_lake.silver.{name}" for name in sources or {}])
         self._globals: dict[str, Any] = {
             "adapter": SimpleNamespace(dispatch=lambda name, _package: self._dispatched(dialect, name)),
             "exceptions": SimpleNamespace(raise_compiler_error=_raise),
             "execute": True,
             "flags": SimpleNamespace(FULL_REFRESH=False),
-            "model": {"name": "model_at_work", "config": {"meta": meta}},
+            "model": {"name": "model_at_work", "config": SimpleNamespace(meta=meta), "depends_on": reads},
             "modules": SimpleNamespace(datetime=datetime),
             "return": _return,
             "source": lambda _schema, table: dict(sources or {}).get(table, table),

@@ -307,7 +307,7 @@ def rendered(raw_code: str, variables: Mapping[str, Any]) -> str:
 
         return call
 
-    kept = "stream reference ref tumbling_end sessions first_events over_limit boundaries_crossed shifted "
+    kept = "stream is_final reference ref tumbling_end sessions first_events over_limit boundaries_crossed shifted "
     kept += "percentile_cont top_one in_output_hours output_hours lake_hour_of whole_quotient micros_of instant_of "
     kept += "join_time floor_quotient boundaries_until"
     context = {name: asked(name) for name in kept.split()}
@@ -368,7 +368,7 @@ def _model_wanted(stream: StreamDeclaration) -> dict[str, Any]:
 
     tumbling = {ms(window, window.size)} if window and window.size else set()
     return {
-        "columns": [*stream.columns, "_lake_hour"],
+        "columns": [*stream.columns, *(["_is_final"] if stream.tells_final else []), "_lake_hour"],
         "streams": set(stream.inputs),
         "references": set(stream.reference.items()),
         "tumbling": tumbling,

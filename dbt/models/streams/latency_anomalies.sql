@@ -67,6 +67,7 @@ select
     cast(cast(total as double) / (others * 10) as double) as baseline_mean,
     cast(sqrt(cast(spread as double)) / (others * 10) as double) as baseline_stddev,
     cast(window_end as {{ lake_type('timestamp with time zone') }}) as _time,
+    cast({{ is_final('window_end') }} as boolean) as _is_final,
     cast({{ lake_hour_of('window_end') }} as {{ lake_type('varchar') }}) as _lake_hour
 from compared
 where others >= {{ var('anomaly_least_windows') }}

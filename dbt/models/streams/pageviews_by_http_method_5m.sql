@@ -36,5 +36,6 @@ select
     cast(p95_latency as double) as p95_latency,
     cast(p99_latency as double) as p99_latency,
     cast(window_end as {{ lake_type('timestamp with time zone') }}) as _time,
+    cast({{ is_final('window_end') }} as boolean) as _is_final,
     cast({{ lake_hour_of('window_end') }} as {{ lake_type('varchar') }}) as _lake_hour
 from results

@@ -49,5 +49,6 @@ select
     cast(entry_uri as {{ lake_type('varchar') }}) as entry_uri,
     cast(exit_uri as {{ lake_type('varchar') }}) as exit_uri,
     cast(session_end as {{ lake_type('timestamp with time zone') }}) as _time,
+    cast({{ is_final('session_end') }} as boolean) as _is_final,
     cast({{ lake_hour_of('session_end') }} as {{ lake_type('varchar') }}) as _lake_hour
 from visits
