@@ -18,6 +18,8 @@ _TOLD_OTHERWISE = {NO_ALERTS, DELIVERED, FRESH}
 """Alerts are told themselves, a channel that fails cannot be told of there, and late data is ``stopped_delivery``."""
 _NAMED = 3
 MOST_REMEMBERED = 1_000
+_STEPS_FAILED = "Steps failed"
+"""What Dagster says of a run whose steps failed, a check's own step among them."""
 _CLASS = re.compile(r"^[A-Za-z_][\w.]*(?=:|$)")
 
 
@@ -28,7 +30,8 @@ def run_failure(run: RunWork, data_sets: DataSets) -> Failure | None:
         return None
     failed = [asset for asset in run.assets if asset.error is not None]
     checked = [asset for asset in run.assets if any(_is_error(check) for check in asset.checks.values())]
-    if checked and all(asset in checked for asset in failed):
+    by_steps = bool(failed) or _STEPS_FAILED in (run.error or "")  # a process that was killed is another matter
+    if checked and by_steps and all(asset in checked for asset in failed):
         return None
     names = ", ".join(asset.name for asset in failed[:_NAMED])
     more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""

@@ -104,6 +104,10 @@ def test_a_run_that_failed_by_a_check_is_told_by_the_check_alone() -> None:
     by_check = run(status=FAILED, error="Failure: withheld", checks=(check(severity="error"),))
     assert run_failure(by_check, data_sets_of) is None
     assert told_of(by_check) == ["r1"]
+    killed = replace(run(status=FAILED, checks=(check(severity="error"),)), error="its worker is gone")
+    assert run_failure(killed, data_sets_of) is not None
+    alone = replace(killed, error="Execution of run for \"hourly\" failed. Steps failed: ['accepted__stars'].")
+    assert run_failure(alone, data_sets_of) is None
     by_itself = run(status=FAILED, error="OSError: full", checks=(check(),))
     assert run_failure(by_itself, data_sets_of) is not None
 
