@@ -18,6 +18,7 @@ NAMES = (
     "streams",
     "alert_latency",
     "verify_streams",
+    "soak",
 )
 
 

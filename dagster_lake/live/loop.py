@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from dagster_lake import clock
 from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.alerts.notices import Rows
+from dagster_lake.alerts.notices import Rows, notices_table
 from dagster_lake.alerts.notify import tell
+from dagster_lake.alerts.outbox import deliveries_table
 from dagster_lake.alerts.sender import Sender
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live.early import EarlyAlerts
@@ -20,7 +21,8 @@ from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
 from dagster_lake.live.plan import Plan
 from dagster_lake.live.status import Status
-from dagster_lake.live.tables import LiveTables, Made, Stopped
+from dagster_lake.live.tables import LiveTables, Made, Stopped, stream_models
+from dagster_lake.live.tidy import Tidy, written_live
 from dagster_lake.live.worker import Worker
 from dagster_lake.resources.lake import LakeResource
 
@@ -57,6 +59,7 @@ class Live:
             self._stopping.is_set,
             say,
         )
+        self._tidy = self._tidying() if resource.settings.engine == "duckdb" else None
         # What fails is said by ``_tell_of_failure``, once.
         self._sender = Sender(resource.lake, resource.settings, plan.run, lambda line: None)
         self._ending = threading.Event()
@@ -215,7 +218,16 @@ class Live:
         for name in stale:
             self._told(f"{TABLES} of {name}", made.failures.get(name))
         self._told(TABLES, made.streams_failed)
+        if self._tidy is not None:
+            self._tidy.when_due()
         return made
+
+    def _tidying(self) -> Tidy:
+        """For tables of the embedded engine; those of Spark have an upkeep of their own."""
+        lake, contracts = self._resource.lake, self._plan.contracts.values()
+        alerts = (notices_table(lake).uri, deliveries_table(lake).uri)
+        streams = [model.split(".")[-1] for model in stream_models()]
+        return Tidy([*written_live(lake, contracts, streams), *alerts], lambda error: self._told("tidying", error))
 
     # ---- failures ----
 

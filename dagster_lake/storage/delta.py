@@ -4,6 +4,7 @@ A write first pins the version it builds on. If another writer touches the same 
 refuses the commit and the whole of read, compute and write runs again: a blind retry would publish stale rows.
 """
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ BACK_OFF = BackOff(timedelta(milliseconds=50), timedelta(seconds=5))
 EVOLVED = "lake.evolved"
 CONTRACT = "lake.contract"
 """The table property that says by which contract all snapshots in a table were made."""
+LOG_RETENTION, LOG_KEPT = "delta.logRetentionDuration", "interval 2 days"
+"""How long a table that is written all the time keeps its log: readers catch up by it, and hours up to two days old are
+taken up again. delta-rs removes what is older whenever it writes a checkpoint, which is every hundred commits."""
+SMALL_FILES = 32
+"""So many files of a partition are worth being joined."""
 _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 
@@ -404,6 +410,42 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
         if isinstance(uri, Path):
             forget_checksums(uri, removed)
         return removed
+
+
+def tidy(uri: UPath, *, kept: timedelta) -> list[str]:
+    """Deletes files of a table that were replaced longer than ``kept`` ago, and joins the many small ones that appends
+    left; gives the deleted paths. No row changes, and what a writer has not committed yet is left alone.
+
+    For a table that is written every few seconds: a reader of an older version than that must begin again. From then
+    on the table's log goes back for ``LOG_KEPT``, which is more than whoever catches up by it needs. A table that is
+    not there needs nothing.
+    """
+    table = _open(uri)
+    if table is None:
+        return []
+    with reaching(uri), commit(f"tidy.{table_name(uri)}"):
+        if table.metadata().configuration.get(LOG_RETENTION) is None:
+            table.alter.set_table_properties({LOG_RETENTION: LOG_KEPT}, raise_if_not_exists=False)
+        _join_small_files(uri, table)
+        hours = math.ceil(kept / timedelta(hours=1))
+        if not table.vacuum(hours, dry_run=True, enforce_retention_duration=False):  # a vacuum is two commits
+            return []
+        removed = table.vacuum(hours, dry_run=False, enforce_retention_duration=False)
+        if isinstance(uri, Path):
+            forget_checksums(uri, removed)
+        return removed
+
+
+def _join_small_files(uri: UPath, table: DeltaTable) -> None:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    columns = table.metadata().partition_columns
+    found = actions.group_by([f"partition.{name}" for name in columns]).aggregate([("path", "count")])
+    for row in found.to_pylist():
+        if row["path_count"] >= SMALL_FILES:
+            before = table.version()
+            table.optimize.compact([(name, "=", row[f"partition.{name}"]) for name in columns] or None)
+            if isinstance(uri, Path):
+                note_checksums(uri, range(before, table.version() + 1))
 
 
 def _attempt(spec: TableSpec, write: Callable[[Pinned], None], up_to_date: Callable[[], bool] = lambda: True) -> Pinned:

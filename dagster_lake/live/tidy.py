@@ -1,0 +1,50 @@
+"""Keeping the number of files bounded while tables are written every few seconds.
+
+Each pass replaces the open hour's partition of every table, so that its files of the pass before are needed by
+nobody but whoever is still reading that version. They go after an hour, as the small files of raw do.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from upath import UPath
+
+from dagster_lake.contract import Contract
+from dagster_lake.storage import delta
+from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
+
+KEPT = timedelta(hours=1)
+"""How long a version stays readable: longer than reads of a table of events take."""
+EVERY = timedelta(minutes=10)
+
+
+def written_live(lake: Lake, contracts: Iterable[Contract], streams: Iterable[str]) -> list[UPath]:
+    """The tables that ``lake stream`` writes; some may not be there."""
+    layers = (bronze_table, silver_table, quarantine_table)
+    return [
+        *(layer(lake, contract).uri for contract in contracts for layer in layers),
+        *(lake.table("streams", name) for name in streams),
+    ]
+
+
+class Tidy:
+    """Tidies ``tables``, all of them every ``EVERY``. ``failed`` is told what could not be, and nothing stops by it."""
+
+    def __init__(self, tables: list[UPath], failed: Callable[[Exception | None], None]) -> None:
+        self._tables, self._failed = tables, failed
+        self._last = float("-inf")  # a process that is killed again and again tidies as well
+
+    def when_due(self) -> None:
+        """To be called when no table is being written by this process."""
+        if time.monotonic() - self._last < EVERY.total_seconds():
+            return
+        failure: Exception | None = None
+        for table in self._tables:
+            try:
+                delta.tidy(table, kept=KEPT)
+            except Exception as error:  # another writer came first, or the table is damaged
+                failure = error
+        self._last = time.monotonic()
+        self._failed(failure)
