@@ -1,4 +1,5 @@
-"""Failures that are in what did not happen: an hour that nobody landed, and data that is delivered no more."""
+"""Failures that are in what did not happen: an hour that nobody landed or that expired, and data that is delivered
+no more."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,11 +8,12 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus, ScheduleInstigatorData
 
-from dagster_lake.contract import Contract, contracts
+from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.failures.failure import Failure
 from dagster_lake.health.newest_data import newest_data
 from dagster_lake.hourly_runs import JOB, hours_of
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
+from dagster_lake.landing.expired import expired_hours
 from dagster_lake.landing.land import partitions
 from dagster_lake.storage.paths import Lake
 
@@ -79,6 +81,21 @@ def _missed(contract: Contract, hour: str) -> Failure:
         "see Dagster, Runs: does the hour's run wait, or was there none? The schedule close_the_hour takes up missed "
         "hours by itself, two days back; older ones: docs/operations.md, many hours again",
     )
+
+
+def expired_events(lake: Lake) -> Iterator[Failure]:
+    """Data sets of which events may have expired in their hub before they were landed, in the last two days."""
+    for contract in contracts().values():
+        if isinstance(contract.source, EventHubSource) and (hours := expired_hours(contract, lake, TOLD_HOURS)):
+            yield Failure(
+                "missed_hour",
+                f"{contract.name} {hours[0]} expired",
+                parse_hour(hours[0]) + HOUR,
+                (contract.name,),
+                f"events of {contract.name} may have expired in the hub before they were landed, in {len(hours)} hours "
+                f"from {hours[0]} to {hours[-1]}; what was left is landed",
+                "have the lost events sent again, or accept the loss: land the hours with refresh: true",
+            )
 
 
 def stopped_deliveries(lake: Lake, now: datetime) -> Iterator[Failure]:

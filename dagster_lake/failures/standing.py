@@ -7,7 +7,13 @@ import dagster as dg
 
 from dagster_lake.failures.failure import Failure
 from dagster_lake.failures.of_dagster import dead_daemons, dead_sensors, silent_sensors
-from dagster_lake.failures.of_data import deliveries_are_expected, missed_hours, scheduled_from, stopped_deliveries
+from dagster_lake.failures.of_data import (
+    deliveries_are_expected,
+    expired_events,
+    missed_hours,
+    scheduled_from,
+    stopped_deliveries,
+)
 from dagster_lake.storage.paths import Lake
 
 
@@ -38,5 +44,6 @@ def _looks(
     since = scheduled_from(instance)
     if since is not None:
         yield "hours", lambda: missed_hours(lake, instance, since, now)
+    yield "expired events", lambda: expired_events(lake)
     if outside or deliveries_are_expected(instance):
         yield "deliveries", lambda: stopped_deliveries(lake, now)

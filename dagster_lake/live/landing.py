@@ -24,7 +24,8 @@ class Pass:
     ``settled`` is up to when the hub's events had all come into sight before they were read; a hub that could not be
     read, an hour that could not be landed, and events that are missing are in ``failures``, with the reason. ``hours``
     are those that were looked at, but for any that ever failed; ``rows`` counts their new events, ``changed`` are the
-    hours whose raw is not as it was, and ``complete`` those that will not change any more.
+    hours whose raw is not as it was, and ``complete`` those that will not change any more. ``expired`` names data
+    sets of which events may have expired in the hub.
     """
 
     settled: dict[str, datetime] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Pass:
     changed: dict[str, list[str]] = field(default_factory=dict)
     complete: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
 
 
 class Landing(Protocol):
@@ -97,6 +99,7 @@ class LiveLanding:
             lacks += [landed.lacks] if landed.lacks and landed.lacks not in lacks else []
             if landed.over:
                 self._ahead[name].add(hour)
+                found.expired |= set() if landed.complete else {name}
         self._failed[name].update(failed)
         found.hours[name] = [hour for hour in due if hour not in self._failed[name]]
         if failed or lacks:

@@ -96,7 +96,7 @@ class Live:
                 found = self._land()
                 if found.changed or self._held:
                     tables.wake()
-                if self._judge(judges, found):
+                if self._judge(judges, found) or found.expired:
                     webhook.wake()
                 show(self.status)
                 if seconds is not None and time.monotonic() - began >= seconds:
@@ -116,7 +116,20 @@ class Live:
         self.status.count(clock.utc_now(), found.rows)
         for name in self._plan.contracts:
             self._tell_of_failure(name, found.failures.get(name))
+        if found.expired:
+            self._tell_owners()
         return found
+
+    def _tell_owners(self) -> None:
+        """Notes that events have expired for those whom failures are told; who watches the lake tells it otherwise."""
+        from dagster_lake.failures.of_data import expired_events
+        from dagster_lake.failures.tell import tell_failures
+
+        lake, settings = self._resource.lake, self._resource.settings
+        try:
+            tell_failures(lake, settings, expired_events(lake), self._plan.run, self._say)
+        except Exception as error:
+            self._failed("telling of expired events", error)
 
     # ---- alerts at once ----
 

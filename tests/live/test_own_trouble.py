@@ -10,6 +10,7 @@ import pytest
 
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.failures.of_data import expired_events
 from dagster_lake.lake_hour import HOUR, hour_of
 from dagster_lake.live import tables
 from dagster_lake.live.finished import finished_hours
@@ -76,3 +77,16 @@ def test_a_stream_that_fails_leaves_its_hours_unfinished_and_the_tables_before_i
     assert len(content_of(Path(str(world.lake.root)) / "silver" / "pageviews")) == 1
     assert finished_hours(world.lake) == {}
     assert live.status.behind
+
+
+def test_events_that_expired_are_told_to_the_owner_once(world: EventWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "build", lambda *_: iter(()))
+    streamed(world, world.engine)
+    world.now += 30 * HOUR
+    world.hub.expire("stars", world.now - 24 * HOUR)
+    _, said = streamed(world, world.engine)
+    [told] = [line for line in said if line.startswith("alert:")]
+    assert "events of stars may have expired in the hub" in told
+    _, said = streamed(world, world.engine)
+    assert said == []
+    assert [failure.data_sets for failure in expired_events(world.lake)] == [("stars",)]
