@@ -111,7 +111,8 @@ def _look(pid: int, root: Path) -> list[Look]:
         memory = int(status.split("VmRSS:")[1].split()[0]) / 1024
         open_files = len(os.listdir(f"/proc/{pid}/fd"))
         tables = {str(table): _files(table) for layer in ("silver", "streams") for table in (root / layer).glob("*")}
-        return [Look(memory, open_files, _files(root), max(tables.values(), default=0))]
+        in_lake = _files(root) - _files(root / "sources")  # the hub is the outside world
+        return [Look(memory, open_files, in_lake, max(tables.values(), default=0))]
     return []
 
 

@@ -17,6 +17,8 @@ from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_t
 
 KEPT = timedelta(hours=1)
 """How long a version stays readable: longer than reads of a table of events take."""
+SILVER_LOG_KEPT = timedelta(days=2)
+"""Streams and gold catch up by silver's log; without it, by everything. Hours up to two days old are taken up again."""
 EVERY = timedelta(minutes=10)
 
 
@@ -43,7 +45,8 @@ class Tidy:
         failure: Exception | None = None
         for table in self._tables:
             try:
-                delta.tidy(table, kept=KEPT)
+                log_kept = SILVER_LOG_KEPT if table.parent.name == "silver" else KEPT
+                delta.tidy(table, kept=KEPT, log_kept=log_kept)
             except Exception as error:  # another writer came first, or the table is damaged
                 failure = error
         self._last = time.monotonic()

@@ -33,9 +33,7 @@ BACK_OFF = BackOff(timedelta(milliseconds=50), timedelta(seconds=5))
 EVOLVED = "lake.evolved"
 CONTRACT = "lake.contract"
 """The table property that says by which contract all snapshots in a table were made."""
-LOG_RETENTION, LOG_KEPT = "delta.logRetentionDuration", "interval 2 days"
-"""How long a table that is written all the time keeps its log: readers catch up by it, and hours up to two days old are
-taken up again. delta-rs removes what is older whenever it writes a checkpoint, which is every hundred commits."""
+LOG_RETENTION = "delta.logRetentionDuration"
 SMALL_FILES = 32
 """So many files of a partition are worth being joined."""
 _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
@@ -412,20 +410,21 @@ def vacuum(uri: UPath, *, keep_hours: int = 7 * 24) -> list[str]:
         return removed
 
 
-def tidy(uri: UPath, *, kept: timedelta) -> list[str]:
+def tidy(uri: UPath, *, kept: timedelta, log_kept: timedelta) -> list[str]:
     """Deletes files of a table that were replaced longer than ``kept`` ago, and joins the many small ones that appends
     left; gives the deleted paths. No row changes, and what a writer has not committed yet is left alone.
 
     For a table that is written every few seconds: a reader of an older version than that must begin again. From then
-    on the table's log goes back for ``LOG_KEPT``, which is more than whoever catches up by it needs. A table that is
-    not there needs nothing.
+    on the table's log goes back for ``log_kept``, unless its properties say otherwise: delta-rs removes what is older
+    whenever it writes a checkpoint, which is every hundred commits. A table that is not there needs nothing.
     """
     table = _open(uri)
     if table is None:
         return []
     with reaching(uri), commit(f"tidy.{table_name(uri)}"):
         if table.metadata().configuration.get(LOG_RETENTION) is None:
-            table.alter.set_table_properties({LOG_RETENTION: LOG_KEPT}, raise_if_not_exists=False)
+            properties = {LOG_RETENTION: f"interval {log_kept.total_seconds():.0f} seconds"}
+            table.alter.set_table_properties(properties, raise_if_not_exists=False)
         _join_small_files(uri, table)
         hours = math.ceil(kept / timedelta(hours=1))
         if not table.vacuum(hours, dry_run=True, enforce_retention_duration=False):  # a vacuum is two commits

@@ -48,18 +48,15 @@ def files(spec: TableSpec) -> dict[str, int]:
     }
 
 
-def test_files_that_were_replaced_go_and_the_log_is_cut_at_its_checkpoints(
-    spec: TableSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delta, "LOG_KEPT", "interval 0 seconds")
+def test_files_that_were_replaced_go_and_the_log_is_cut_at_its_checkpoints(spec: TableSpec) -> None:
     replace(spec, 0, HOURS[0])
     most = 0
     for n in range(250):
         replace(spec, n, HOURS[1])
         if n % 25 == 0:
-            delta.tidy(spec.uri, kept=NOW)
+            delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
             most = max(most, sum(files(spec).values()))
-    delta.tidy(spec.uri, kept=NOW)
+    delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
     assert [files(spec)["data"], files(spec)["checksums"]] == [2, 2]
     assert most < 200
     assert sorted(row["n"] for row in content_of(Path(str(spec.uri)))) == [0, 249]
@@ -70,7 +67,7 @@ def test_what_was_replaced_a_moment_ago_stays_for_whoever_reads_it(spec: TableSp
     reading = delta.pin(spec.uri)
     assert reading is not None
     replace(spec, 2, HOURS[0])
-    assert delta.tidy(spec.uri, kept=tidy.KEPT) == []
+    assert delta.tidy(spec.uri, kept=tidy.KEPT, log_kept=tidy.KEPT) == []
     assert reading.are_there(reading.files())
 
 
@@ -79,7 +76,7 @@ def test_files_of_a_writer_that_has_not_committed_yet_stay(spec: TableSpec) -> N
     uncommitted = Path(str(spec.uri)) / f"_lake_hour={HOURS[0]}" / "part-being-written.parquet"
     uncommitted.write_bytes(b"x")
     replace(spec, 2, HOURS[0])
-    assert len(delta.tidy(spec.uri, kept=NOW)) == 1
+    assert len(delta.tidy(spec.uri, kept=NOW, log_kept=NOW)) == 1
     assert uncommitted.exists()
 
 
@@ -93,7 +90,7 @@ def test_many_appends_become_one_file_with_every_row_and_a_checksum(spec: TableS
         rows = pa.table({"n": [n], "_lake_hour": [HOURS[1]]}, SCHEMA)
         delta.append(spec, rows.to_reader, {}, turn="test")
         before += [{"n": n, "_lake_hour": HOURS[1]}]
-    delta.tidy(spec.uri, kept=NOW)
+    delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
     assert sorted(map(str, content_of(Path(str(spec.uri))))) == sorted(map(str, before))
     assert files(spec)["data"] < delta.SMALL_FILES
     assert files(spec)["checksums"] == files(spec)["data"]
@@ -104,8 +101,8 @@ def test_dying_while_tidying_loses_nothing_and_the_next_one_ends_it(spec: TableS
     for n in range(3):
         replace(spec, n, HOURS[0])
     with dying_at(f"tidy.streams.busy:{point}"):
-        delta.tidy(spec.uri, kept=NOW)
-    delta.tidy(spec.uri, kept=NOW)
+        delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
+    delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
     assert [row["n"] for row in content_of(Path(str(spec.uri)))] == [2]
     assert files(spec)["data"] == files(spec)["checksums"] == 1
 
