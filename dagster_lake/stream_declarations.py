@@ -18,6 +18,8 @@ A declaration is ``config.meta.stream`` of a model; its numbers come from the va
     first: {unit: minute, size: 60, by: [user_id]}
     over: {unit: minute, size: 60, by: [user_id]}                   SUM(...) OVER (LIMIT DURATION)
     baseline: {unit: second, size: 3630, by: [http_method], sigmas: 5}
+    spikes_and_dips: {unit: minute, limit: 10, history: 120, confidence: 95, mode: spikes, by: [http_method]}
+    change_points: {unit: minute, limit: 20, history: 120, confidence: 90, by: [http_method]}
     key: [event_id]                        columns that no two rows have in common
     stream_analytics: {format: parquet, without: {column: why}, tolerance: {values: 1.0e-9, rows: 0.0}}
     alert: {worst: latency, shows: [http_method, latency], told_after_ms: 60000}
@@ -33,9 +35,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from dagster_lake.channel_names import CHANNEL_NAME
-from dagster_lake.stream_parts import Baseline, First, Join, Lag, Last, Over, Part, Window
+from dagster_lake.stream_parts import Baseline, ChangePoints, First, Join, Lag, Last, Over, Part, SpikesAndDips, Window
 
-ANALYTIC = ("lag", "last", "first", "over", "baseline")
+ANALYTIC = ("lag", "last", "first", "over", "baseline", "spikes_and_dips", "change_points")
 """The fields that declare analytic functions."""
 RESULT_TIME = "_time"
 """The column of every stream that holds its result's System.Timestamp(), UTC."""
@@ -45,7 +47,7 @@ FINAL = "_is_final"
 INGEST_MS = 610_000
 """How long after the first hour read begins times are exact: 5 minutes of early events, 310 s of watermark."""
 
-ANALYTIC = ("lag", "last", "first", "over", "baseline")
+ANALYTIC = ("lag", "last", "first", "over", "baseline", "spikes_and_dips", "change_points")
 """The fields that declare analytic functions."""
 
 
@@ -116,6 +118,8 @@ class StreamDeclaration(Part):
     first: First | None = None
     over: Over | None = None
     baseline: Baseline | None = None
+    spikes_and_dips: SpikesAndDips | None = None
+    change_points: ChangePoints | None = None
     alert: Alert | None = None
 
     @model_validator(mode="after")

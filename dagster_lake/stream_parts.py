@@ -150,3 +150,30 @@ class Baseline(Over):
     """What a window is compared with: those of the ``size`` up to its end, and by how many standard deviations."""
 
     sigmas: int
+
+
+class SpikesAndDips(Timed):
+    """AnomalyDetection_SpikeAndDip: each event judged by the ``history`` before it, no older than the ``limit``."""
+
+    limit: int = Field(gt=0)
+    history: int = Field(ge=10)
+    confidence: float = Field(ge=1, le=100)
+    mode: Literal["spikes", "dips", "spikesanddips"] = "spikesanddips"
+
+    @property
+    def reach_ms(self) -> int:
+        """How far before a row the rows may be that it looks at."""
+        return self.in_ms(self.limit)
+
+
+class ChangePoints(Timed):
+    """AnomalyDetection_ChangePoint: the same, of the last ``history`` events together."""
+
+    limit: int = Field(gt=0)
+    history: int = Field(ge=10)
+    confidence: float = Field(ge=1, le=100)
+
+    @property
+    def reach_ms(self) -> int:
+        """How far before a row the rows may be that it looks at: each event counts as judged by those before it."""
+        return self.in_ms(2 * self.limit)

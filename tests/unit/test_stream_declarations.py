@@ -281,6 +281,8 @@ MINUTES = {"unit": "minute", "by": ["user_id"]}
         ({"over": MINUTES | {"size": 60}}, 2),
         ({"window": MINUTES | {"kind": "sliding", "size": 60}, "over": MINUTES | {"size": 60}}, 3),
         ({"substreams": ["user_id"], "window": MINUTES | {"kind": "tumbling", "size": 5}}, 1),
+        ({"spikes_and_dips": MINUTES | {"limit": 30, "history": 120, "confidence": 95.0, "mode": "spikes"}}, 1),
+        ({"change_points": MINUTES | {"limit": 30, "history": 120, "confidence": 90}}, 2),
     ],
     ids=str,
 )

@@ -164,3 +164,9 @@ def test_a_query_of_substreams_that_says_other_keys_than_the_declaration_is_told
     assert query_problems(stream, over["user_id"], TEXTS["vip_pageviews"]) == []
     assert any("OVER ['uri']" in told for told in query_problems(stream, over["uri"], TEXTS["vip_pageviews"]))
     assert any("OVER []" in told for told in query_problems(stream, TEXTS["steps"], TEXTS["vip_pageviews"]))
+
+
+def test_the_reader_knows_the_functions_of_anomalies() -> None:
+    asked = "AnomalyDetection_SpikeAndDip(latency, 95, 120, 'spikes') OVER (PARTITION BY uri LIMIT DURATION(minute, 9))"
+    query = read_output(f"SELECT uri, {asked} AS found INTO spikes FROM unique_pageviews;")
+    assert query.columns["found"] == asked.replace("OVER (", "OVER(")
