@@ -77,7 +77,22 @@
 {%- endmacro %}
 
 
+{# Spark takes minutes for a few rows of these lists within lists, so that they are refused there: see docs/temporal.md. #}
+{% macro refuse_on_this_engine(name) %}
+  {% do adapter.dispatch('refuse_on_this_engine', 'dagster_lake')(name) %}
+{% endmacro %}
+
+{% macro default__refuse_on_this_engine(name) %}
+  {% do exceptions.raise_compiler_error(
+      name ~ ' is for LAKE_ENGINE=duckdb only: Spark would take minutes for what it does in milliseconds; compare a window'
+      ~ ' with those before it by over_limit, as latency_anomalies does') %}
+{% endmacro %}
+
+{% macro duckdb__refuse_on_this_engine(name) %}{% endmacro %}
+
+
 {% macro refuse_wrong_anomalies(name, history, confidence, mode) %}
+  {% do refuse_on_this_engine(name) if execute %}
   {% if execute and (confidence < 1 or confidence > 100 or history < 10 or mode not in ('spikes', 'dips', 'spikesanddips')) %}
     {% do exceptions.raise_compiler_error(
         name ~ ': confidence is from 1 to 100, history 10 or more, mode spikes, dips or spikesanddips; not '
