@@ -16,15 +16,18 @@ import dagster as dg
 
 from dagster_lake import clock
 from dagster_lake.assets.acceptance import run_silver
+from dagster_lake.assets.follow import MAKES_GOLD, MAKES_STREAMS
 from dagster_lake.assets.pending import pending_snapshots
+from dagster_lake.assets.steps import silver_made
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
-from dagster_lake.engines.made import tables_made
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
 from dagster_lake.landing.land import land_hours, land_snapshot
 from dagster_lake.resources.dbt import build, manifest
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Manifest, read_manifest
+from dagster_lake.storage.unfinished import GOLD, STREAMS
 from tests.lake.lakes import TestLake, content_of
 from tests.simulation.delivered import Delivered
 from tests.simulation.outside import TABLES, Outside, lines_of
@@ -75,18 +78,23 @@ class Product(TestLake):
     def run_hours(self, hours: Iterable[str], *, refresh: bool = False, gold: bool = True) -> None:
         """Everything for these hours, as the hourly job makes it; without ``gold``, all up to silver."""
         keys, trouble = list(hours), self.trouble
-        self.trouble, behind = None, {of: {*hours} for of, hours in self.behind.items()}
+        self.trouble, behind, pending = None, {of: {*hours} for of, hours in self.behind.items()}, {*self.pending}
         with a_run(trouble):
             for data_set in self.hourly:
                 for layer in LAYERS:
-                    self.make(data_set, layer, keys, refresh=refresh)
+                    self.make(data_set, layer, keys, refresh=refresh, goes_on=gold)
+            if gold:
+                self.gold(keys, trouble)
         if trouble is not None:  # what such a run leaves undone is the schedule's to find, not ours
             self.behind = {of: hours & behind.get(of, set()) for of, hours in self.behind.items()}
-        elif gold:
-            self.gold(keys)
+            if gold:  # nor automation's, of a run that was to go on
+                self.pending &= pending
 
-    def make(self, data_set: str, layer: str, hours: Iterable[str], *, refresh: bool = False) -> None:
-        """One layer of one hourly data set, for those of ``hours`` of which there is the layer before."""
+    def make(
+        self, data_set: str, layer: str, hours: Iterable[str], *, refresh: bool = False, goes_on: bool = False
+    ) -> None:
+        """One layer of one hourly data set, for those of ``hours`` of which there is the layer before, in a run that
+        ``goes_on`` to streams and gold, or in one that does not."""
         keys = sorted(hours if layer == "raw" else {*hours} & self._made(data_set, _before(layer)))
         if layer == "newest" and data_set not in TABLES:
             return
@@ -100,8 +108,10 @@ class Product(TestLake):
         if layer in ("silver", "newest"):
             self.pending |= {*keys}
         if layer == LAYERS[-1] or after is None:
+            tags = {**({MAKES_STREAMS: "true"} if self.streams else {}), MAKES_GOLD: "true"} if goes_on else {}
+            context: Any = SimpleNamespace(run=SimpleNamespace(tags=tags))
             with self.here():
-                tables_made(self.resource.lake, contracts()[data_set], keys)
+                silver_made(context, self.resource.lake, contracts()[data_set], keys)
         self._behind(data_set, layer).difference_update(keys)
         self._made(data_set, layer).update(keys)
 
@@ -217,12 +227,19 @@ class Product(TestLake):
 
     # ---- gold
 
-    def gold(self, hours: Iterable[str]) -> None:
-        """Streams and gold of these hours."""
+    def gold(self, hours: Iterable[str], trouble: Trouble | None = None) -> None:
+        """Streams and gold of these hours, as their assets make them."""
         for range_ in ranges_of(sorted(hours)):
-            for models in [_models("streams")] * self.streams + [_models("hourly")]:
-                self._build(models, range_)
+            for what, models in [(STREAMS, "streams")] * self.streams + [(GOLD, "hourly")]:
+                tried(partial(self._models_made, what, _models(models), range_), trouble)
             self.pending -= {*range_.keys}
+
+    def _models_made(self, what: str, models: list[str], hours: HourRange) -> None:
+        with self.here():
+            unfinished.begin(self.resource.lake, what, hours.keys)
+        self._build(models, hours)
+        with self.here():
+            unfinished.end(self.resource.lake, what, hours.keys)
 
     def whole_gold(self) -> None:
         """The tables of gold that are made whole."""

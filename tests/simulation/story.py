@@ -214,6 +214,12 @@ class _Teller:
         at = rng.randint(2 * HOUR_MS, (self.hours - 1) * HOUR_MS)
         data_set, layer, how = rng.choice(self.hourly), rng.choice(["bronze", "silver"]), rng.choice([*DAMAGES])
         self.add(at, "damage", data_set=data_set, layer=layer, how=how, which=rng.random())
+        for hour in rng.sample(range(1, self.hours), 2):
+            times, dies = rng.choice([(1, False), (3, False), (50, False), (1, True), (1, True)])
+            # Streams, of which there are more, have more commits.
+            after = rng.randint(0, 30 if self.streams else 10)
+            at = hour * HOUR_MS + 5 * 60_000 + 900
+            self.add(at, "trouble", after=after, times=times, dies=dies, models=True)
 
     def landing(self, at: int) -> None:
         now = at // HOUR_MS

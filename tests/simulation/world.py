@@ -207,10 +207,11 @@ class World:
         self._in_slices(others, lambda hours: hours)
         self.do_follow()
 
-    def do_trouble(self, after: int, times: int, dies: bool) -> None:
-        """A tick whose first run meets trouble, and that is all of it; what is left undone the next ticks must find."""
-        self.product.trouble = Trouble(after, times, dies)
-        self.product.run_hours(self.product.asked()[:3], gold=False)
+    def do_trouble(self, after: int, times: int, dies: bool, models: bool = False) -> None:
+        """A tick whose first run meets trouble, perhaps in dbt's ``models``, and that is all of it; what is left undone
+        the next ticks must find."""
+        self.product.trouble = Trouble(after, times, dies, models)
+        self.product.run_hours(self.product.asked()[:3], gold=models)
 
     def do_damage(self, data_set: str, layer: str, how: str, which: float) -> None:
         """A file of a table is damaged. The product finds it; a person types what it says, and no more than that."""
