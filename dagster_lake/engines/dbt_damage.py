@@ -3,7 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from dagster_lake.compile.columns import LAKE_HOUR
 from dagster_lake.engines.dbt_tables import damaged_tables
+from dagster_lake.engines.scan import refuse_changed
+from dagster_lake.storage.damage import TableDamaged
+from dagster_lake.storage.delta import Pinned
 from dagster_lake.storage.paths import Lake
 
 
@@ -14,10 +18,33 @@ def concerned_by_damage(
     after them. To run any of them would be to take the table for one that is not there yet, and so for empty."""
     concerned = {id: _tables(id, manifest) for id in select}
     damaged = damaged_tables(lake, sorted({table for tables in concerned.values() for table in tables}))
+    return _concerned_by(damaged, concerned, manifest)
+
+
+def concerned_by_changed_files(
+    select: Sequence[str], manifest: Mapping[str, Any], pinned: Mapping[str, Pinned], hours: Collection[str]
+) -> tuple[dict[str, str], list[str]]:
+    """The same of tables of silver with a file of one of these hours that is not as it was written, by its checksum."""
+    concerned = {id: _tables(id, manifest) for id in select}
+    changed: dict[str, str] = {}
+    for table in sorted({table for tables in concerned.values() for table in tables if table.startswith("silver.")}):
+        found = pinned.get(table)
+        if found is not None and found.partition_column == LAKE_HOUR.name:
+            try:
+                refuse_changed(found, found.files(hours))
+            except TableDamaged as error:
+                changed[table] = str(error)
+    return _concerned_by(changed, concerned, manifest)
+
+
+def _concerned_by(
+    damaged: Mapping[str, str], concerned: Mapping[str, set[str]], manifest: Mapping[str, Any]
+) -> tuple[dict[str, str], list[str]]:
     refused: dict[str, str] = {}
     for id, tables in concerned.items():
         if told := [damaged[table] for table in tables if table in damaged]:
             refused[id] = told[0]
+    select = [*concerned]
     after: list[str] = []
     while later := [id for id in select if id not in {*refused, *after} and _reads(id, manifest, {*refused, *after})]:
         after += later

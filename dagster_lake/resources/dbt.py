@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -113,7 +113,22 @@ def _refused(select: Sequence[str], lake: Lake) -> list[NodeResult]:
     """The nodes that a damaged table keeps from running."""
     from dagster_lake.engines.dbt_damage import concerned_by_damage
 
-    damaged, after = concerned_by_damage(select, manifest(), lake)
+    return _not_run(*concerned_by_damage(select, manifest(), lake))
+
+
+def _of_changed_files(select: Sequence[str], variables: Mapping[str, Any], session: "Session") -> list[NodeResult]:
+    """The nodes that read a file of the run's hours which is not as it was written; DuckDB's session refuses it."""
+    from dagster_lake.engines.dbt_damage import concerned_by_changed_files
+    from dagster_lake.engines.recompute import EVERYTHING
+
+    told = [variables["recomputed_hours"], variables.get("stream_reads", {})]
+    if EVERYTHING in told:
+        return []
+    hours = {*told[0], *chain.from_iterable(told[1].values())}
+    return _not_run(*concerned_by_changed_files(select, manifest(), session.pinned, hours))
+
+
+def _not_run(damaged: Mapping[str, str], after: Iterable[str]) -> list[NodeResult]:
     return [
         *(NodeResult(id, "error", why, 0.0) for id, why in damaged.items()),
         *(NodeResult(id, "skipped", "after a damaged table", 0.0) for id in after),
@@ -210,8 +225,11 @@ def _run(
     with _session(name, lake, settings) as session:
         session.notes = piece.notes
         variables = {**session.variables, **_hours(select, piece.hours, session, lake)}
-        all_well = True
-        for result in _invoke(select, variables, target, full_refresh, session, settings):
+        changed = _of_changed_files(select, variables, session) if settings.engine == "spark" else []
+        yield from changed
+        left = [id for id in select if id not in {result.unique_id for result in changed}]
+        all_well = not changed
+        for result in _invoke(left, variables, target, full_refresh, session, settings) if left else ():
             result = _damage_named(result, lake)
             all_well = all_well and result.ok
             yield result

@@ -16,6 +16,8 @@ from dagster_lake.engines.base import Check, Engine, Step
 from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.engines.spark import SparkEngine
 from dagster_lake.engines.spark_session import spark_session
+from dagster_lake.lake_hour import HourRange
+from dagster_lake.resources.dbt import DbtRunError, NodeResult, build
 from dagster_lake.settings import Settings
 from dagster_lake.storage import checksums, delta
 from dagster_lake.storage.damage import TableDamaged
@@ -75,9 +77,10 @@ def _flips_missed(folder: Path, pinned: delta.Pinned) -> int:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> TestLake:
-    """An hour of orders, as DuckDB and delta-rs made it."""
+    """An hour of orders and pageviews, as DuckDB and delta-rs made it."""
     made = TestLake(tmp_path_factory.mktemp("damage") / "lake")
-    made.run_data_set("orders", *hours(1))
+    for data_set in ("orders", "pageviews"):
+        made.run_data_set(data_set, *hours(1))
     return made
 
 
@@ -110,10 +113,18 @@ def test_a_step_on_spark_says_which_table_is_damaged_and_what_mends_it(
 
 
 HOUR = tuple(hours(1))
+
+
+def models(engine: Engine) -> list[NodeResult]:
+    of = HourRange.of(HOUR[0])
+    return list(build(["model.dagster_lake.engagement_hourly"], of, engine.lake, engine.settings))  # type: ignore[attr-defined]
+
+
 READERS: dict[str, tuple[str, Callable[[Engine], object]]] = {
     "silver": ("bronze/orders", lambda engine: engine.run(Step("orders", "silver", HOUR))),
     "newest": ("silver/orders_changes", lambda engine: engine.run(Step("orders", "newest", HOUR))),
     "checks": ("silver/orders_changes", lambda engine: engine.check(Check("orders", HOUR, ("rules_hold",)))),
+    "models": ("silver/pageviews", models),
 }
 """What reads an hour of which table."""
 
@@ -128,11 +139,11 @@ def test_a_flipped_bit_of_an_hour_is_read_by_no_step_of_either_engine(
     content = bytearray(file.read_bytes())
     content[len(content) // 3] ^= 4
     with damaged(file, bytes(content)), lake.here():
-        here, settings = lake.resource.lake, lake.resource.settings
+        here, settings = lake.resource.lake, lake.resource.settings.model_copy(update={"engine": name})
         engine: Engine = DuckDBEngine(here, contracts(), settings)
         if name == "spark":
             engine = SparkEngine(here, contracts(), settings, spark=spark.spark)
-        with pytest.raises(TableDamaged, match=f"{file.name} is not as it was written.*`lake repair "):
+        with pytest.raises((TableDamaged, DbtRunError), match=f"{file.name} is not as it was written.*`lake repair "):
             read(engine)
 
 
