@@ -3,6 +3,7 @@
 import json
 
 import dagster as dg
+from dagster._core.events import EngineEventData
 from upath import UPath
 
 from dagster_lake.contract import contracts
@@ -13,7 +14,10 @@ _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "
 
 
 def write_notice(lake: Lake, instance: dg.DagsterInstance, run: dg.DagsterRun) -> UPath:
-    """Writes ``<lake>/notices/<run id>.md`` and returns its path: what failed, why, whom to tell, how to run again."""
+    """Writes ``<lake>/notices/<run id>.md`` and returns its path: what failed, why, whom to tell, how to run again.
+
+    The run's page shows it, too: as an event, with the page itself and its place.
+    """
     first, last = _range(run)
     hours = first if first == last else f"{first} to {last}"
     lines = [
@@ -50,7 +54,10 @@ def write_notice(lake: Lake, instance: dg.DagsterInstance, run: dg.DagsterRun) -
         "",
     ]
     file = lake.root / "notices" / f"{run.run_id}.md"
-    publish(file, "\n".join(lines))
+    text = "\n".join(lines)
+    publish(file, text)
+    shown = {"notice": dg.MetadataValue.md(text), "file": dg.MetadataValue.path(str(file))}
+    instance.report_engine_event("What failed, why, and how to run it again", run, EngineEventData(metadata=shown))
     return file
 
 

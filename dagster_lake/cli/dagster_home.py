@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 
 from dagster_lake.settings import PROJECT_ROOT
 
@@ -17,10 +18,16 @@ def at_dagster_home() -> Iterator[None]:
 
 
 def name_dagster_home() -> None:
-    """Names the project as DAGSTER_HOME unless another is named."""
-    if not os.environ.get("DAGSTER_HOME"):
+    """Names the project as DAGSTER_HOME unless another is named, and gives that a dagster.yaml where it has none.
+
+    Without one Dagster begins with a page of what it sends to whom.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    if not named:
         os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
         _ensure_dagster_yaml()
+    elif (folder := Path(named)).is_dir() and not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
 
 
 def without_telemetry() -> None:

@@ -90,8 +90,8 @@ def _hub(folder: Path, read: Read) -> Iterator[Finding]:
 
 def _database(file: Path, subject: str, read: Read) -> Iterator[Finding]:
     from dagster_lake.resources.source_faults import database_faults
+    from dagster_lake.resources.sqlite_damage import TO_DO
 
-    to_do = "bring it back from a copy, or rescue it with sqlite3's .recover; what has landed is in raw"
     for told in database_faults(file):
-        yield Finding("fail", subject, f"{file} {told}", to_do)
+        yield Finding("fail", subject, f"{file} {told}", TO_DO)
     read(file.stat().st_size)

@@ -192,7 +192,8 @@ def _why(event: "DagsterEvent", job: _Job) -> list[str]:
     error = getattr(data, "error", None)
     if error is None:
         return [] if event.is_step_failure else [event.message or "the run failed"]
-    while error.cause is not None:
+    # One of ours names the thing and the remedy; below it is what some library said.
+    while error.cause is not None and not error.message.startswith("dagster_lake."):
         error = error.cause
     if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
         raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dagster_lake.resources.database_dialect import WRITTEN, DatabaseError, Dialect, Fingerprint, Query
 from dagster_lake.resources.database_fit import RESCUED, WRITTEN_AT, fitted, without_time
+from dagster_lake.resources.sqlite_damage import TO_DO, is_damage
 from dagster_lake.secret_text import scrub, without_secrets
 
 __all__ = ["Database", "DatabaseError", "Untimed", "teaching"]
@@ -92,7 +93,7 @@ class Database:
         It may change, too, when nothing of that happened to these rows.
         """
         query = self._query(table, columns, (updated_at, *fallback), time_zone, start, end)
-        with teaching(table):
+        with teaching(table, self.url):
             return self.dialect.fingerprint(query)
 
     def untimed(
@@ -115,12 +116,12 @@ class Database:
         named = [keys.field(name) for name in keys.names]
         named += [pa.field(name, pa.timestamp("us", "UTC")) for name in times if name not in keys.names]
         query = self._query(table, pa.schema(named), times, time_zone, start, end)
-        with teaching(table):
+        with teaching(table, self.url):
             rows, some = without_time(query, _wire(query, self.dialect.untimed(query)), EXAMPLES)
         return Untimed(rows, tuple(", ".join(f"{n} {v}" for n, v in row.items()) for row in some))
 
     def _read(self, query: Query, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with teaching(query.table):
+        with teaching(query.table, self.url):
             for batch in fitted(query, _wire(query, self.dialect.read(query))):
                 yield batch.select(schema.names)
 
@@ -145,7 +146,7 @@ class Database:
     def _table(self, table: str) -> "_Table":
         """What there is to know of the table, asked once."""
         if table not in self._found:
-            with teaching(table), self._engine() as engine:
+            with teaching(table, self.url), self._engine() as engine:
                 inspector = sqlalchemy.inspect(engine)
                 names = inspector.get_table_names() + inspector.get_view_names()
                 if table not in names:
@@ -193,13 +194,16 @@ def _dialect(url: URL) -> Dialect:
 
 
 @contextmanager
-def teaching(table: str) -> Iterator[None]:
-    """Turns a driver's or Arrow's error into one that names the table."""
+def teaching(table: str, url: URL) -> Iterator[None]:
+    """Turns a driver's or Arrow's error into one that names the table, or the file that is damaged."""
     from adbc_driver_manager import Error as AdbcError
 
     try:
         yield
     except (AdbcError, SQLAlchemyError, sqlite3.Error, duckdb.Error, pa.ArrowInvalid) as error:
         scrub(error)
+        if url.get_backend_name() == "sqlite" and is_damage(error):
+            said = str(getattr(error, "orig", None) or error).strip()
+            raise DatabaseError(f"{url.database} is damaged ({said}); {TO_DO}") from error
         remedy = "check the database's address, the contract's types and the keys that rows refer to"
         raise DatabaseError(f"table {table}: {without_secrets(str(error)).strip()}; {remedy}") from error

@@ -33,6 +33,7 @@ from dagster_lake.resources.event_segments import (
     read_segment,
 )
 from dagster_lake.resources.key_hash import key_partitions
+from dagster_lake.resources.sqlite_damage import naming
 
 PARTITIONS = 4
 
@@ -288,7 +289,7 @@ class EmbeddedEventHub:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.index, timeout=60)) as connection:
+        with naming(self.index, EventHubError), closing(sqlite3.connect(self.index, timeout=60)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
             if connection.execute("PRAGMA user_version").fetchone() == (0,):
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = 1; COMMIT;")

@@ -124,7 +124,22 @@ def conform(hub: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatc
 def read_segment(
     root: Path, partition: int, base_sequence: int, first_enqueued: int, file: str, after: int, until: int
 ) -> Iterator[pa.RecordBatch]:
-    """A segment's events within (after, until], in batches of ``EVENT_SCHEMA``; times are microseconds since 1970."""
+    """A segment's events within (after, until], in batches of ``EVENT_SCHEMA``; times are microseconds since 1970.
+
+    Raises EventHubError for a file that is missing or cannot be read.
+    """
+    try:
+        yield from _read(root, partition, base_sequence, first_enqueued, file, after, until)
+    except (pa.ArrowException, OSError) as error:
+        raise EventHubError(
+            f"{root / file} cannot be read ({str(error).partition(chr(10))[0]}); bring it back from a copy. Hours that "
+            "have landed are in raw and do not need it; `lake doctor --deep` names every such file"
+        ) from error
+
+
+def _read(
+    root: Path, partition: int, base_sequence: int, first_enqueued: int, file: str, after: int, until: int
+) -> Iterator[pa.RecordBatch]:
     sequence = base_sequence
     with pq.ParquetFile(root / file, pre_buffer=False) as parquet:
         for group in range(parquet.num_row_groups):

@@ -13,12 +13,18 @@ from dagster import Field, StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
+from filelock import FileLock
 from sqlalchemy import Engine, event
 
 from dagster_lake.resources.history_place import runs_of
+from dagster_lake.resources.sqlite_damage import naming
 from dagster_lake.settings import Settings
 
 _SHARED = ("runs", "index")
+
+
+class HistoryDamaged(Exception):
+    """Dagster's history of a lake cannot be read; the message names it and the remedy."""
 
 
 class LocalHistory(DagsterSqliteStorage):
@@ -52,7 +58,12 @@ class LocalHistory(DagsterSqliteStorage):
         cls, inst_data: ConfigurableClassData, config_value: Mapping[str, str]
     ) -> "LocalHistory":
         """The storage that dagster.yaml asks for."""
-        return cls.from_local(config_value.get("base_dir") or str(runs_of(Settings())), inst_data=inst_data)
+        folder = config_value.get("base_dir") or str(runs_of(Settings()))
+        to_do = f"move {folder} away: the tables stay, and Dagster forgets its runs and which schedules were on"
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that make a history at once would leave one that nobody can open.
+        with naming(Path(folder), HistoryDamaged, to_do), FileLock(f"{folder}.lock"):
+            return cls.from_local(folder, inst_data=inst_data)
 
     def dispose(self) -> None:
         """Closes what was kept open."""

@@ -51,7 +51,7 @@ class ShopDatabase:
         if self.url.get_backend_name() == "sqlite":
             Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
         try:
-            with teaching("orders"):
+            with teaching("orders", self.url):
                 self._refuse_others(engine)
                 with commit("database.create_tables"):
                     _create(engine)
@@ -71,10 +71,15 @@ class ShopDatabase:
             raise DatabaseError(f"no table {', '.join(unknown)}; the shop has {', '.join(METADATA.tables)}")
         if not self._ready:
             self.create_tables()
-        with commit(f"database.{'+'.join(sorted(tables))}"), self._writer.transaction() as cursor:
+        # The transaction itself may find the file damaged.
+        with (
+            teaching("orders", self.url),
+            commit(f"database.{'+'.join(sorted(tables))}"),
+            self._writer.transaction() as cursor,
+        ):
             for table in METADATA.sorted_tables:
                 if table.name in tables:
-                    with teaching(table.name):
+                    with teaching(table.name, self.url):
                         self._writer.upsert(table, _checked(table, tables[table.name]), cursor)
 
     def _refuse_others(self, engine: sqlalchemy.Engine) -> None:

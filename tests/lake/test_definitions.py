@@ -303,7 +303,10 @@ def test_a_failed_run_leaves_a_notice_that_a_person_can_read(lake: TestLake) -> 
             instance, FailuresCursor(since).write(), resources={"lake": LakeResource()}
         ) as context:
             failures_told(context)
+        logged = [entry.dagster_event for entry in instance.all_logs(result.run_id) if entry.dagster_event]
     text = (lake.root / "notices" / f"{result.run_id}.md").read_text()
+    [shown] = [e.engine_event_data.metadata["notice"] for e in logged if "how to run it again" in (e.message or "")]
+    assert shown == dg.MetadataValue.md(text)  # on the run's page
     assert f"# Run {result.run_id[:8]} of snapshots failed" in text
     assert "### landed__users" in text
     assert "landing/users is a file, and has to be a folder to drop files into" in text
