@@ -1,9 +1,5 @@
-"""`lake demo`: what it refuses, what it builds, and how it fails."""
+"""`lake demo`: which hours it builds, and which of its warnings are planted. What it builds: test_newcomer.py."""
 
-import os
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,27 +12,6 @@ from dagster_lake.cli.errors import CommandError
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
-
-DAY = ("--day", "2026-01-01")
-TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
-
-
-def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """The command in a process of its own, with Dagster's history and the lake below ``tmp_path``."""
-    home = tmp_path / "home"
-    home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").touch()
-    own = {"LAKE_ROOT": str(tmp_path / "lake"), "DAGSTER_HOME": str(home), "COLUMNS": "120", **TINY}
-    command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", *arguments]
-    environment, pipe = os.environ | own, subprocess.PIPE
-    return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def lake(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, when it has ended."""
-    with started(tmp_path, *arguments) as process:
-        said, failed = process.communicate()
-    return subprocess.CompletedProcess(arguments, process.returncode, said, failed)
 
 
 def test_the_hours_of_a_day_are_counted_from_midnight() -> None:
@@ -81,28 +56,3 @@ def test_warnings_that_the_generated_data_is_made_for_are_explained_and_no_other
     assert [is_planted(one) for one in (orphans, status, broken, repeated)] == [True, True, False, False]
     assert orphans.told.endswith("(some items are of products that do not exist)")
     assert broken.told == "silver/orders_changes: rules_hold 3 rows"
-
-
-def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(tmp_path: Path) -> None:
-    result = lake(tmp_path, "demo", *DAY, "--hours", "2")
-    assert result.returncode == 0, result.stderr
-    assert "gold/engagements" in result.stdout
-    assert "gold.engagements, 60 rows" in result.stdout
-    assert "open lake/reports/" in result.stdout
-    assert result.stdout.count("silver/orders_changes ") == 1  # without a terminal: a line, and no table beside it
-    assert "Warning" not in result.stdout + result.stderr
-    from dagster_lake.cli.removal import lake_contents
-
-    assert lake_contents(str(tmp_path / "lake")).foreign == ()  # `lake reset` knows all that a demo makes
-
-
-def test_ctrl_c_says_how_to_go_on_and_exits_as_shells_expect(tmp_path: Path) -> None:
-    with started(tmp_path, "demo", *DAY, "--hours", "1") as process:
-        assert process.stdout is not None
-        assert next(line for line in process.stdout if "sources/" in line)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-    assert said.splitlines()[-1] == "Error: Interrupted; run it again to go on"
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    assert lake(tmp_path, "demo", *DAY, "--hours", "1").returncode == 0

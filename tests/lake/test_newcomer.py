@@ -3,6 +3,7 @@ around, and one mistake after the other. Each says what happened and what to do,
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from dagster_lake.cli import checkup
 from dagster_lake.cli.dagster_home import name_dagster_home
 from dagster_lake.cli.errors import CommandError
+from dagster_lake.cli.removal import lake_contents
 from dagster_lake.settings import PROJECT_ROOT, Settings
 
 TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
@@ -30,6 +32,8 @@ class Newcomer:
         self.home.mkdir()
         (self.home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
         self.environment = {**os.environ, **TINY, "DAGSTER_HOME": str(self.home), "COLUMNS": str(WIDTH)}
+        self.interrupted = self.built = ""
+        """What was said by a demo that Ctrl-C stopped, and by one that went on with it."""
 
     def starts(self, *arguments: str, lake: str = "lake", **environment: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", "from dagster_lake.cli import app; app()", *arguments]
@@ -59,13 +63,34 @@ class Newcomer:
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
-    """With a lake that two demos have built at once."""
+    """With a lake that a first demo began, which Ctrl-C stopped, and that two at once have built."""
     somebody = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    with somebody.starts(*DEMO) as demo:
+        assert demo.stdout is not None
+        assert next(line for line in demo.stdout if "sources/" in line)
+        demo.send_signal(signal.SIGINT)
+        _, somebody.interrupted = demo.communicate(timeout=300)
+    assert demo.returncode == 130
     with somebody.starts(*DEMO) as first, somebody.starts(*DEMO) as second:
         said = [process.communicate(timeout=300) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], said
-    assert somebody.failures_of("lake") == []
+    somebody.built = said[0][0] + said[0][1]
     return somebody
+
+
+def test_ctrl_c_says_how_to_go_on(newcomer: Newcomer) -> None:
+    assert newcomer.interrupted.splitlines()[-1] == "Error: Interrupted; run it again to go on"
+    assert "Traceback" not in newcomer.interrupted
+    assert len(newcomer.failures_of("lake")) == 1  # the interrupted run, and none waits for ever
+
+
+def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(newcomer: Newcomer) -> None:
+    said = " ".join(newcomer.built.split())
+    assert "gold.engagements, 60 rows" in said
+    assert "open lake/reports/" in said
+    assert newcomer.built.count("silver/orders_changes ") == 1  # without a terminal: a line, and no table beside it
+    assert "Warning" not in newcomer.built
+    assert lake_contents(str(newcomer.folder / "lake")).foreign == ()  # `lake reset` knows all that a demo makes
 
 
 @pytest.mark.parametrize(
@@ -127,6 +152,7 @@ def test_a_dagster_home_without_a_configuration_is_told_to_be_quiet(
 
 
 def test_a_demo_elsewhere_that_fails_and_its_reset_leave_this_lake_and_its_history_whole(newcomer: Newcomer) -> None:
+    before = newcomer.failures_of("lake")
     (newcomer.folder / "elsewhere" / "sensitive").mkdir(parents=True)
     (newcomer.folder / "elsewhere" / "sensitive" / "raw").write_text("a file where a folder should be")
     code, said = newcomer.types(*DEMO, lake="elsewhere")
@@ -134,19 +160,21 @@ def test_a_demo_elsewhere_that_fails_and_its_reset_leave_this_lake_and_its_histo
     assert re.search(r"Error: (sources|raw)/(users|vip_users|products)", said)
     assert "run it again" in said
     assert newcomer.failures_of("elsewhere")
-    assert newcomer.failures_of("lake") == []
+    assert newcomer.failures_of("lake") == before
     assert newcomer.types("reset", "--yes", lake="elsewhere")[0] == 0
     assert not (newcomer.folder / "elsewhere").exists()
-    assert newcomer.failures_of("lake") == []
+    assert newcomer.failures_of("lake") == before
     assert newcomer.types("status")[0] == 0
 
 
-def test_a_delivery_that_breaks_its_contract_is_withheld_by_name_and_all_is_well_without_it(newcomer: Newcomer) -> None:
+def test_a_delivery_that_breaks_its_contract_is_withheld_by_name_until_it_is_mended(newcomer: Newcomer) -> None:
     file = newcomer.folder / "lake" / "landing" / "users" / "more.jsonl"
     file.write_text("this is no JSON\n" * 100)
     code, said = newcomer.types(*DEMO)
-    assert code == 0, said
-    assert re.search(r"warning silver/users_snapshots: accepted .*withheld", said)
+    assert code == 1
+    told = " ".join(said.split())
+    assert re.search(r"silver/users_snapshots: \S+ withheld: 10\d of 16\d rows are bad: malformed", told)
+    assert "when a corrected file is dropped, or users.odcs.yaml" in told
     assert newcomer.types("query", "select count(*) from silver.users", "--format", "csv")[1].split()[-1] == "60"
     file.unlink()
     code, said = newcomer.types(*DEMO)
