@@ -1,8 +1,8 @@
 """One deployment from beginning to end, taken up where a run before this one was cut off."""
 
-from datetime import UTC, datetime
 from typing import Protocol
 
+from dagster_lake import clock
 from dagster_lake.deploy import state
 from dagster_lake.deploy.deployment import Deployment, Operation, explained, find, names, running, start, wait
 from dagster_lake.deploy.errors import DeployError
@@ -46,7 +46,7 @@ def deployed(target: Target, person: Person) -> Deployment | None:
     if not _registered(target, person):
         return None
     person.told("Asking Azure what would change, which takes a minute or two")
-    fresh = name or f"{target.prefix}{target.fingerprint}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    fresh = name or f"{target.prefix}{target.fingerprint}-{clock.utc_now():%Y%m%dT%H%M%SZ}"
     changes = what_if(target.az, fresh, target.lake.region, target.parameters_file)
     latest = newest(target)
     if latest is not None and not differs(target, changes, latest):

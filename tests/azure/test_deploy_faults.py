@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from dagster_lake import clock
 from dagster_lake.deploy import deployment
 from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.azure_ids import SUBSCRIPTION
@@ -47,8 +49,9 @@ def fails(made: Deploying, command: str, stderr: str, times: int = 1, **more: An
 
 
 def test_a_resource_that_fails_is_told_with_azures_words_and_the_remedy_and_the_next_run_deploys_again(
-    fresh: Deploying,
+    fresh: Deploying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(clock, "utc_now", lambda: datetime(2026, 1, 5, 12, tzinfo=UTC))
     inner = {"code": "SkuNotAvailable", "message": "The requested tier is not available in 'westeurope'."}
     error = {"code": "DeploymentFailed", "message": json.dumps({"error": {**inner, "details": []}})}
     fresh.azure.change(next=[{"fails": {**WORKSPACE, "error": error}}])
@@ -59,6 +62,7 @@ def test_a_resource_that_fails_is_told_with_azures_words_and_the_remedy_and_the_
         "  SkuNotAvailable: The requested tier is not available in 'westeurope'.\n"
         "-> the region or the subscription does not have it"
     ) in told
+    monkeypatch.setattr(clock, "utc_now", lambda: datetime(2026, 1, 5, 13, tzinfo=UTC))
     output = fresh.applied()
     assert "Trying again, since the deployment lake-shop-dev-" in output
     assert "rg-shop-dev-compute: 1 to create\n  + Microsoft.Databricks/workspaces  dbw" in output

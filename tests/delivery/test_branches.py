@@ -138,12 +138,9 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_next(lakes: Lakes) ->
     assert list(_files(root)) == []
 
 
-def test_resetting_the_lake_leaves_the_branches(lakes: Lakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dagster_lake.cli import removal
-
+def test_resetting_the_lake_leaves_the_branches(lakes: Lakes) -> None:
     if lakes.trunk.root.startswith("abfss"):
         return  # a whole container is never reset
-    monkeypatch.setattr(removal, "PROJECT_ROOT", tmp_path)
     lakes.done("reset", "--yes")
     assert lakes.names("pr_1") == "name\npr_1\n"
 

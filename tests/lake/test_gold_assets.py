@@ -55,7 +55,7 @@ def test_all_models_run_in_one_dagster_run_with_checks_and_metadata(lake: Lake) 
             "product_performance",
             "users_history",
         )
-    } | {f"streams/{stream}" for stream in stream_declarations(manifest())}
+    } | {f"streams/{stream}" for stream in (*stream_declarations(manifest()), "events_in_time")}
     assert events["gold/engagements"]["dagster/row_count"].value == len(world.users)
     assert "user5" in str(events["gold/engagements"]["preview"].value)
     assert len(result.get_asset_check_evaluations()) >= 18

@@ -32,7 +32,7 @@ def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.Dags
     with ExitStack() as stack:
         if request.param == "local":
             (tmp_path / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
-            yield stack.enter_context(opened(tmp_path, {}))
+            yield stack.enter_context(opened(tmp_path, {"LAKE_ROOT": str(tmp_path / "lake")}))
             return
         server: Server = request.getfixturevalue("server")
         password = secrets.token_hex(8)

@@ -12,7 +12,7 @@ CAUGHT_BY = {
     "later_hours_stay_as_they_are": 70,
     "older_versions_win": 2,
     "deleted_rows_stay": 1,
-    "failed_hours_are_forgotten": 4,
+    "failed_hours_are_forgotten": 8,
 }
 """The seed of a world that shows each break."""
 
