@@ -76,7 +76,8 @@ def _ingest_plots(table: Pinned) -> dict[str, str]:
     if not rows:
         return {"windows": "no results"}
     times, events = [f"{row[0]:%d %H:%M}" for row in rows], [int(row[1]) for row in rows]
-    lines = {name: [float(row[place + 2]) for row in rows] for place, name in enumerate(_OUT_OF_TIME)}
+    named = (name.replace("out_of_order", "unordered") for name in _OUT_OF_TIME)  # what fits beside a line
+    lines = {name: [float(row[place + 2]) for row in rows] for place, name in enumerate(named)}
     title, until = "events early, late and out of order, by hour", f"until {rows[-1][0]:%Y-%m-%d %H:%M} UTC"
     return {
         "windows": sparklines(f"{title}, {until}", {"events": events, **lines}),

@@ -155,4 +155,4 @@ def test_events_that_came_early_late_or_unordered_are_plotted_over_the_last_hour
     table = written(tmp_path, pa.schema(fields), rows)
     plots = stream_plots(table, ["2026-01-05T11"])
     assert "early 0 to 14" in plots["windows"]
-    assert {"early", "late", "out_of_order", "200", "14"} <= set(texts(plots["plot"]))
+    assert {"early", "late", "unordered", "200", "14"} <= set(texts(plots["plot"]))

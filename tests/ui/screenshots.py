@@ -20,6 +20,7 @@ PAGES = {
 }
 AFTER_CLICK = {
     "streams-plot": ("/assets/streams/pageviews_by_http_method_5m", "Show Markdown", 1600, 1000),
+    "events-in-time": ("/assets/streams/events_in_time", "Show Markdown", 1600, 1000),
 }
 REPORT = "report"
 
