@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from dagster_lake.lineage.emit import _emit
 from dagster_lake.resources.azure_hub_connection import HubConnection
@@ -81,7 +82,7 @@ def storage(said: str) -> None:
 
 
 def database(said: str) -> None:
-    with teaching("orders"):
+    with teaching("orders", make_url("postgresql://shop@db.example/shop")):
         raise sqlalchemy.exc.OperationalError(said, None, OfLibrary(said))
 
 
