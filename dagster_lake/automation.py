@@ -95,15 +95,14 @@ def missed_hours(lake: LakeResource, closed: datetime, since: datetime | None = 
 
     With ``since`` only those from then on, when the lake began to be scheduled: nobody asked for the time before.
     """
-    from dagster_lake.landing.land import partitions
+    from dagster_lake.landing.land import lacking_hours
 
     first = max(closed - TAKEN_UP_HOURS * HOUR, since or closed - TAKEN_UP_HOURS * HOUR)
-    recent = HourRange(first, closed - HOUR).keys if first < closed else []
-    missed: set[str] = set()
-    for contract in contracts().values():
-        if contract.cadence == "hourly" and (landed := partitions(lake.lake, contract)):
-            missed.update(key for key in recent if key > landed[0] and key not in landed)
-    return sorted(missed)
+    if first >= closed:
+        return []
+    recent = HourRange(first, closed - HOUR)
+    by_hour = [contract for contract in contracts().values() if contract.cadence == "hourly"]
+    return sorted({hour for contract in by_hour for hour in lacking_hours(lake.lake, contract, recent)})
 
 
 def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
@@ -112,14 +111,14 @@ def unfinished_hours(lake: LakeResource, closed: datetime) -> list[str]:
     They were landed while their source could still add to them: Capture writes an hour's last file up to 15 minutes
     after its end, when the run that closes the hour is over. Or a layer after raw was not made: its run failed or died.
     """
-    from dagster_lake.landing.land import manifests, partitions
+    from dagster_lake.landing.land import landed_among, manifests
     from dagster_lake.storage.unfinished import unfinished as noted
 
-    recent = HourRange(closed - TAKEN_UP_HOURS * HOUR, closed - HOUR).keys
-    unfinished = {*recent} & {*noted(lake.lake)}
+    recent = HourRange(closed - TAKEN_UP_HOURS * HOUR, closed - HOUR)
+    unfinished = {*recent.keys} & {*noted(lake.lake)}
     for contract in contracts().values():
         if contract.cadence == "hourly":
-            landed = sorted(set(recent) & set(partitions(lake.lake, contract)))
+            landed = landed_among(lake.lake, contract, recent)
             unfinished.update(one.partition for one in manifests(lake.lake, contract, landed) if not one.is_over)
     return sorted(unfinished)
 

@@ -14,7 +14,7 @@ from dagster_lake.health.newest_data import newest_data
 from dagster_lake.hourly_runs import JOB, hours_of
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
 from dagster_lake.landing.expired import expired_hours
-from dagster_lake.landing.land import partitions
+from dagster_lake.landing.land import lacking_hours
 from dagster_lake.storage.paths import Lake
 
 CLOSED_AFTER = timedelta(minutes=20)
@@ -57,10 +57,9 @@ def missed_hours(lake: Lake, instance: dg.DagsterInstance, since: datetime, now:
         return
     failed = set(_failed_hours(instance, now))
     for contract in contracts().values():
-        if contract.cadence == "hourly" and (landed := partitions(lake, contract)):
-            for key in HourRange(first, last).keys:
-                if key > landed[0] and key not in landed and key not in failed:
-                    yield _missed(contract, key)
+        if contract.cadence == "hourly":
+            lacking = lacking_hours(lake, contract, HourRange(first, last))
+            yield from (_missed(contract, hour) for hour in lacking if hour not in failed)
 
 
 def _failed_hours(instance: dg.DagsterInstance, now: datetime) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from dagster_lake.contract import Contract
+from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.hours import land_hours, late_commits
 from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources, Unreadable
 from dagster_lake.landing.snapshot import holds, land_snapshot, newest_snapshot
@@ -16,8 +17,10 @@ __all__ = [
     "Sources",
     "Unreadable",
     "holds",
+    "lacking_hours",
     "land_hours",
     "land_snapshot",
+    "landed_among",
     "late_commits",
     "manifests",
     "newest_snapshot",
@@ -37,6 +40,26 @@ def manifests(lake: Lake, contract: Contract, partitions: Iterable[str]) -> list
             raise LandingError(f"{contract.name}, {partition}: is not landed; materialise its raw asset first")
         found.append(manifest)
     return found
+
+
+def landed_among(lake: Lake, contract: Contract, hours: HourRange) -> list[str]:
+    """Those of the hours that are landed, in order."""
+    raw = lake.raw(contract.name, sensitive=contract.sensitive)
+    days = sorted({key.partition("T")[0] for key in hours.keys})
+    landed = {key for day in days for key in landed_partitions(raw, day)}
+    return [key for key in hours.keys if key in landed]
+
+
+def lacking_hours(lake: Lake, contract: Contract, hours: HourRange) -> list[str]:
+    """Those of the hours that a data set lacks, since the first one that it ever landed.
+
+    The history is listed only where it decides: when hours lack, and none before them is among ``hours``.
+    """
+    landed = landed_among(lake, contract, hours)
+    lacking = sorted({*hours.keys} - {*landed})
+    if lacking and not (landed and landed[0] < lacking[0]):
+        landed = partitions(lake, contract)
+    return [key for key in lacking if landed and landed[0] < key]
 
 
 def partitions(lake: Lake, contract: Contract) -> list[str]:

@@ -175,15 +175,20 @@ def _replace_file(place: Path, text: str, name: str) -> None:
         _sync_folder(place.parent)
 
 
-def landed_partitions(raw: UPath) -> list[str]:
-    """The keys of the partitions below ``raw`` that have a manifest, oldest first."""
+def landed_partitions(raw: UPath, beginning: str = "") -> list[str]:
+    """The keys of the partitions below ``raw`` that start with ``beginning`` and have a manifest, oldest first.
+
+    No other partition is looked into: with the day or the month of an hour, the cost does not grow with history but for
+    the names of folders on a local disk.
+    """
     if is_adls(raw):
         from dagster_lake.storage.blobs import list_blobs
 
-        return sorted(blob.path.parent.name for blob in list_blobs(raw) if blob.path.name == MANIFEST_NAME)
+        return sorted(blob.path.parent.name for blob in list_blobs(raw, beginning) if blob.path.name == MANIFEST_NAME)
     if not raw.exists():
         return []
-    return sorted(entry.name for entry in raw.iterdir() if (entry / MANIFEST_NAME).exists())
+    names = (name for name in os.listdir(raw.path) if name.startswith(beginning))
+    return sorted(name for name in names if (raw / name / MANIFEST_NAME).exists())
 
 
 def landed_files(folder: UPath, manifest: Manifest) -> Iterator[tuple[Attempt, RawFile, UPath]]:
