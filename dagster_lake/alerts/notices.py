@@ -18,7 +18,7 @@ from dagster_lake.alerts.kinds import CHANNELS, AlertKind
 from dagster_lake.alerts.shown import MOST_CHARACTERS
 from dagster_lake.channel_names import DEFAULT_CHANNEL
 from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.engines.scan import empty_sql, literal, quoted, scan_sql
+from dagster_lake.engines.scan import literal, quoted, scan_sql, with_columns_sql
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
@@ -112,9 +112,7 @@ def notices_table(lake: Lake) -> TableSpec:
 
 def notices_sql(spec: TableSpec, hours: Collection[str]) -> str:
     """A SELECT of the notices of some lake hours, as the table stands now."""
-    pinned = delta.pin(spec.uri)
-    # The table may be of a time when it had fewer columns.
-    return empty_sql(SCHEMA) if pinned is None else f"{empty_sql(SCHEMA)} UNION ALL BY NAME {scan_sql(pinned, hours)}"
+    return with_columns_sql(SCHEMA, delta.pin(spec.uri), hours)
 
 
 def note(lake: Lake, settings: Settings, streams: Mapping[AlertKind, Rows], run: Run, *, shown: int) -> Noted:

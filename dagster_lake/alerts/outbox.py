@@ -20,7 +20,7 @@ import pyarrow as pa
 from dagster_lake.alerts.notices import BATCH_ROWS, Run, notices_sql, notices_table
 from dagster_lake.channel_names import DEFAULT_CHANNEL
 from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.engines.scan import empty_sql, literal, scan_sql
+from dagster_lake.engines.scan import literal, with_columns_sql
 from dagster_lake.lake_hour import HOUR, hour_key
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta
@@ -292,9 +292,7 @@ def _hours_since(spec: TableSpec, first: str) -> list[str]:
 
 
 def _sql(spec: TableSpec, hours: Collection[str]) -> str:
-    pinned = delta.pin(spec.uri)
-    # The table may be of a time when it had fewer columns.
-    return empty_sql(SCHEMA) if pinned is None else f"{empty_sql(SCHEMA)} UNION ALL BY NAME {scan_sql(pinned, hours)}"
+    return with_columns_sql(SCHEMA, delta.pin(spec.uri), hours)
 
 
 def _listed(values: Collection[str]) -> str:

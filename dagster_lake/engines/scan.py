@@ -90,6 +90,12 @@ def empty_sql(schema: pa.Schema) -> str:
     return f"SELECT {columns} WHERE false"
 
 
+def with_columns_sql(schema: pa.Schema, pinned: Pinned | None, partitions: Collection[str]) -> str:
+    """A SELECT of a table's rows of some partitions with all columns of ``schema``, of which a table of an earlier
+    version may have fewer; without rows where there is no table."""
+    return empty_sql(schema) + ("" if pinned is None else f" UNION ALL BY NAME {scan_sql(pinned, partitions)}")
+
+
 def failing_sql(schema: pa.Schema, why: str) -> str:
     """A SELECT with the columns and types of ``schema`` that fails with the message ``why`` when it is run."""
     columns = ", ".join(f"CAST(NULL AS {sql_type(column.type)}) AS {quoted(column.name)}" for column in schema)
