@@ -13,14 +13,13 @@ from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
 from dagster_lake.freshness_checks import FRESH
-from dagster_lake.hourly_runs import HourRuns, hourly_runs, requests, scheduled_since
+from dagster_lake.hourly_runs import CLOSE_THE_HOUR, HourRuns, hourly_runs, requests, scheduled_since
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 BEFORE_BACKFILLS = {"dagster/priority": "1"}
 """Tags of a run that leaves the queue before those that were there first: a backfill may have filled it for a day."""
-CLOSE_THE_HOUR = "close_the_hour"
 LATE_HOURS = 3
 
 # The status is made by a run of its own, which neither waits for these nor fails with them.

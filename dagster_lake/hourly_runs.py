@@ -16,6 +16,8 @@ from dagster._core.storage.tags import (
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
 
 JOB = "hourly"
+CLOSE_THE_HOUR = "close_the_hour"
+"""The schedule that asks for it."""
 _LONGEST = 16 * HOUR
 _EARLY = timedelta(minutes=30)
 """A run is created some time after the tick that asked for it."""

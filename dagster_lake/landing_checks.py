@@ -15,10 +15,9 @@ from dagster_lake.assets.keys import raw_key
 from dagster_lake.assets.raw import LACKS, LACKS_MORE, REFUSED
 from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 LANDED = "landed"
-MOST_HOURS = 48
-"""How far back hours that lack events are told again."""
 _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
 """Tags of a run that nobody is waiting for."""
 
@@ -70,7 +69,7 @@ def _missing_check_of(contract: Contract) -> dg.AssetChecksDefinition:
         lacks = str(found[LACKS].value) if LACKS in found else None
         is_news = lacks is not None and bool(found[LACKS_MORE].value)
         # ``lake stream`` may have landed, and told of, an hour that no run lands again.
-        expired = expired_hours(contract, lake.lake, MOST_HOURS)
+        expired = expired_hours(contract, lake.lake, TAKEN_UP_HOURS)
         standing = f"hours of the last two days of which events have expired: {', '.join(expired)}" if expired else None
         yield from _said(key, lacks or standing, news=f"raw/{contract.name}: {lacks}" if is_news else None)
 

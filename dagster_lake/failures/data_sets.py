@@ -8,14 +8,10 @@ from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, raw
 from dagster_lake.contract import contracts
 
 
+@cache
 def data_sets_of(key: dg.AssetKey) -> tuple[str, ...]:
     """The data set whose contract makes the asset, or those that its nearest such ancestors are of; none when there are
     none."""
-    return _found(key)
-
-
-@cache
-def _found(key: dg.AssetKey) -> tuple[str, ...]:
     own, parents = _own(), _parents()
     seen, level = {key}, {key}
     while level:

@@ -11,16 +11,15 @@ from dagster._core.scheduler.instigation import InstigatorStatus, ScheduleInstig
 from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.failures.failure import Failure
 from dagster_lake.health.newest_data import newest_data
-from dagster_lake.hourly_runs import JOB, hours_of
+from dagster_lake.hourly_runs import CLOSE_THE_HOUR, JOB, hours_of
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
 from dagster_lake.landing.expired import expired_hours
 from dagster_lake.landing.land import lacking_hours
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 CLOSED_AFTER = timedelta(minutes=20)
 """The schedule closes an hour five minutes after its end; with its run, it should have landed by then."""
-TOLD_HOURS = 48
-SCHEDULE = "close_the_hour"
 WATCHES = "publish_lake_status"
 
 
@@ -31,7 +30,7 @@ def scheduled_from(instance: dg.DagsterInstance) -> datetime | None:
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
         data = state.instigator_data
         if (
-            state.instigator_name == SCHEDULE
+            state.instigator_name == CLOSE_THE_HOUR
             and state.status == InstigatorStatus.RUNNING
             and isinstance(data, ScheduleInstigatorData)
             and data.start_timestamp is not None
@@ -46,13 +45,13 @@ def deliveries_are_expected(instance: dg.DagsterInstance) -> bool:
         return False  # an instance in memory
     schedules = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
     on = {state.instigator_name for state in schedules if state.status == InstigatorStatus.RUNNING}
-    return bool(on & {SCHEDULE, WATCHES})
+    return bool(on & {CLOSE_THE_HOUR, WATCHES})
 
 
 def missed_hours(lake: Lake, instance: dg.DagsterInstance, since: datetime, now: datetime) -> Iterator[Failure]:
     """Hours that ended ``since`` and were not landed 20 minutes later; where a run of them failed, that is told."""
     last = hour_of(now - CLOSED_AFTER) - HOUR
-    first = max(hour_of(since), last - TOLD_HOURS * HOUR)
+    first = max(hour_of(since), last - TAKEN_UP_HOURS * HOUR)
     if first > last:
         return
     failed = set(_failed_hours(instance, now))
@@ -64,7 +63,7 @@ def missed_hours(lake: Lake, instance: dg.DagsterInstance, since: datetime, now:
 
 def _failed_hours(instance: dg.DagsterInstance, now: datetime) -> Iterator[str]:
     failed = dg.RunsFilter(
-        job_name=JOB, statuses=[dg.DagsterRunStatus.FAILURE], created_after=now - (TOLD_HOURS + 2) * HOUR
+        job_name=JOB, statuses=[dg.DagsterRunStatus.FAILURE], created_after=now - (TAKEN_UP_HOURS + 2) * HOUR
     )
     for run in instance.get_runs(failed, limit=1_000):
         yield from hours_of(run.tags)
@@ -85,7 +84,7 @@ def _missed(contract: Contract, hour: str) -> Failure:
 def expired_events(lake: Lake) -> Iterator[Failure]:
     """Data sets of which events may have expired in their hub before they were landed, in the last two days."""
     for contract in contracts().values():
-        if isinstance(contract.source, EventHubSource) and (hours := expired_hours(contract, lake, TOLD_HOURS)):
+        if isinstance(contract.source, EventHubSource) and (hours := expired_hours(contract, lake, TAKEN_UP_HOURS)):
             yield Failure(
                 "missed_hour",
                 f"{contract.name} {hours[0]} expired",
