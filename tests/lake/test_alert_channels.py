@@ -19,7 +19,6 @@ from aiosmtpd.handlers import Message
 from pydantic import SecretStr, ValidationError
 
 from dagster_lake import clock
-from dagster_lake.alerts import webhook as webhook_module
 from dagster_lake.alerts.channels import Address, said_without_address
 from dagster_lake.alerts.notices import notices_table
 from dagster_lake.alerts.outbox import LEASE, MOST_REFUSALS, deliveries_table
@@ -33,18 +32,9 @@ from dagster_lake.telemetry.secret_values import masker
 from tests.lake.test_alerts import NOW, SLOW, Place, alert, rows
 from tests.lake.webhooks import SECRET, Webhook, webhook
 
+pytestmark = pytest.mark.usefixtures("without_waiting")
+
 NIGHT, SHOP = "night", "shop"
-
-
-@pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_module, "WAITS", (0.0, 0.0))
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as made:
-        yield made
 
 
 @pytest.fixture

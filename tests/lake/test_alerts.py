@@ -4,7 +4,6 @@ import hmac
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,6 @@ from pydantic import SecretStr
 
 from dagster_lake import clock
 from dagster_lake.alerts import notices
-from dagster_lake.alerts import webhook as webhook_module
 from dagster_lake.alerts.answers import NotTaken
 from dagster_lake.alerts.channels import Address
 from dagster_lake.alerts.kinds import AlertKind
@@ -36,6 +34,8 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from tests.lake.crashing import dying_at, dying_at_number, points_of, watching
 from tests.lake.webhooks import SECRET, Webhook, webhook
+
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
 SLOW = AlertKind(
@@ -110,17 +110,6 @@ class Place:
 def _rows(spec: TableSpec) -> list[dict[str, Any]]:
     pinned = pin(spec.uri)
     return pinned.table.to_pyarrow_table().to_pylist() if pinned else []
-
-
-@pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_module, "WAITS", (0.0, 0.0))
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as made:
-        yield made
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
