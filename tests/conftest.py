@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.no_lake  # noqa: F401
 from dagster_lake import clock
 from dagster_lake.engines.java import find_java
 from dagster_lake.storage.shared_duckdb import database
