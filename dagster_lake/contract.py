@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from dagster_lake.channel_names import CHANNEL_NAME, HOSTS_OF_SERVICES
 from dagster_lake.contract_words import classification_of, problems
+from dagster_lake.errors import LakeError
 from dagster_lake.patterns import PatternError, common_pattern
 
 CONTRACTS_FOLDER: Traversable = resources.files("dagster_lake") / "contracts"  # on a cluster, inside the zipped wheel
@@ -62,7 +63,7 @@ _RULES: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
 }
 
 
-class ContractError(Exception):
+class ContractError(LakeError):
     """A contract that cannot be used: the message names the file, the field and the remedy."""
 
 

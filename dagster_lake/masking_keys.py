@@ -5,6 +5,7 @@ The ids stand in ``lake.json``; no key does. Values that two keys masked never j
 
 import re
 
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.marker import Content, change_marker, read_marker
 from dagster_lake.storage.paths import Lake
 
@@ -14,7 +15,7 @@ _LOOKED_AT = 1000
 """Rows of a table that are looked at, once, in a lake that has no list of keys."""
 
 
-class MaskingKeyError(Exception):
+class MaskingKeyError(LakeError):
     """The masking key is missing, too short or not the lake's; the message says what to do."""
 
 

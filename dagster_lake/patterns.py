@@ -8,6 +8,8 @@ of RE2. What those two read differently is spelled in another way here, or refus
 import re
 from collections.abc import Iterator
 
+from dagster_lake.errors import LakeError
+
 _CATEGORIES = "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc Cf Co Cs Any"
 _SCRIPTS = """
     Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki Bopomofo
@@ -40,7 +42,7 @@ _CONTROLS = {"a": "\a", "f": "\f", "t": "\t", "n": "\n", "r": "\r", "v": "\v"}
 _OTHERS = set("dDsSwWAzbB")
 
 
-class PatternError(ValueError):
+class PatternError(LakeError):
     """A pattern that cannot be used; the message names the part and the remedy."""
 
 

@@ -35,6 +35,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from dagster_lake.channel_names import CHANNEL_NAME
+from dagster_lake.errors import LakeError
 from dagster_lake.stream_parts import Baseline, ChangePoints, First, Join, Lag, Last, Over, Part, SpikesAndDips, Window
 
 ANALYTIC = ("lag", "last", "first", "over", "baseline", "spikes_and_dips", "change_points")
@@ -51,7 +52,7 @@ ANALYTIC = ("lag", "last", "first", "over", "baseline", "spikes_and_dips", "chan
 """The fields that declare analytic functions."""
 
 
-class StreamDeclarationError(Exception):
+class StreamDeclarationError(LakeError):
     """A declaration cannot be read: the message names file, field and remedy."""
 
 

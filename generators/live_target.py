@@ -73,9 +73,9 @@ def _opened(settings: "Settings", hub_folder: Path | None) -> "tuple[EventHub, o
 @contextmanager
 def telling() -> Iterator[None]:
     """Turns the lake's own errors into TargetError."""
+    from dagster_lake.errors import LakeError
+
     try:
         yield
-    except Exception as error:
-        if not type(error).__module__.startswith("dagster_lake."):
-            raise
+    except LakeError as error:
         raise TargetError(str(error)) from error

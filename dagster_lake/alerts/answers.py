@@ -1,6 +1,7 @@
 """What a channel's answer means: whether it took a delivery, is to be asked again, or does not want this one."""
 
 from dagster_lake.alerts.channels import Address
+from dagster_lake.errors import LakeError
 
 TOO_LARGE = 413
 _PASSING = {408, 425, 429}
@@ -8,7 +9,7 @@ _OF_THE_ADDRESS = {401, 402, 403, 404, 405, 407, 410}
 """Answers that another delivery would get as well: they are about the address or who may post there."""
 
 
-class NotTaken(Exception):
+class NotTaken(LakeError):
     """A channel did not take a delivery; the message says why, without its address."""
 
 

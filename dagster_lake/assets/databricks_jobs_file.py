@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import PROJECT_ROOT
 
 JOBS_FILE = PROJECT_ROOT / "databricks_jobs.yaml"
@@ -21,7 +22,7 @@ _REMEDIES = {
 }
 
 
-class JobsFileError(Exception):
+class JobsFileError(LakeError):
     """A jobs file that cannot be used; the message names the file, the field and the remedy."""
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from dagster_lake.cli.finding import Finding
 from dagster_lake.cli.text import path_text
 from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.errors import LakeError
 from dagster_lake.landing.hubs import captured_hub
 from dagster_lake.resources.azure_hub_connection import HubConnection
 from dagster_lake.resources.captured_event_hub import CapturedEventHub
@@ -68,7 +69,5 @@ def _newest_text(newest: datetime | None) -> str:
 def _told(subject: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding("ok", subject, look())
-    except Exception as error:
-        if not type(error).__module__.startswith("dagster_lake."):
-            raise
+    except LakeError as error:
         return Finding("fail", subject, str(error), _REMEDY)

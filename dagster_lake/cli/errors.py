@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from dagster_lake.errors import LakeError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -14,7 +16,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
 
-class CommandError(Exception):
+class CommandError(LakeError):
     """What stops a command; the message names the thing and the remedy."""
 
 
@@ -36,9 +38,7 @@ def readable_errors(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             tell("Interrupted; run it again to go on")
             raise SystemExit(INTERRUPTED) from None
-        except Exception as error:
-            if not (type(error).__module__.startswith("dagster_lake.") or isinstance(error, OSError)):
-                raise
+        except (LakeError, OSError) as error:
             tell(str(error))
             raise SystemExit(1) from None
 

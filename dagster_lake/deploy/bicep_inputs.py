@@ -13,6 +13,7 @@ from pathlib import Path
 from upath import UPath
 
 from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import StreamDeclaration
@@ -25,7 +26,7 @@ MOST_RULES = 99
 _LAYOUT = Lake(UPath("/"))
 
 
-class BicepInputError(Exception):
+class BicepInputError(LakeError):
     """The contracts ask for what Azure cannot do; the message says what to change."""
 
 

@@ -14,6 +14,7 @@ from dagster_lake.engines.base import Check, Step, StepResult
 from dagster_lake.engines.databricks_runs import OwnRuns, Runs, SharedRun
 from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.engines.raw_files import landed_partitions
+from dagster_lake.errors import LakeError
 from dagster_lake.masking_keys import require_registered
 from dagster_lake.remote.document import Work, read_result, written
 from dagster_lake.resources.databricks import Workspace, WorkspaceError
@@ -31,7 +32,7 @@ MOST_LANDINGS = 3
 SECONDS_TO_CANCEL = 60.0
 
 
-class RemoteStepError(Exception):
+class RemoteStepError(LakeError):
     """A step that failed on Databricks, or could not be run there; ``error_type`` is the remote exception's name."""
 
     def __init__(self, message: str, error_type: str | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _DBT_KNOWS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "ARM_CLIENT_SECRET
 _TOKEN = "DBT_ENV_SECRET_LAKE_TOKEN"  # dbt keeps what is named like this out of its logs
 
 
-class DatabricksNotSet(Exception):
+class DatabricksNotSet(LakeError):
     """A setting that dbt needs on Databricks is missing; the message names it."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import Settings
 
 SPARK = "4.2"
@@ -35,7 +36,7 @@ _SPARK_HAS = (
 )
 
 
-class DeltaJarsError(Exception):
+class DeltaJarsError(LakeError):
     """The Delta jars are not where the settings say; the message names the setting."""
 
 

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from dagster_lake.errors import LakeError
+
 OLDEST = 17
 REMEDY = (
     "install a Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17) "
@@ -31,7 +33,7 @@ class Java:
         return None
 
 
-class NoJava(Exception):
+class NoJava(LakeError):
     """Spark cannot start for want of a Java; the message says what to install or set."""
 
 

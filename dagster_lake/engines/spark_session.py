@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dagster_lake.engines.delta_jars import SPARK, DeltaJars
 from dagster_lake.engines.java import require_java
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _starting = threading.Lock()
 _LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 
 
-class SparkMissing(Exception):
+class SparkMissing(LakeError):
     """pyspark is not installed, or is of another version; the message says how to install it."""
 
 

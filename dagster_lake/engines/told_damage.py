@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from upath import UPath
 
 from dagster_lake.contract import Contract
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.damage import TableDamaged, table_name
 from dagster_lake.storage.paths import LAYERS, Lake
 from dagster_lake.storage.tables import tables_of
@@ -27,8 +28,10 @@ def tells_damage(method: _Method) -> _Method:
     def told(engine: Any, task: Any) -> Any:
         try:
             return method(engine, task)
+        except LakeError:
+            raise
         except Exception as error:
-            if _is_ours(error) or engine.settings.catalog is not None:
+            if engine.settings.catalog is not None:
                 raise
             damaged = _damage_behind(engine, task)
             if damaged is None:
@@ -64,10 +67,6 @@ def damage_told_by(text: str, lake: Lake) -> TableDamaged | None:
     # A table's folder may end a sentence, too.
     names = [(folder, _NAME.match(text.partition(f"{folder}/")[2])) for folder in folders]
     return damage_of(folder / name[0] for folder, name in names if name)
-
-
-def _is_ours(error: Exception) -> bool:
-    return type(error).__module__.startswith("dagster_lake.")
 
 
 def _concerned(engine: Any, task: Any) -> list[Contract]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import quoted
+from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import hour_key
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _OPEN_HOURS = 2
 _HOUR_COLUMN = "_lake_hour"
 
 
-class UpkeepError(Exception):
+class UpkeepError(LakeError):
     """Tables that could not be tended; the message has a line for each."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from dagster_lake.errors import LakeError
 from dagster_lake.landing.form import SNIFFED, Form, form_of
 
 MOST_CHARACTERS = 64 * 1024 * 1024
@@ -21,7 +22,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _BREAKS = re.compile(r"[\r\n]+")
 
 
-class BrokenOff(Exception):
+class BrokenOff(LakeError):
     """A file whose values cannot be read to its end; the message says where."""
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import BinaryIO, cast
 
 from dagster_lake.contract import Contract
+from dagster_lake.errors import LakeError
 from dagster_lake.landing.as_lines import BrokenOff, as_lines
 from dagster_lake.landing.attempt import AttemptFolder, HashingFile
 from dagster_lake.landing.form import SNIFFED, Form, form_of, unreadable
@@ -23,7 +24,7 @@ _LONE_RETURN = re.compile(rb"[}\]][ \t]{0,8}\r[^\n]")
 _SHOWN = 5
 
 
-class NoJson(Exception):
+class NoJson(LakeError):
     """A file that is no JSON, or breaks off; the message goes on from its name."""
 
 

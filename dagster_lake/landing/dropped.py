@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar, cast
 from upath import UPath
 
 from dagster_lake.contract import FileSource
+from dagster_lake.errors import LakeError
 from dagster_lake.landing.result import Skipped, Unreadable
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs
@@ -31,7 +32,7 @@ _BEING_WRITTEN = (".tmp", ".part")
 _Read = TypeVar("_Read")
 
 
-class Unsettled(Exception):
+class Unsettled(LakeError):
     """A file that changed or went away while it was being read: somebody is still writing the delivery."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dagster_lake.errors import LakeError
 from dagster_lake.resources.event_hub import EventHub
 from dagster_lake.storage.manifest import Manifest
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:  # brings SQLAlchemy, which a landing by Auto Loader does with
     from dagster_lake.resources.database import Database
 
 
-class LandingError(Exception):
+class LandingError(LakeError):
     """Data that cannot be landed: the message names the data set, the partition and the remedy."""
 
 

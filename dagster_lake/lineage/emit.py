@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagster_lake.errors import LakeError
 from dagster_lake.secret_text import scrub, without_secrets
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ NOT_CONFIGURED = (
 )
 
 
-class LineageError(Exception):
+class LineageError(LakeError):
     """Events that cannot be made or sent as things are; the message says what to do."""
 
 

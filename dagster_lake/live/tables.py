@@ -13,13 +13,14 @@ from dagster_lake.contract import Contract
 from dagster_lake.engines.base import Engine, Step, StepResult
 from dagster_lake.engines.judged import accepted_loads
 from dagster_lake.engines.made import tables_made
+from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.resources.dbt import STREAMS, build, manifest
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
 
-class Stopped(Exception):
+class Stopped(LakeError):
     """The work was left at a point from which it can be done again."""
 
 

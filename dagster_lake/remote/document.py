@@ -6,11 +6,12 @@ from typing import Any
 
 from dagster_lake.engines.base import Check, Counts, Step, StepResult
 from dagster_lake.engines.landed import LandedFile, LandedPartition
+from dagster_lake.errors import LakeError
 
 VERSION = 1
 
 
-class DocumentError(Exception):
+class DocumentError(LakeError):
     """A document of another version than this dagster_lake reads."""
 
 

@@ -9,6 +9,7 @@ from upath import UPath
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.engines.landed import LandedPartition
+from dagster_lake.errors import LakeError
 from dagster_lake.masking import MaskingKey, MaskingKeyError
 from dagster_lake.remote.document import Work
 from dagster_lake.settings import Settings
@@ -16,7 +17,7 @@ from dagster_lake.storage.adls_path import AdlsPath, parse_address
 from dagster_lake.storage.paths import Lake
 
 
-class UnreachableLake(Exception):
+class UnreachableLake(LakeError):
     """The lake is not where this process can read it; the message names the setting."""
 
 

@@ -9,6 +9,8 @@ import pyarrow as pa
 import sqlalchemy
 from sqlalchemy.engine import URL
 
+from dagster_lake.errors import LakeError
+
 WRITTEN = "_written"
 """The column of a dialect's rows that holds when each was written: the first of the query's times that is not null."""
 
@@ -16,7 +18,7 @@ MISFIT = "_misfit "
 """Before a column's name: the text of a value that the column's own type has and the lake's has not."""
 
 
-class DatabaseError(Exception):
+class DatabaseError(LakeError):
     """The database cannot do what was asked; the message names the table and the remedy."""
 
 

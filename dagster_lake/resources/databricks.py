@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings_databricks import DatabricksSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ T = TypeVar("T")
 LONGEST_PAUSE = 60.0
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(LakeError):
     """The workspace cannot be used, or refused a request; the message says which and what to do."""
 
 

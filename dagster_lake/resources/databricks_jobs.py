@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from dagster_lake.errors import LakeError
 from dagster_lake.resources.databricks import Workspace, WorkspaceError
 from dagster_lake.resources.databricks_failures import has_ended, is_ending, story
 
@@ -16,7 +17,7 @@ SLOWEST = 10
 _SECONDS_TO_CANCEL = 60.0
 
 
-class JobRunError(Exception):
+class JobRunError(LakeError):
     """A job's run that did not succeed; the message says why, where to look and what to do."""
 
 

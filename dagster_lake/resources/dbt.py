@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.settings import DBT_PROJECT, DBT_TARGET, Settings
 from dagster_lake.storage.paths import Lake
@@ -51,7 +52,7 @@ _TARGETS = {"duckdb": "local", "spark": "spark", "databricks": "databricks"}
 _one_dbt = threading.Lock()
 
 
-class DbtRunError(Exception):
+class DbtRunError(LakeError):
     """dbt failed: the message says which node, why, and where its compiled SQL is."""
 
 

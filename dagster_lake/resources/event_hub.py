@@ -7,6 +7,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from dagster_lake.errors import LakeError
+
 _FIELDS: list[pa.Field] = [
     pa.field("partition", pa.string(), nullable=False),
     pa.field("sequence_number", pa.int64(), nullable=False),
@@ -21,7 +23,7 @@ KEY_PROPERTY = "partition_key"
 """The property that carries the key of an event whose partition was named: Azure takes only one of the two."""
 
 
-class EventHubError(Exception):
+class EventHubError(LakeError):
     """The hub cannot do what was asked; the message names the hub and the remedy."""
 
 

@@ -16,6 +16,7 @@ from dagster._serdes import ConfigurableClassData
 from filelock import FileLock
 from sqlalchemy import Engine, event
 
+from dagster_lake.errors import LakeError
 from dagster_lake.resources.history_place import runs_of
 from dagster_lake.resources.sqlite_damage import naming
 from dagster_lake.settings import Settings
@@ -23,7 +24,7 @@ from dagster_lake.settings import Settings
 _SHARED = ("runs", "index")
 
 
-class HistoryDamaged(Exception):
+class HistoryDamaged(LakeError):
     """Dagster's history of a lake cannot be read; the message names it and the remedy."""
 
 

@@ -5,13 +5,15 @@ import re
 from upath import UPath
 from upath.implementations.cloud import AzurePath
 
+from dagster_lake.errors import LakeError
+
 DOMAIN = "dfs.core.windows.net"
 _FULL = re.compile(rf"^abfss?://(?P<container>[^@/]+)@(?P<account>[^./]+)\.{re.escape(DOMAIN)}(?P<path>/.*)?$")
 _SHORT = re.compile(r"^(az|abfss?)://(?P<container>[^@/]+)(?P<path>/.*)?$")
 _CONTAINER = re.compile(r"^[a-z0-9](-?[a-z0-9]){2,62}$")
 
 
-class AddressError(Exception):
+class AddressError(LakeError):
     """A URL that is no place in ADLS Gen2; the message shows how one is written."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AdlsPath, is_adls, parse_address
 from dagster_lake.storage.azure_identity import Identity, default_identity
@@ -16,7 +17,7 @@ from dagster_lake.storage.azure_identity import Identity, default_identity
 _NEEDED = ("adlfs", "azure.core", "azure.identity", "azure.storage.blob")
 
 
-class AzureSettingsError(Exception):
+class AzureSettingsError(LakeError):
     """Azure settings that cannot go together, or libraries that are missing; the message says what to do."""
 
 

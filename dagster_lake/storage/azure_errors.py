@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.secret_text import scrub
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import credential_setting
@@ -16,7 +17,7 @@ _UNREACHABLE = ("ServiceRequestError", "error sending request", "Cannot connect 
 _ROLE = "AuthorizationPermissionMismatch"
 
 
-class StorageError(Exception):
+class StorageError(LakeError):
     """ADLS Gen2 cannot be reached, or does not let us in; the message names the setting and the remedy."""
 
 

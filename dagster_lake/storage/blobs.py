@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 from fsspec.asyn import sync
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.azure_errors import reaching
 
 _AT_ONCE = 64
 _Result = TypeVar("_Result")
 
 
-class BlobChanged(Exception):
+class BlobChanged(LakeError):
     """The blob is not the one that a condition named; it has changed, has come or has gone."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.adls_path import is_adls
 
 Kind = Literal["hint", "checkpoint", "last", "middle", "data"]
@@ -22,11 +23,11 @@ _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint(\..*)?\.parquet$")
 HINT = "_last_checkpoint"
 
 
-class TableDamaged(Exception):
+class TableDamaged(LakeError):
     """A table that cannot be read as it was written; the message names the table, the file and the command."""
 
     def __init__(self, name: str, faults: "list[Fault]") -> None:
-        super().__init__("; ".join(f"{name}: {fault.place} {fault.what}" for fault in faults) + f"; {remedy(name)}")
+        super().__init__("; ".join(f"{name}: {fault.place} {fault.what}" for fault in faults), remedy(name))
         self.name = name
         self.faults = faults
 

@@ -19,6 +19,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.azure import delta_options
 from dagster_lake.storage.azure_errors import reaching
@@ -39,7 +40,7 @@ SMALL_FILES = 32
 _UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
 
 
-class DeltaWriteError(Exception):
+class DeltaWriteError(LakeError):
     """A write that was refused."""
 
 

@@ -2,13 +2,14 @@
 
 import logging
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import DEFAULT_FIRST_HOUR, Lake, LakeFormatError, is_remote
 
 log = logging.getLogger(__name__)
 
 
-class FirstHourError(Exception):
+class FirstHourError(LakeError):
     """The definitions begin later than the lake; the message names the setting to write."""
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 from upath import UPath
 
 from dagster_lake.commit import commit
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
 from dagster_lake.storage.sequence_runs import Run
@@ -26,7 +27,7 @@ VERSION = 1
 MANIFEST_NAME = "_manifest.json"
 
 
-class ManifestError(Exception):
+class ManifestError(LakeError):
     """A manifest that cannot be used, or files that differ from it; the message names the file and the remedy."""
 
 

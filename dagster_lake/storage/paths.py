@@ -10,6 +10,7 @@ from typing import Any
 
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.marker import MARKER, change_marker, read_marker
 
@@ -25,7 +26,7 @@ _PARTITION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,62}$")
 LAYERS = ("bronze", "silver", "streams", "gold", "quarantine")
 
 
-class LakeFormatError(Exception):
+class LakeFormatError(LakeError):
     """The folder holds a lake of another format than this version of dagster_lake reads."""
 
 

@@ -22,6 +22,7 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.compile.spark_quoting import literal, quoted
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.back_off import BackOff
 from dagster_lake.storage.checksums import differing_in
 from dagster_lake.storage.damage import Fault, TableDamaged, refuse_torn, table_name
@@ -42,7 +43,7 @@ _MISSING = re.compile(
 )
 
 
-class SparkDeltaError(Exception):
+class SparkDeltaError(LakeError):
     """A write that was refused, or that lost to other writers too many times in a row."""
 
 
