@@ -17,10 +17,10 @@ from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
 from dagster_lake.database_checks import database_checks
-from dagster_lake.failures.sensor import failures_told
+from dagster_lake.failures.sensor import failures_told_sensor
 from dagster_lake.freshness_checks import freshness_checks
 from dagster_lake.landing_checks import landing_checks
-from dagster_lake.lineage.sensor import run_lineage
+from dagster_lake.lineage.sensor import run_lineage_sensor
 from dagster_lake.near_real_time import events_arriving, near_real_time_job
 from dagster_lake.old_runs import forget_old_runs, old_runs_job
 from dagster_lake.resources.adls import adls_resources
@@ -33,6 +33,15 @@ from dagster_lake.telemetry.sensors import run_metrics
 streams = stream_declarations(manifest()).values()
 alerts = alert_kinds(streams)
 
+
+def _definitions() -> dg.Definitions:
+    """For what looks at the whole graph that it is part of; asked for when it looks."""
+    return defs
+
+
+failures_told = failures_told_sensor(_definitions)
+run_lineage = run_lineage_sensor(_definitions)
+
 defs = dg.Definitions(
     assets=[
         *source_assets(),
@@ -43,7 +52,7 @@ defs = dg.Definitions(
         *reference_data_assets(streams),
         *stream_analytics_assets(streams),
         engagement_report,
-        lake_status_asset(),
+        lake_status_asset(_definitions),
         *databricks_job_assets(),
     ],
     asset_checks=[

@@ -1,6 +1,6 @@
 """The lake's health as an asset: a table that anybody can query, and what needs attention at a glance."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -15,8 +15,11 @@ LATE = "is late"
 _MUCH_QUARANTINED = 0.2
 
 
-def lake_status_asset() -> dg.AssetsDefinition:
-    """The asset of the table ``gold/lake_status``; it depends on no other, so that it is made when others fail."""
+def lake_status_asset(definitions: Callable[[], dg.Definitions]) -> dg.AssetsDefinition:
+    """The asset of the table ``gold/lake_status``; it depends on no other, so that it is made when others fail.
+
+    ``definitions`` gives the ones that the asset is part of, when it is made.
+    """
     from dagster_lake.health.status_table import COLUMNS, DESCRIPTION, OWNER, SCHEMA
 
     columns = [
@@ -50,7 +53,7 @@ def lake_status_asset() -> dg.AssetsDefinition:
         from dagster_lake.health.look import look_at_lake
         from dagster_lake.health.status_table import publish_status
 
-        rows = look_at_lake(lake.lake, context.instance, clock.utc_now())
+        rows = look_at_lake(lake.lake, context.instance, definitions(), clock.utc_now())
         table = publish_status(lake.lake, rows)
         troubled = [row for row in rows if troubles(row)]
         yield dg.MaterializeResult(

@@ -1,23 +1,14 @@
 """``lake query``: SQL over the lake's tables."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.format import Format
 
 ROWS_SHOWN = 50
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
 
 
 @readable_errors

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dagster_lake.cli.query import Format
+from dagster_lake.cli.format import Format
 from dagster_lake.cli.text import is_number, value_text
 
 Row = tuple[object, ...]

@@ -1,6 +1,6 @@
 """Which data sets an asset concerns: those of the contracts nearest to it, up the graph."""
 
-from functools import cache
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 
@@ -8,11 +8,18 @@ from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, raw
 from dagster_lake.contract import contracts
 
 
-@cache
-def data_sets_of(key: dg.AssetKey) -> tuple[str, ...]:
-    """The data set whose contract makes the asset, or those that its nearest such ancestors are of; none when there are
-    none."""
-    own, parents = _own(), _parents()
+def data_sets_by(definitions: dg.Definitions) -> Callable[[dg.AssetKey], tuple[str, ...]]:
+    """Finds the data set whose contract makes an asset of ``definitions``, or those that its nearest such ancestors are
+    of; none when there are none."""
+    graph = definitions.resolve_asset_graph()
+    parents = {key: frozenset(graph.get(key).parent_keys) for key in graph.get_all_asset_keys()}
+    own = _own()
+    return lambda key: _nearest(key, own, parents)
+
+
+def _nearest(
+    key: dg.AssetKey, own: Mapping[dg.AssetKey, str], parents: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
+) -> tuple[str, ...]:
     seen, level = {key}, {key}
     while level:
         if found := {own[one] for one in level if one in own}:
@@ -22,7 +29,6 @@ def data_sets_of(key: dg.AssetKey) -> tuple[str, ...]:
     return ()
 
 
-@cache
 def _own() -> dict[dg.AssetKey, str]:
     return {
         key: contract.name
@@ -36,11 +42,3 @@ def _own() -> dict[dg.AssetKey, str]:
             newest_key(contract),
         )
     }
-
-
-@cache
-def _parents() -> dict[dg.AssetKey, frozenset[dg.AssetKey]]:
-    from dagster_lake.definitions import defs
-
-    graph = defs.resolve_asset_graph()
-    return {key: frozenset(graph.get(key).parent_keys) for key in graph.get_all_asset_keys()}

@@ -1,7 +1,7 @@
 """The sensor that tells of failures: it looks at Dagster's history, so that it tells of a run that was killed, too."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -61,17 +61,27 @@ class Cursor:
         )
 
 
-@dg.sensor(
-    name=NAME,
-    minimum_interval_seconds=LOOKS_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells the owners of failed runs and checks, dead sensors, missed hours and data that stopped coming, "
-    "once each; writes a page for each failed run into the lake's notices folder; sends what channels did not take.",
-)
-def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+def failures_told_sensor(definitions: Callable[[], dg.Definitions]) -> dg.SensorDefinition:
+    """The sensor ``failures_told``; ``definitions`` gives the ones that it is part of, when it looks."""
+
+    @dg.sensor(
+        name=NAME,
+        minimum_interval_seconds=LOOKS_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells the owners of failed runs and checks, dead sensors, missed hours and data that stopped "
+        "coming, once each; writes a page for each failed run into the lake's notices folder; sends what channels did "
+        "not take.",
+    )
+    def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+        return _tell(context, lake, definitions())
+
+    return failures_told
+
+
+def _tell(context: dg.SensorEvaluationContext, lake: LakeResource, definitions: dg.Definitions) -> dg.SensorResult:
     """Each failure at least once, and by its id not twice: the cursor moves when all were noted."""
     from dagster_lake.alerts.sender import Sender
-    from dagster_lake.failures.data_sets import data_sets_of
+    from dagster_lake.failures.data_sets import data_sets_by
     from dagster_lake.failures.of_runs import check_failures, run_failure
     from dagster_lake.failures.standing import standing
     from dagster_lake.failures.tell import tell_failures
@@ -82,13 +92,14 @@ def failures_told(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     stand = standing(lake.lake, context.instance, clock.utc_now(), context.log.warning, outside=False)
     failures = [failure for failure in stand if failure.key not in cursor.standing]
     failing = {**cursor.failing}
+    data_sets = data_sets_by(definitions)
     for record in records:
         run = read_run(context.instance, record)
-        found, failing = check_failures(run, failing, data_sets_of)
+        found, failing = check_failures(run, failing, data_sets)
         failures += found
         if run.status == dg.DagsterRunStatus.FAILURE:
             write_notice(lake.lake, context.instance, record.dagster_run)
-        if (failed := run_failure(run, data_sets_of)) is not None:
+        if (failed := run_failure(run, data_sets)) is not None:
             failures.append(failed)
     name = f"{NAME} {datetime.now(UTC).isoformat()}"
     noted = tell_failures(lake.lake, lake.settings, failures, name, context.log.warning)

@@ -14,14 +14,17 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_name
 
 
-def look_at_lake(lake: Lake, instance: dg.DagsterInstance, now: datetime) -> list[dict[str, Any]]:
-    """The rows of ``gold/lake_status`` as of ``now``; it does not list itself."""
-    from dagster_lake.definitions import defs
+def look_at_lake(
+    lake: Lake, instance: dg.DagsterInstance, definitions: dg.Definitions, now: datetime
+) -> list[dict[str, Any]]:
+    """The rows of ``gold/lake_status`` as of ``now``; it does not list itself.
 
+    What Dagster's history says is shown of tables that are assets of ``definitions``.
+    """
     everything = [*raw_health(lake), *tables_health(lake)]
     found = [table for table in everything if (table.layer, table.plain_name) != (LAYER, TABLE)]
     keys = [dg.AssetKey([table.layer, table.plain_name]) for table in found]
-    return status_rows(found, asset_histories(instance, defs, keys), _freshness(lake, now), now)
+    return status_rows(found, asset_histories(instance, definitions, keys), _freshness(lake, now), now)
 
 
 def _freshness(lake: Lake, now: datetime) -> dict[str, Freshness]:

@@ -41,7 +41,8 @@ from dagster_lake.alerts import webhook as webhook_module
 from dagster_lake.alerts.notices import notices_table
 from dagster_lake.alerts.notify import tell
 from dagster_lake.contract import Channel, contracts
-from dagster_lake.failures.sensor import Cursor, failures_told
+from dagster_lake.definitions import failures_told
+from dagster_lake.failures.sensor import Cursor
 from dagster_lake.failures.watch import Watch
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.delta import pin

@@ -18,9 +18,8 @@ from dagster_lake import clock
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import close_the_hour, dropped_files
 from dagster_lake.contract import contracts
-from dagster_lake.definitions import defs
+from dagster_lake.definitions import defs, failures_told
 from dagster_lake.failures.sensor import Cursor as FailuresCursor
-from dagster_lake.failures.sensor import failures_told
 from dagster_lake.hourly_runs import hours_of
 from dagster_lake.notices import command_to_run_again
 from dagster_lake.resources.database import Database, DatabaseError

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from dagster_lake.alerts.channels import route
 from dagster_lake.cli import app
 from dagster_lake.contract import Channel, contracts
-from dagster_lake.failures.data_sets import data_sets_of
+from dagster_lake.definitions import defs
+from dagster_lake.failures.data_sets import data_sets_by
 from dagster_lake.failures.failure import Failure
 from dagster_lake.failures.of_dagster import SILENT, dead_daemons
 from dagster_lake.failures.of_runs import check_failures, run_failure
@@ -49,6 +50,7 @@ def check(passed: bool = False, severity: str = "warn", name: str = "rows_valid"
 
 
 FAILED = dg.DagsterRunStatus.FAILURE
+data_sets_of = data_sets_by(defs)
 
 
 def told_of(*runs: RunWork) -> list[str]:

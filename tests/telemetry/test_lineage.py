@@ -18,10 +18,9 @@ from typer.testing import CliRunner
 
 from dagster_lake.cli import app
 from dagster_lake.contract import contracts
-from dagster_lake.definitions import defs
+from dagster_lake.definitions import defs, run_lineage
 from dagster_lake.lineage.datasets import DatasetName, Names
 from dagster_lake.lineage.emit import LineageError
-from dagster_lake.lineage.sensor import run_lineage
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
