@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from dagster_lake import clock
 from dagster_lake.assets.alert_notices import HELD
@@ -115,11 +120,10 @@ def events_arriving(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
         return dg.SkipReason(" ".join([*arrivals.failures, _nothing(arrivals.newest)]))
     seen = {**cursor.seen, **arrivals.seen}
     request = dg.RunRequest(
-        partition_key=hours.keys[0] if len(hours) == 1 else None,
         # The same for the same events: a daemon that dies before it has saved the cursor asks for no second run.
         run_key=f"{hours.keys[-1]} {hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]}",
         tags={
-            **(_range(hours) if len(hours) > 1 else {}),
+            **_tags(hours),
             **BEFORE_BACKFILLS,
             "arrived": ", ".join(sorted(arrivals.newest)),
         },
@@ -141,7 +145,7 @@ def _alerts_alone(now: datetime) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"alerts {now.isoformat()}",
         asset_selection=[ALERTS],
-        tags={**_range(hours), **BEFORE_BACKFILLS, "arrived": "nothing"},
+        tags={**_tags(hours), **BEFORE_BACKFILLS, "arrived": "nothing"},
     )
 
 
@@ -187,11 +191,11 @@ def _hours(lake: LakeResource, newest: Mapping[str, datetime], now: datetime) ->
     return HourRange(current - HOUR if partly else current, current if came else current - HOUR)
 
 
-def _range(hours: HourRange) -> dict[str, str]:
-    return {
-        "dagster/asset_partition_range_start": hours.keys[0],
-        "dagster/asset_partition_range_end": hours.keys[-1],
-    }
+def _tags(hours: HourRange) -> dict[str, str]:
+    """What Dagster knows a run's hours by. A partition key would be refused: the open hour is none (open_hour.py)."""
+    if len(hours) == 1:
+        return {PARTITION_NAME_TAG: hours.keys[0]}
+    return {ASSET_PARTITION_RANGE_START_TAG: hours.keys[0], ASSET_PARTITION_RANGE_END_TAG: hours.keys[-1]}
 
 
 def _landed_in_part(lake: LakeResource, contract: Contract, hour: datetime) -> bool:

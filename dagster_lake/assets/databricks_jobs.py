@@ -9,7 +9,7 @@ import dagster as dg
 
 from dagster_lake import clock
 from dagster_lake.assets.databricks_jobs_file import Job, jobs_of
-from dagster_lake.assets.partitions import hourly, hours_of
+from dagster_lake.assets.partitions import hourly, hours_of, is_hour_of_lake
 from dagster_lake.resources.lake import LakeResource
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _events(
     if job.partitioned:
         given = {parameter.name: parameter.value or parameter.default for parameter in run.job_parameters or []}
         hour = given.get(job.hour_parameter)
-        if hour is None or not hourly.has_partition_key(hour):
+        if hour is None or not is_hour_of_lake(hour):
             context.log.warning(
                 f"{job.called}: run {run.run_id} is left out: its parameter {job.hour_parameter} is {hour!r}, which is "
                 "no lake hour such as 2026-01-05T12"

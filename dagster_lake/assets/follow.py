@@ -24,13 +24,13 @@ MAKES_STREAMS, MAKES_GOLD = "lake/makes_streams", "lake/makes_gold"
 
 
 def streams_follow() -> dg.AutomationCondition:
-    """A stream's hour, the open one too, is computed when silver of that hour was materialised without it."""
+    """A stream's hour is computed when silver of that hour was materialised without it."""
     return _follows(_MADE_OF_SILVER | _SILVER_HOURS, MAKES_STREAMS)
 
 
 def gold_follows() -> dg.AutomationCondition:
-    """The same for gold by the hour, once the hour has closed."""
-    return _follows(_MADE_OF_SILVER | _SILVER_HOURS, MAKES_GOLD) & ~When.in_latest_time_window()
+    """The same for gold by the hour. What near real time makes of the open hour is not seen: it is no partition yet."""
+    return _follows(_MADE_OF_SILVER | _SILVER_HOURS, MAKES_GOLD)
 
 
 def whole_gold_follows() -> dg.AutomationCondition:

@@ -3,7 +3,8 @@
 import dagster as dg
 from pydantic import ValidationError
 
-from dagster_lake.lake_hour import KEY_FORMAT, HourRange
+from dagster_lake.clock import utc_now
+from dagster_lake.lake_hour import HOUR, KEY_FORMAT, HourRange
 from dagster_lake.settings import Settings
 from dagster_lake.storage.first_hour import first_hour
 from dagster_lake.storage.paths import DEFAULT_FIRST_HOUR
@@ -19,8 +20,14 @@ def _first_hour() -> str:
 
 FIRST_HOUR = _first_hour()
 
-# The open hour is a partition too, so that it can be materialised early; the closing tick does it again.
-hourly = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=KEY_FORMAT, timezone="UTC", end_offset=1)
+# An hour is a partition once it has ended: nothing but near real time fills it before (resources/open_hour.py).
+hourly = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=KEY_FORMAT, timezone="UTC")
+
+
+def is_hour_of_lake(key: str) -> bool:
+    """Whether ``key`` names an hour of the lake that has begun."""
+    with dg.partition_loading_context(effective_dt=utc_now() + HOUR):
+        return hourly.has_partition_key(key)
 
 
 def hours_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> HourRange:

@@ -1,11 +1,14 @@
 """What assets need to do their work, made from the settings when a run starts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dagster_lake.contract import Contract, contracts
+from dagster_lake.resources.open_hour import knowing_hours_of
 from dagster_lake.settings import Settings
 from dagster_lake.storage.first_hour import check_first_hour
 from dagster_lake.storage.paths import Lake
@@ -44,6 +47,12 @@ class LakeResource(dg.ConfigurableResource):
         from dagster_lake.engines.choice import engine_of
 
         return engine_of(self.lake, self.contracts, self.settings)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[LakeResource]":
+        """The resource of a run; meanwhile Dagster knows the open hour, where the run is for it."""
+        with knowing_hours_of(context.run.tags if context.run else {}), super().yield_for_execution(context) as lake:
+            yield lake
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Ends compute that an engine keeps for the run's further steps."""

@@ -119,11 +119,16 @@ def test_any_hour_is_followed_however_old_and_each_once(daemon: Daemon) -> None:
     assert daemon.evaluate()["streams/sessions"] == {OLD}
 
 
-def test_streams_follow_the_open_hour_and_gold_waits_until_it_has_closed(daemon: Daemon) -> None:
-    daemon.materialize(VIEWS, hour=OPEN)
-    assert daemon.evaluate() == {name: {OPEN} for name in STREAMS}
+def test_the_open_hour_asks_for_nothing_and_gold_follows_when_it_is_made_after_it_has_closed(daemon: Daemon) -> None:
+    live = daemon.begin("near_real_time", OPEN)
+    daemon.materialize(VIEWS, hour=OPEN, run=live)
+    daemon.end(live)
     assert daemon.evaluate() == {}
-    assert daemon.evaluate(timedelta(minutes=30)) == {name: {OPEN} for name in HOURLY_GOLD}
+    assert daemon.evaluate(timedelta(minutes=30)) == {}
+    closing = daemon.begin("near_real_time", OPEN)
+    daemon.materialize(VIEWS, hour=OPEN, run=closing)
+    daemon.end(closing)
+    assert daemon.evaluate() == {name: {OPEN} for name in HOURLY_GOLD}
     assert daemon.evaluate() == {}
 
 

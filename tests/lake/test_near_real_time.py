@@ -15,9 +15,11 @@ from dagster._core.test_utils import environ
 from dagster_lake import clock
 from dagster_lake.assets.alert_notices import HELD
 from dagster_lake.assets.alert_notices import KEY as ALERTS
+from dagster_lake.assets.partitions import hourly
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
-from dagster_lake.lake_hour import HourRange
+from dagster_lake.hourly_runs import hours_of
+from dagster_lake.lake_hour import HourRange, hour_key, hour_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.near_real_time import LOOKS_SECONDS, LOST_AFTER, SENSOR, events_arriving, near_real_time_job
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
@@ -69,11 +71,7 @@ class Watch:
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         [self.request] = result.run_requests or []
-        if self.request.partition_key:
-            return [self.request.partition_key]
-        tags = self.request.tags
-        start, end = (tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
-        return HourRange.of(start, end).keys
+        return hours_of(self.request.tags)
 
     def run(self, status: dg.DagsterRunStatus) -> None:
         """A run of the sensor that has come so far."""
@@ -100,6 +98,36 @@ def test_events_of_the_current_hour_ask_for_a_run_of_it_once(watch: Watch) -> No
     watch.send("stars", NOON + timedelta(minutes=6))
     assert watch.look(NOON + timedelta(minutes=7)) == ["2026-01-05T12"]
     assert watch.request.tags["arrived"] == "stars"
+
+
+def test_dagster_takes_the_request_although_the_open_hour_is_no_partition_and_notes_what_it_makes(watch: Watch) -> None:
+    now = clock.utc_now()
+    watch.send("pageviews", now)
+    resources = {"lake": LakeResource()}
+    with (
+        patch.object(clock, "utc_now", lambda: now),
+        dg.build_sensor_context(instance=watch.instance, definitions=defs, resources=resources) as context,
+    ):
+        [request] = events_arriving.evaluate_tick(context).run_requests or []
+    hour = hour_key(hour_of(now))
+    assert request.tags["dagster/partition"] == hour
+
+    @dg.asset(partitions_def=hourly)
+    def made(lake: LakeResource) -> None:
+        pass
+
+    for tags in (request.tags, {f"dagster/asset_partition_range_{end}": hour for end in ("start", "end")}):
+        definitions = dg.Definitions([made], resources=resources)
+        definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=watch.instance, tags=tags)
+        event = watch.instance.get_latest_materialization_event(made.key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        assert event.asset_materialization.partition == hour
+
+
+def test_an_hour_is_a_partition_once_it_has_ended(watch: Watch) -> None:
+    assert hourly.get_partition_keys(NOON + timedelta(minutes=59))[-1] == "2026-01-05T11"
+    assert hourly.get_partition_keys(NOON + timedelta(minutes=60))[-1] == "2026-01-05T12"
 
 
 def test_a_lake_without_a_hub_is_told_readably_and_asks_for_nothing(watch: Watch) -> None:

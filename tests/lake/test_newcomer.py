@@ -7,15 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from dagster_lake.assets.partitions import hourly
 from dagster_lake.cli import checkup
 from dagster_lake.cli.dagster_home import name_dagster_home
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.removal import lake_contents
+from dagster_lake.definitions import defs
 from dagster_lake.settings import PROJECT_ROOT, Settings
 
 TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
@@ -51,14 +56,20 @@ class Newcomer:
 
     def failures_of(self, lake: str) -> list[str]:
         """The ids of the failed runs that the UI would show."""
+        with self.history_of(lake) as instance:
+            runs = instance.get_runs()
+            assert runs
+            return [run.run_id for run in runs if run.status != dg.DagsterRunStatus.SUCCESS]
+
+    @contextmanager
+    def history_of(self, lake: str) -> Iterator[dg.DagsterInstance]:
+        """What the UI shows a lake's tables and runs from."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("LAKE_ROOT", str(self.folder / lake))
             patch.setenv("DAGSTER_HOME", str(self.home))
             patch.chdir(self.home)
             with dg.DagsterInstance.get() as instance:
-                runs = instance.get_runs()
-                assert runs
-                return [run.run_id for run in runs if run.status != dg.DagsterRunStatus.SUCCESS]
+                yield instance
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +102,18 @@ def test_the_demo_builds_to_gold_and_says_how_to_look_at_it(newcomer: Newcomer) 
     assert newcomer.built.count("silver/orders_changes ") == 1  # without a terminal: a line, and no table beside it
     assert "Warning" not in newcomer.built
     assert lake_contents(str(newcomer.folder / "lake")).foreign == ()  # `lake reset` knows all that a demo makes
+
+
+def test_after_the_demo_every_table_has_every_hour_that_has_ended(newcomer: Newcomer) -> None:
+    hours = {"2026-01-01T00"}
+    with dg.partition_loading_context(effective_dt=datetime(2026, 1, 1, 1, 59, tzinfo=UTC)):
+        assert {*hourly.get_partition_keys()} == hours
+    graph = defs.resolve_asset_graph()
+    tables = [key for key in graph.materializable_asset_keys if graph.get(key).partitions_def is not None]
+    with newcomer.history_of("lake") as instance:
+        made = {key.to_user_string(): instance.get_materialized_partitions(key) for key in tables}
+    assert len(made) > 20
+    assert {name: found for name, found in made.items() if found != hours} == {}
 
 
 @pytest.mark.parametrize(
