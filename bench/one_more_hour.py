@@ -224,7 +224,7 @@ def busy_world(lake: LakeResource, hours: HourRange, events: int) -> World:
 def generate(lake: LakeResource, hours: HourRange, from_world: World) -> None:
     """Puts the hours' rows and events into the database and the event hubs."""
     from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-    from dagster_lake.resources.sources import open_shop
+    from dagster_lake.resources.shop_database import open_shop
     from dagster_lake.resources.world import dirt_of
     from generators.database import table_batches
     from generators.events import hub_batches

@@ -44,8 +44,8 @@ from dagster_lake.contract import EventHubSource, contracts
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
 from dagster_lake.landing.hubs import hub_of
-from dagster_lake.landing.result import Sources
 from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.resources.opened import Sources
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.duckdb_files import let_read
 from dagster_lake.storage.paths import Lake

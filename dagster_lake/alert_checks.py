@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dagster_lake.alerts.check_names import NO_ALERTS
 from dagster_lake.assets.markdown import table
 from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.resources.lake import LakeResource
@@ -11,7 +12,6 @@ from dagster_lake.resources.lake import LakeResource
 if TYPE_CHECKING:
     from dagster_lake.alerts.kinds import AlertKind
 
-NAME = "no_alerts"
 WORST = 5
 
 
@@ -22,7 +22,7 @@ def alert_checks(kinds: "list[AlertKind]") -> list[dg.AssetChecksDefinition]:
 
 def _check_of(kind: "AlertKind") -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        name=NAME,
+        name=NO_ALERTS,
         asset=dg.AssetKey(["streams", kind.stream]),
         description=f"There is no alert in the hours that the run wrote; the worst by {kind.worst} are shown.",
     )

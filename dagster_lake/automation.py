@@ -12,7 +12,7 @@ from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.reconciliation import GROUP as RECONCILIATION
 from dagster_lake.contract import FileSource, contracts
-from dagster_lake.freshness_checks import FRESH
+from dagster_lake.health.history import FRESH
 from dagster_lake.hourly_runs import CLOSE_THE_HOUR, HourRuns, hourly_runs, requests, scheduled_since
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.resources.lake import LakeResource

@@ -11,9 +11,8 @@ import dagster as dg
 from dagster_lake import clock
 from dagster_lake.assets.keys import silver_key
 from dagster_lake.contract import contracts
+from dagster_lake.health.history import FRESH
 from dagster_lake.resources.lake import LakeResource
-
-FRESH = "fresh"
 
 
 def freshness_checks() -> dg.AssetChecksDefinition:

@@ -7,8 +7,8 @@ from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import manifests, partitions
-from dagster_lake.landing.result import Sources
 from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.resources.opened import Sources
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.sequence_runs import holds, joined
 

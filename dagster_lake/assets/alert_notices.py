@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dagster_lake.alerts.check_names import DELIVERED
 from dagster_lake.assets.follow import streams_follow
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hourly, hours_of
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from dagster_lake.alerts.sender import Sent
 
 KEY = dg.AssetKey(["streams", "alert_notices"])
-DELIVERED = "webhook_takes_them"
 HELD = "held"
 """Metadata: how many rows of alert streams may still change, and are told when time has passed."""
 

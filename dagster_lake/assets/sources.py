@@ -109,7 +109,7 @@ def _database_source() -> dg.AssetsDefinition:
         can_subset=True,
     )
     def shop(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
-        from dagster_lake.resources.sources import open_shop
+        from dagster_lake.resources.shop_database import open_shop
         from generators.database import table_batches
 
         started = time.monotonic()

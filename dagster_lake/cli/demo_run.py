@@ -160,7 +160,7 @@ def _note(outcome: Outcome, event: "DagsterEvent", console: Console) -> None:
 
 def _note_check(outcome: Outcome, event: "DagsterEvent") -> None:
     from dagster_lake.assets.lake_status import GOOD, LATE
-    from dagster_lake.freshness_checks import FRESH
+    from dagster_lake.health.history import FRESH
 
     evaluation = event.asset_check_evaluation_data
     said = evaluation.description or ""

@@ -14,9 +14,10 @@ from dagster_lake import clock
 from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.engines.delta_jars import SPARK
 from dagster_lake.landing.given_events import GivenEvents, land_events
-from dagster_lake.landing.result import LandingError, Sources
+from dagster_lake.landing.result import LandingError
 from dagster_lake.live.landing import LiveLanding, Pass
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
-from dagster_lake.alert_checks import NAME as NO_ALERTS
-from dagster_lake.assets.alert_notices import DELIVERED
+from dagster_lake.alerts.check_names import DELIVERED, NO_ALERTS
 from dagster_lake.failures.failure import Failure
-from dagster_lake.freshness_checks import FRESH
+from dagster_lake.health.history import FRESH
 from dagster_lake.telemetry.runs import AssetWork, CheckWork, RunWork
 
 DataSets = Callable[[dg.AssetKey], tuple[str, ...]]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dagster_lake.freshness_checks import FRESH
+FRESH = "fresh"
+"""The check whether a data set is late."""
 
 
 @dataclass(frozen=True)

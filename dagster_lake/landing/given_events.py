@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from dagster_lake.contract import Contract
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.hours import land_hours
-from dagster_lake.landing.result import Landed, Sources
+from dagster_lake.landing.result import Landed
 from dagster_lake.resources.event_hub import Position
+from dagster_lake.resources.opened import Sources
 from dagster_lake.storage.paths import Lake
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -17,9 +17,10 @@ from dagster_lake.landing.expired import with_expired
 from dagster_lake.landing.fold import fold
 from dagster_lake.landing.gaps import closed, end_of, hold_other_hours, with_gaps
 from dagster_lake.landing.hubs import captured_hub, hub_of
-from dagster_lake.landing.result import Landed, LandingError, Sources
+from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.landing.zone import require_one_zone
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.resources.opened import Sources
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake

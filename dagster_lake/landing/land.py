@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dagster_lake.contract import Contract
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.hours import land_hours, late_commits
-from dagster_lake.landing.result import Landed, LandingError, Skipped, Sources, Unreadable
+from dagster_lake.landing.result import Landed, LandingError, Skipped, Unreadable
 from dagster_lake.landing.snapshot import holds, land_snapshot, newest_snapshot
 from dagster_lake.storage.manifest import Manifest, landed_partitions, read_manifest
 from dagster_lake.storage.paths import Lake
@@ -14,7 +14,6 @@ __all__ = [
     "Landed",
     "LandingError",
     "Skipped",
-    "Sources",
     "Unreadable",
     "holds",
     "lacking_hours",

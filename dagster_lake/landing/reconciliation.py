@@ -12,8 +12,8 @@ from dagster_lake.engines.base import Engine, Step
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import partitions
-from dagster_lake.landing.result import Sources
 from dagster_lake.landing.source_look import Gone, SourceLook, SteppedBack, source_look
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 

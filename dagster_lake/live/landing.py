@@ -10,9 +10,10 @@ from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours
-from dagster_lake.landing.result import Landed, Sources
+from dagster_lake.landing.result import Landed
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do
 from dagster_lake.resources.event_hub import EventHubError
+from dagster_lake.resources.opened import Sources
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from upath import UPath
 
-from dagster_lake.engines.duckdb import connection
+from dagster_lake.engines.duckdb_connection import connection
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.settings import Settings
 from dagster_lake.storage import delta

@@ -15,7 +15,7 @@ from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
     from dagster_lake.engines.base import Engine
-    from dagster_lake.landing.result import Sources
+    from dagster_lake.resources.opened import Sources
 
 
 class LakeResource(dg.ConfigurableResource):

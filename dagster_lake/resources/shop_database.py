@@ -17,6 +17,14 @@ from dagster_lake.commit import commit
 from dagster_lake.resources.database import teaching
 from dagster_lake.resources.database_dialect import DatabaseError, listed, quoted
 from dagster_lake.resources.shop_tables import METADATA
+from dagster_lake.resources.sources import database_url
+from dagster_lake.settings import Settings
+from dagster_lake.storage.paths import Lake
+
+
+def open_shop(settings: Settings, lake: Lake) -> "ShopDatabase | None":
+    """The embedded database, for the generators to fill; None where the settings name somebody else's database."""
+    return None if settings.database_url else ShopDatabase(database_url(settings, lake))
 
 
 class Writer(Protocol):

@@ -2,11 +2,10 @@
 
 from functools import partial
 
-from dagster_lake.landing.result import Sources
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import EventHub
-from dagster_lake.resources.shop_database import ShopDatabase
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
@@ -15,11 +14,6 @@ def open_sources(settings: Settings, lake: Lake) -> Sources:
     """The event hub and the database, each opened when it is first needed: one that is away stops the other's data
     sets not."""
     return Sources.when_needed(partial(open_event_hub, settings, lake), lambda: Database(database_url(settings, lake)))
-
-
-def open_shop(settings: Settings, lake: Lake) -> ShopDatabase | None:
-    """The embedded database, for the generators to fill; None where the settings name somebody else's database."""
-    return None if settings.database_url else ShopDatabase(database_url(settings, lake))
 
 
 def database_url(settings: Settings, lake: Lake) -> str:

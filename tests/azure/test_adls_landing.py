@@ -21,10 +21,10 @@ from dagster_lake.landing.fold import FOLD_AT
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import manifests, partitions
 from dagster_lake.landing.newest_hour import newest_hub_hour
-from dagster_lake.landing.result import Sources
 from dagster_lake.landing.snapshot import land_snapshot
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.opened import Sources
 from dagster_lake.resources.shop_database import ShopDatabase
 from dagster_lake.storage import blobs
 from dagster_lake.storage.azure_errors import StorageError

@@ -26,8 +26,9 @@ from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.engines.upkeep import UpkeepError, tend
 from dagster_lake.lake_hour import HourRange, hour_key
 from dagster_lake.landing.land import land_hours, land_snapshot, partitions
-from dagster_lake.landing.result import LandingError, Sources
+from dagster_lake.landing.result import LandingError
 from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake

@@ -23,12 +23,13 @@ from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing import gaps
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours, late_commits, manifests
-from dagster_lake.landing.result import Landed, LandingError, Sources
+from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.landing_checks import check_of
 from dagster_lake.resources import event_batch
 from dagster_lake.resources.captured_event_hub import CAPTURE_LAG, CapturedEventHub
 from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHubError, Position
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.adls_path import AddressError
 from dagster_lake.storage.manifest import landed_files

@@ -23,7 +23,6 @@ from dagster_lake import clock
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import land_hours, manifests
-from dagster_lake.landing.result import Sources
 from dagster_lake.resources import event_batch
 from dagster_lake.resources.azure_event_hub import SETTLED, AzureEventHub
 from dagster_lake.resources.azure_hub_connection import AT_ONCE, HubConnection, Patience
@@ -31,6 +30,7 @@ from dagster_lake.resources.azure_hub_reader import SLOTS
 from dagster_lake.resources.captured_event_hub import CapturedEventHub
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, EventHubError, Position, SendInterrupted
+from dagster_lake.resources.opened import Sources
 from dagster_lake.resources.sources import open_event_hub
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import landed_files

@@ -20,9 +20,10 @@ from dagster_lake.engines.base import Check, Engine, Step, StepResult
 from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.engines.spark import SparkEngine
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
-from dagster_lake.landing.land import Sources, land_hours, land_snapshot
+from dagster_lake.landing.land import land_hours, land_snapshot
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest

@@ -18,8 +18,9 @@ from dagster_lake.contract import Contract, DatabaseSource, Property
 from dagster_lake.engines.base import Engine, Step, StepResult
 from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.lake_hour import HourRange, hour_key
-from dagster_lake.landing.land import Landed, Sources, land_hours, late_commits, manifests
+from dagster_lake.landing.land import Landed, land_hours, late_commits, manifests
 from dagster_lake.resources.database import Database
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake

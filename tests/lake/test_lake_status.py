@@ -19,7 +19,7 @@ from dagster_lake.cli import app
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
 from dagster_lake.engines.base import Step
-from dagster_lake.freshness_checks import FRESH
+from dagster_lake.health.history import FRESH
 from dagster_lake.health.status_table import SCHEMA
 from dagster_lake.health.tables import TableHealth
 from dagster_lake.landing.land import land_snapshot, partitions

@@ -12,7 +12,8 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.alert_checks import NAME, WORST
+from dagster_lake.alert_checks import WORST
+from dagster_lake.alerts.check_names import NO_ALERTS
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
 from dagster_lake.lake_hour import HOUR, HourRange
@@ -97,7 +98,7 @@ def test_alerts_are_a_warning_that_shows_the_worst_and_no_customer(
 ) -> None:
     alerts = world.rows("high_latency_alerts")
     assert len(alerts) > WORST
-    found = check(first_run, "high_latency_alerts", NAME)
+    found = check(first_run, "high_latency_alerts", NO_ALERTS)
     assert (found.passed, found.severity, found.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
     assert found.metadata["alerts"].value == len(alerts)
     shown = str(found.metadata["worst"].value).splitlines()
@@ -105,7 +106,7 @@ def test_alerts_are_a_warning_that_shows_the_worst_and_no_customer(
     assert len(shown) == 2 + WORST
     worst = sorted((row["latency"] for row in alerts), reverse=True)[:WORST]
     assert [int(line.split("|")[2]) for line in shown[2:]] == worst
-    assert check(first_run, "latency_anomalies", NAME).severity == dg.AssetCheckSeverity.WARN
+    assert check(first_run, "latency_anomalies", NO_ALERTS).severity == dg.AssetCheckSeverity.WARN
 
 
 def test_young_alerts_are_sent_once_and_old_ones_noted(world: World, first_run: dg.ExecuteInProcessResult) -> None:

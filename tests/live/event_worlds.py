@@ -15,11 +15,11 @@ from dagster_lake.engines.base import Step
 from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.lake_hour import HourRange, hour_of
 from dagster_lake.landing.land import land_hours
-from dagster_lake.landing.result import Sources
 from dagster_lake.live.tables import stream_models
 from dagster_lake.resources.database import Database
 from dagster_lake.resources.dbt import build
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 from tests.lake.lakes import content_of
