@@ -24,7 +24,7 @@ LATE_HOURS = 3
 
 # The status is made by a run of its own, which neither waits for these nor fails with them.
 _hourly_assets = dg.AssetSelection.groups(
-    "sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports"
+    "sources", "raw", "bronze", "silver", "quarantine", "streams", "sinks", "gold", "reports"
 ) - dg.AssetSelection.keys(LAKE_STATUS)
 _freshness = dg.AssetSelection.checks(
     *(dg.AssetCheckKey(silver_key(c), FRESH) for c in contracts().values() if c.freshness_minutes is not None)
@@ -40,7 +40,8 @@ hourly_job = dg.define_asset_job(
 )
 snapshots_job = dg.define_asset_job(
     "snapshots",
-    selection=dg.AssetSelection.keys(*_snapshots).downstream() - dg.AssetSelection.groups("streams", "gold", "reports"),
+    selection=dg.AssetSelection.keys(*_snapshots).downstream()
+    - dg.AssetSelection.groups("streams", "sinks", "gold", "reports"),
     description="Snapshots dropped into the landing folder: raw, bronze, silver, Stream Analytics' reference data.",
 )
 lake_status_job = dg.define_asset_job(
@@ -207,7 +208,7 @@ reconcile_daily = dg.ScheduleDefinition(
 
 silver_carries_on = dg.AutomationConditionSensorDefinition(
     "silver_carries_on",
-    target=dg.AssetSelection.groups("streams", "gold"),
+    target=dg.AssetSelection.groups("streams", "sinks", "gold"),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description="Computes streams and gold of the hours whose silver another run has materialised.",

@@ -13,6 +13,7 @@ from dagster_lake.assets.lake_status import lake_status_asset
 from dagster_lake.assets.reconciliation import reconciliation_assets
 from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.assets.reports import engagement_report
+from dagster_lake.assets.sinks import sink_assets
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
 from dagster_lake.checks import contract_checks
@@ -26,6 +27,7 @@ from dagster_lake.old_runs import forget_old_runs, old_runs_job
 from dagster_lake.resources.adls import adls_resources
 from dagster_lake.resources.dbt import manifest
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.sinks.sink import sinks_of
 from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import stream_declarations
 from dagster_lake.telemetry.sensors import run_metrics
@@ -49,6 +51,7 @@ defs = dg.Definitions(
         *reconciliation_assets(),
         *dbt_assets(),
         *alert_notices_assets(alerts),
+        *sink_assets(sinks_of(streams)),
         *reference_data_assets(streams),
         *stream_analytics_assets(streams),
         engagement_report,

@@ -48,10 +48,10 @@ _layers = [key(c) for c in _events for key in (raw_key, bronze_key, silver_key, 
 
 near_real_time_job = dg.define_asset_job(
     "near_real_time",
-    selection=dg.AssetSelection.keys(*_layers) | dg.AssetSelection.groups("streams"),
+    selection=dg.AssetSelection.keys(*_layers) | dg.AssetSelection.groups("streams", "sinks"),
     partitions_def=hourly,
     tags={MAKES_STREAMS: "true"},
-    description="What events alone bring up to date, for one hour or a few: raw, bronze, silver, streams, alerts.",
+    description="What events alone bring up to date, for some hours: raw, bronze, silver, streams, alerts, sinks.",
 )
 
 

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="The SQL source, as a SQLAlchemy URL; by default a SQLite file inside the lake's sources"
     )
+    sink_database_url: SecretStr | None = Field(
+        None,
+        description="The database of the sinks that are tables, as a SQLAlchemy URL; by default a SQLite file in a "
+        "local lake. See docs/sinks.md",
+    )
     event_hubs: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",

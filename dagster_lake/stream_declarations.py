@@ -23,6 +23,7 @@ A declaration is ``config.meta.stream`` of a model; its numbers come from the va
     key: [event_id]                        columns that no two rows have in common
     stream_analytics: {format: parquet, without: {column: why}, tolerance: {values: 1.0e-9, rows: 0.0}}
     alert: {worst: latency, shows: [http_method, latency], told_after_ms: 60000}
+    sinks: [{database_table: slow_pages}, {files: slow_pages, format: jsonl}, {event_hub: slow-pages}]
 
 ``inputs`` and ``key`` are given always, the rest where it applies; without ``stream_analytics`` there is no such query.
 How far a model must look back follows from what it declares: ``least_look_back_hours``.
@@ -35,8 +36,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from dagster_lake.channel_names import CHANNEL_NAME
+from dagster_lake.contract import contracts
 from dagster_lake.errors import LakeError
 from dagster_lake.stream_parts import Baseline, ChangePoints, First, Join, Lag, Last, Over, Part, SpikesAndDips, Window
+from dagster_lake.stream_sinks import SinkDeclaration, sink_problems
 
 ANALYTIC = ("lag", "last", "first", "over", "baseline", "spikes_and_dips", "change_points")
 """The fields that declare analytic functions."""
@@ -122,6 +125,7 @@ class StreamDeclaration(Part):
     spikes_and_dips: SpikesAndDips | None = None
     change_points: ChangePoints | None = None
     alert: Alert | None = None
+    sinks: Sequence[SinkDeclaration] = ()
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "StreamDeclaration":
@@ -218,11 +222,20 @@ def stream_declarations(manifest: Mapping[str, Any]) -> dict[str, StreamDeclarat
     nodes = manifest["nodes"].values()
     models = [node for node in nodes if node["resource_type"] == "model" and node["schema"] == "streams"]
     streams = [node for node in models if node["config"]["meta"].get("stream", ...) is not None]
-    return {node["name"]: _declaration(node) for node in sorted(streams, key=lambda node: node["name"])}
+    found = {node["name"]: _declaration(node) for node in sorted(streams, key=lambda node: node["name"])}
+    files = {node["name"]: _file(node) for node in streams}
+    if problems := sink_problems({name: stream.sinks for name, stream in found.items()}, contracts().values()):
+        told = (f"{files[name]}: config.meta.stream.sinks.{place}: {why}" for name, place, why in problems)
+        raise StreamDeclarationError("\n".join(told))
+    return found
+
+
+def _file(node: Mapping[str, Any]) -> str:
+    return (node["patch_path"] or node["original_file_path"]).rpartition("://")[2]
 
 
 def _declaration(node: Mapping[str, Any]) -> StreamDeclaration:
-    file = (node["patch_path"] or node["original_file_path"]).rpartition("://")[2]
+    file = _file(node)
     meta = node["config"]["meta"]
     if "stream" not in meta:
         raise StreamDeclarationError(f"{file}: config.meta.stream is missing; declare the stream as the others do")

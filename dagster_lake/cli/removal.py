@@ -11,7 +11,7 @@ from dagster_lake.storage.paths import LAYERS
 
 FOLDERS = (
     *(*LAYERS, "raw", "landing", "sensitive", "sources", "stream_analytics", "live", "reports", "notices"),
-    *("withheld", "unfinished", "damaged", "before_upgrade", HISTORY),
+    *("withheld", "unfinished", "sinks", "drops", "damaged", "before_upgrade", HISTORY),
 )
 
 

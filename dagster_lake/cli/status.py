@@ -20,9 +20,9 @@ def status() -> None:
     """Show what the lake holds: tables, rows, bytes, last version, freshest hour.
 
     `ver` is the Delta version, `age` the time since its commit, `hour` the newest lake hour or snapshot. Data sets
-    whose newest data is older than their contract's latency are named below, and so are tables that cannot be read,
-    with the command that mends each; the exit code is then 1. This looks at logs, and whether the files that they name
-    are there; `lake doctor --deep` reads every file.
+    whose newest data is older than their contract's latency are named below, and so are sinks that do not take their
+    rows, and tables that cannot be read, with the command that mends each; the exit code is then 1. This looks at logs,
+    and whether the files that they name are there; `lake doctor --deep` reads every file.
 
     **Examples**
 
@@ -54,6 +54,8 @@ def status() -> None:
             console.print(f"[yellow]late[/] {line}", soft_wrap=True)
     else:
         console.print("Raw has landed, but there are no tables yet; materialise them with:  lake demo")
+    for line in _sinks(lake):
+        console.print(f"[yellow]sink[/] {escape(line)}", soft_wrap=True)
     damaged = list(_damaged(lake)) if lake else []
     for problem in damaged:
         console.print(f"[bold red]damaged[/] {escape(problem)}", soft_wrap=True)
@@ -82,6 +84,17 @@ def _late(lake: "Lake | None") -> "Iterator[str]":
     for newest in newest_data(lake, contracts().values()) if lake else ():
         if newest.is_late(now):
             yield f"{newest.data_set}: {newest.said(now)}"
+
+
+def _sinks(lake: "Lake | None") -> "Iterator[str]":
+    """The sinks that do not take their rows, one line each."""
+    from dagster_lake.sinks.trouble import troubles
+
+    for trouble in troubles(lake) if lake else ():
+        yield (
+            f"{trouble.why}. Since {trouble.since:%Y-%m-%d %H:%M} UTC, {trouble.tries} tries; again from "
+            f"{trouble.next_try:%H:%M:%S} on"
+        )
 
 
 def _raw_table(landed: "list[RawDataSet]") -> "Table":

@@ -35,7 +35,8 @@ def stream(
     It can be stopped with Ctrl-C, killed and started again at any time, beside Dagster's runs: nothing is lost or
     doubled. `python -m generators stream` sends events to try it with.
 
-    With --once, the exit code is 3 when the webhook did not take every alert; `lake alerts list` shows what is left.
+    With --once, the exit code is 3 when the webhook did not take every alert, or a sink not all rows; `lake alerts
+    list` and `lake status` show what is left.
 
     **Examples**
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 ONCE = 0.0
 """So many seconds let it look once, and end."""
 UNSENT = 3
-"""The exit code when alerts were not delivered."""
+"""The exit code when alerts were not delivered, or a sink did not take its rows."""
 
 
 def run(seconds: float | None, every: float, data_sets: Sequence[str], report: bool) -> None:
     """Streams for ``seconds``, or until SIGINT or SIGTERM. Raises CommandError when the tables could not be made, and
-    exits with UNSENT when it looked once and the webhook did not take every alert."""
+    exits with UNSENT when it looked once and the webhook or a sink did not take everything."""
     from dagster_lake.alerts.channels import said_without_address
     from dagster_lake.live.loop import TABLES, Live
     from dagster_lake.live.plan import plan
@@ -62,7 +62,7 @@ def run(seconds: float | None, every: float, data_sets: Sequence[str], report: b
         failed = list(wanted.contracts)
     if failed:
         raise CommandError("; ".join(f"{what}: {why[what]}" for what in failed))
-    if seconds == ONCE and live.status.alerts_waiting:
+    if seconds == ONCE and (live.status.alerts_waiting or live.status.sinks_waiting):
         raise SystemExit(UNSENT)
 
 

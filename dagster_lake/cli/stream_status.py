@@ -73,4 +73,5 @@ def ended(status: Status) -> str:
 def _unsent(status: Status) -> str:
     waiting = f" {status.alerts_waiting:,} alerts wait for the webhook." if status.alerts_waiting else ""
     aside = f" {status.alerts_set_aside:,} are set aside: lake alerts list." if status.alerts_set_aside else ""
-    return waiting + aside
+    sinks = f" {status.sinks_waiting:,} sinks lack rows: lake status." if status.sinks_waiting else ""
+    return waiting + aside + sinks

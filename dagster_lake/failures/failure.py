@@ -14,7 +14,9 @@ from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import hour_key, hour_of
 from dagster_lake.settings import Settings
 
-Kind = Literal["failed_run", "failed_check", "dead_sensor", "dead_daemon", "missed_hour", "stopped_delivery"]
+Kind = Literal[
+    "failed_run", "failed_check", "dead_sensor", "dead_daemon", "missed_hour", "stopped_delivery", "sink_in_trouble"
+]
 
 
 @dataclass(frozen=True)

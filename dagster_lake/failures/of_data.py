@@ -15,12 +15,15 @@ from dagster_lake.hourly_runs import CLOSE_THE_HOUR, JOB, hours_of
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of, parse_hour
 from dagster_lake.landing.expired import expired_hours
 from dagster_lake.landing.land import lacking_hours
+from dagster_lake.sinks.trouble import troubles
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
 
 CLOSED_AFTER = timedelta(minutes=20)
 """The schedule closes an hour five minutes after its end; with its run, it should have landed by then."""
 WATCHES = "publish_lake_status"
+SINKS_TOLD_AFTER = timedelta(minutes=2)
+"""What passes by itself is told to nobody."""
 
 
 def scheduled_from(instance: dg.DagsterInstance) -> datetime | None:
@@ -107,4 +110,19 @@ def stopped_deliveries(lake: Lake, now: datetime) -> Iterator[Failure]:
                 (newest.data_set,),
                 f"{newest.data_set} is delivered no more: {newest.said(now)}",
                 "ask whoever delivers it; what comes late is landed by itself",
+            )
+
+
+def sinks_in_trouble(lake: Lake, now: datetime) -> Iterator[Failure]:
+    """Sinks that have not taken their rows for some minutes."""
+    for trouble in troubles(lake):
+        if now - trouble.since >= SINKS_TOLD_AFTER:
+            yield Failure(
+                "sink_in_trouble",
+                f"{trouble.who} {trouble.since:%Y-%m-%dT%H:%M:%SZ}",
+                trouble.since,
+                trouble.data_sets,
+                f"the {trouble.who} has not taken its rows since {trouble.since:%Y-%m-%dT%H:%M:%SZ}, in "
+                f"{trouble.tries} tries",
+                "lake status says why; what it lacks is sent when it is mended, by the next run",
             )

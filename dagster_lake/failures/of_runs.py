@@ -8,13 +8,15 @@ import dagster as dg
 from dagster_lake.alerts.check_names import DELIVERED, NO_ALERTS
 from dagster_lake.failures.failure import Failure
 from dagster_lake.health.history import FRESH
+from dagster_lake.sinks.sink import DELIVERED as SINKS_DELIVERED
 from dagster_lake.telemetry.runs import AssetWork, CheckWork, RunWork
 
 DataSets = Callable[[dg.AssetKey], tuple[str, ...]]
 """Which data sets an asset concerns."""
 
-_TOLD_OTHERWISE = {NO_ALERTS, DELIVERED, FRESH}
-"""Alerts are told themselves, a channel that fails cannot be told of there, and late data is ``stopped_delivery``."""
+_TOLD_OTHERWISE = {NO_ALERTS, DELIVERED, SINKS_DELIVERED, FRESH}
+"""Alerts are told themselves, a channel that fails cannot be told of there, a sink is told of by its note, which
+``lake stream`` writes too, and late data is ``stopped_delivery``."""
 _NAMED = 3
 MOST_REMEMBERED = 1_000
 _STEPS_FAILED = "Steps failed"

@@ -12,6 +12,7 @@ from dagster_lake.failures.of_data import (
     expired_events,
     missed_hours,
     scheduled_from,
+    sinks_in_trouble,
     stopped_deliveries,
 )
 from dagster_lake.storage.paths import Lake
@@ -45,5 +46,6 @@ def _looks(
     if since is not None:
         yield "hours", lambda: missed_hours(lake, instance, since, now)
     yield "expired events", lambda: expired_events(lake)
+    yield "sinks", lambda: sinks_in_trouble(lake, now)
     if outside or deliveries_are_expected(instance):
         yield "deliveries", lambda: stopped_deliveries(lake, now)

@@ -1,4 +1,5 @@
-"""What ``lake stream`` does: one thread lands, judges and tells; another makes tables; a third posts to the webhook."""
+"""What ``lake stream`` does: one thread lands, judges and tells; another makes tables; a third posts to the webhook; a
+fourth fills the sinks."""
 
 import threading
 import time
@@ -25,10 +26,11 @@ from dagster_lake.live.tables import LiveTables, Made, Stopped, stream_models
 from dagster_lake.live.tidy import Tidy, written_live
 from dagster_lake.live.worker import Worker
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.sinks.deliver import fill
 
 WEBHOOK_SECONDS = 2.0
 """Alerts of this long are posted together."""
-TABLES, _WEBHOOK, _EARLY = "tables", "webhook", "early alerts"
+TABLES, _WEBHOOK, _EARLY, _SINKS = "tables", "webhook", "early alerts", "sinks"
 
 
 class Live:
@@ -82,13 +84,19 @@ class Live:
             # Ended last: the tables that are made at the end may hold alerts that nobody has told of.
             webhook = Worker(_WEBHOOK, self._deliver, WEBHOOK_SECONDS, lambda error: self._failed(_WEBHOOK, error))
             ending.callback(lambda: webhook.end(finish=True))
-            ending.callback(self._ending.set)
             pause = self._plan.tables_every
+            sinks = Worker(_SINKS, self._fill, pause, lambda error: self._failed(_SINKS, error))
+            ending.callback(lambda: sinks.end(finish=not stop.is_set()))
+            ending.callback(self._ending.set)
             tables = Worker(
-                TABLES, lambda: self._make_tables(webhook.wake), pause, lambda error: self._failed(TABLES, error)
+                TABLES,
+                lambda: self._make_tables(webhook.wake, sinks.wake),
+                pause,
+                lambda error: self._failed(TABLES, error),
             )
             ending.callback(lambda: tables.end(finish=not stop.is_set()))
             webhook.wake()  # for what another process has left
+            sinks.wake()
             ending.callback(lambda: self._stopping.set() if stop.is_set() else None)
             began = time.monotonic()
             while not stop.is_set():
@@ -182,10 +190,10 @@ class Live:
 
     # ---- tables ----
 
-    def _make_tables(self, told: Callable[[], None]) -> bool:
+    def _make_tables(self, told: Callable[[], None], made_some: Callable[[], None]) -> bool:
         """Makes the tables of the hours that changed since the last time, and calls ``told`` when they gave alerts that
-        are new. When none has changed, time alone may make them so. Whether something failed, and is left: of what is
-        new, a landing says."""
+        are new, ``made_some`` in any case. When none has changed, time alone may make alerts new. Whether something
+        failed, and is left: of what is new, a landing says."""
         with self._lock:
             stale, self._stale = self._stale, {}
             complete, self._complete = self._complete, {}
@@ -198,6 +206,7 @@ class Live:
         if stale:
             try:
                 made = self._made(stale, complete, settled)
+                made_some()
                 if made.alerts:
                     told()
                 return bool(made.failures or made.streams_failed)
@@ -240,7 +249,19 @@ class Live:
         lake, contracts = self._resource.lake, self._plan.contracts.values()
         alerts = (notices_table(lake).uri, deliveries_table(lake).uri)
         streams = [model.split(".")[-1] for model in stream_models()]
-        return Tidy([*written_live(lake, contracts, streams), *alerts], lambda error: self._told("tidying", error))
+        followed = {sink.table(lake) for sink in self._plan.sinks}
+        return Tidy([*written_live(lake, contracts, streams), *alerts], lambda e: self._told("tidying", e), followed)
+
+    # ---- sinks ----
+
+    def _fill(self) -> bool:
+        """Fills the sinks; whether one of them lacks something. Why it does not take it is said once."""
+        lake, settings = self._resource.lake, self._resource.settings
+        filled = fill(lake, settings, self._plan.sinks, at_once=self._ending.is_set())
+        for one in filled:
+            self._tell_of_failure(one.sink.who, None if one.trouble is None else one.trouble.why)
+        self.status.sinks_waiting = sum(one.waits for one in filled)
+        return self.status.sinks_waiting > 0
 
     # ---- failures ----
 

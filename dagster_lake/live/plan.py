@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster_lake.alerts.kinds import AlertKind, alert_kinds
@@ -11,6 +11,7 @@ from dagster_lake.live.early import EarlySql
 from dagster_lake.live.single_events import of_single_events
 from dagster_lake.resources.dbt import compiled, manifest
 from dagster_lake.settings import Settings
+from dagster_lake.sinks.sink import Sink, sinks_of
 from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
 
@@ -21,7 +22,7 @@ class Plan:
 
     ``contracts`` are the event data sets to land, by name, and ``kinds`` the streams that give alerts; ``early`` says,
     by data set, by what SQL some of them are judged before the tables. Tables are made every ``tables_every`` seconds
-    at most. ``run`` names the process among others.
+    at most, and then the ``sinks`` are filled. ``run`` names the process among others.
     """
 
     contracts: Mapping[str, Contract]
@@ -29,6 +30,7 @@ class Plan:
     early: Mapping[str, EarlySql]
     tables_every: float
     run: str
+    sinks: Sequence[Sink] = ()
 
 
 def plan(lake: Lake, settings: Settings, data_sets: Collection[str]) -> Plan:
@@ -45,7 +47,8 @@ def plan(lake: Lake, settings: Settings, data_sets: Collection[str]) -> Plan:
     kinds = alert_kinds(streams.values())
     # By DuckDB's SQL; on Spark, alerts are told from the tables.
     early = _early(lake, settings, chosen, kinds, streams) if settings.engine == "duckdb" else {}
-    return Plan(chosen, kinds, early, settings.stream_seconds, f"lake stream {socket.gethostname()} {os.getpid()}")
+    run = f"lake stream {socket.gethostname()} {os.getpid()}"
+    return Plan(chosen, kinds, early, settings.stream_seconds, run, sinks_of(streams.values()))
 
 
 def _early(

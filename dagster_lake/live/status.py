@@ -14,7 +14,8 @@ class Status:
     ``hours`` are those that are being landed: the open one, and before it those that are not complete. ``behind`` says
     whether something has landed that the tables do not hold yet. ``alert_seconds`` is from the arrival of the event of
     the last early alert until the alert was noted. ``alerts_waiting`` were not taken by the webhook yet, and
-    ``alerts_set_aside`` of the last days will not be sent again by themselves.
+    ``alerts_set_aside`` of the last days will not be sent again by themselves. ``sinks_waiting`` are those that
+    lack rows.
     """
 
     now: datetime
@@ -24,6 +25,7 @@ class Status:
     alert_seconds: float | None = None
     alerts_waiting: int = 0
     alerts_set_aside: int = 0
+    sinks_waiting: int = 0
     tables_at: datetime | None = None
     tables_seconds: float | None = None
     behind: bool = False

@@ -5,7 +5,7 @@ nobody but whoever is still reading that version. They go after an hour, as the 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
 from upath import UPath
@@ -17,8 +17,9 @@ from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_t
 
 KEPT = timedelta(hours=1)
 """How long a version stays readable: longer than reads of a table of events take."""
-SILVER_LOG_KEPT = timedelta(days=2)
-"""Streams and gold catch up by silver's log; without it, by everything. Hours up to two days old are taken up again."""
+FOLLOWED_LOG_KEPT = timedelta(days=2)
+"""Streams and gold catch up by silver's log, and sinks by their streams'; without it, by everything. Hours up to two
+days old are taken up again."""
 EVERY = timedelta(minutes=10)
 
 
@@ -32,10 +33,15 @@ def written_live(lake: Lake, contracts: Iterable[Contract], streams: Iterable[st
 
 
 class Tidy:
-    """Tidies ``tables``, all of them every ``EVERY``. ``failed`` is told what could not be, and nothing stops by it."""
+    """Tidies ``tables``, all of them every ``EVERY``. ``failed`` is told what could not be, and nothing stops by it.
 
-    def __init__(self, tables: list[UPath], failed: Callable[[Exception | None], None]) -> None:
-        self._tables, self._failed = tables, failed
+    Those in ``followed`` are read by what changed, so that their logs are kept for as long as silver's.
+    """
+
+    def __init__(
+        self, tables: list[UPath], failed: Callable[[Exception | None], None], followed: Collection[UPath] = ()
+    ) -> None:
+        self._tables, self._failed, self._followed = tables, failed, {str(table) for table in followed}
         self._last = float("-inf")  # a process that is killed again and again tidies as well
 
     def when_due(self) -> None:
@@ -45,7 +51,8 @@ class Tidy:
         failure: Exception | None = None
         for table in self._tables:
             try:
-                log_kept = SILVER_LOG_KEPT if table.parent.name == "silver" else KEPT
+                is_followed = table.parent.name == "silver" or str(table) in self._followed
+                log_kept = FOLLOWED_LOG_KEPT if is_followed else KEPT
                 delta.tidy(table, kept=KEPT, log_kept=log_kept)
             except Exception as error:  # another writer came first, or the table is damaged
                 failure = error

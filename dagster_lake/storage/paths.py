@@ -153,6 +153,10 @@ class Lake:
         """The drop folder of a data set that arrives as files."""
         return self.root / "landing" / _checked(data_set, _NAME)
 
+    def drop(self, folder: str) -> UPath:
+        """A folder of files that a stream's sink fills, for others to take."""
+        return self.root / "drops" / _checked(folder, _NAME)
+
     @property
     def sources(self) -> Path:
         """Where the embedded source systems live, on this machine; they stand in for the outside world."""

@@ -258,7 +258,7 @@ def test_the_sensor_is_on_and_looks_often_enough_for_the_setting() -> None:
 def test_its_job_is_what_events_bring_up_to_date_and_nothing_else() -> None:
     graph = defs.resolve_asset_graph()
     keys = near_real_time_job.selection.resolve(graph)
-    streams = {key for key in graph.materializable_asset_keys if key.path[0] == "streams"}
+    streams = {key for key in graph.materializable_asset_keys if key.path[0] in ("streams", "sinks")}
     layers = {
         dg.AssetKey([layer, name])
         for layer in ("raw", "bronze", "silver", "quarantine")

@@ -1,7 +1,9 @@
 """The streams through Dagster: hours of events, from the hub to plots, alerts and the comparison with their twins."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from dagster_lake.alert_checks import WORST
 from dagster_lake.alerts.check_names import NO_ALERTS
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.failures.of_data import sinks_in_trouble
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.land import land_hours
+from dagster_lake.sinks.sink import DELIVERED
 from dagster_lake.stream_analytics import CHECK
 from tests.lake.lakes import TestLake, content_of
 from tests.lake.webhooks import SECRET, Webhook, webhook
@@ -37,14 +41,16 @@ class World:
         self.lake, self.hook = lake, hook
         self.instance = dg.DagsterInstance.ephemeral()
 
-    def run(self, at: datetime, *hours: str, only: str | None = None) -> dg.ExecuteInProcessResult:
+    def run(self, at: datetime, *hours: str, only: str | dg.AssetKey | None = None) -> dg.ExecuteInProcessResult:
         """The near-real-time job for some hours, at an instant; or ``only`` one of its streams."""
         tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
         address = {"LAKE_ALERT_WEBHOOK": self.hook.address}
         with environ({**self.lake.environment, **address}), patch.object(clock, "utc_now", lambda: at):
             job = defs.resolve_job_def("near_real_time")
             if only:
-                job = job.get_subset(asset_selection={dg.AssetKey(["streams", only])})
+                job = job.get_subset(
+                    asset_selection={dg.AssetKey(["streams", only]) if isinstance(only, str) else only}
+                )
             return job.execute_in_process(instance=self.instance, tags=tags)
 
     def rows(self, stream: str) -> list[dict[str, Any]]:
@@ -241,3 +247,42 @@ def test_every_stream_has_its_twin_as_an_asset_and_a_check() -> None:
             twin = graph.get(dg.AssetKey(["stream_analytics", stream]))
             assert (twin.is_external, twin.group_name) == (True, "stream_analytics")
             assert dg.AssetCheckKey(dg.AssetKey(["streams", stream]), CHECK) in graph.asset_check_keys
+
+
+# --- sinks ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_sinks_hold_what_the_streams_hold_and_say_how_much(
+    world: World, first_run: dg.ExecuteInProcessResult
+) -> None:
+    files = (world.lake.root / "drops" / "high_latency_alerts").glob("*.jsonl")
+    sent = [json.loads(line)["event_id"] for file in files for line in file.read_text().splitlines()]
+    assert sorted(sent) == sorted(row["event_id"] for row in world.rows("high_latency_alerts"))
+    windows = [row for row in world.rows("pageviews_by_http_method_5m") if row["_is_final"]]
+    with closing(sqlite3.connect(world.lake.root / "sinks" / "tables.db")) as connection:
+        held = connection.execute("SELECT http_method, pageviews FROM pageviews_by_http_method_5m").fetchall()
+    assert sorted(held) == sorted((row["http_method"], row["pageviews"]) for row in windows)
+    table = dg.AssetKey(["sinks", "database_table", "pageviews_by_http_method_5m"])
+    [*_, made] = [e for e in first_run.get_asset_materialization_events() if e.asset_key == table]
+    assert made.materialization.metadata["lacking_hours"].value == 0
+    assert "delta_version" in made.materialization.metadata
+    checks = {c.asset_key: c.passed for c in first_run.get_asset_check_evaluations() if c.check_name == DELIVERED}
+    assert checks[table]
+
+
+def test_a_sink_that_is_away_fails_no_run_is_told_by_its_check_and_gets_the_rest_later(
+    world: World, first_run: dg.ExecuteInProcessResult
+) -> None:
+    table = dg.AssetKey(["sinks", "database_table", "pageviews_by_http_method_5m"])
+    with environ({"LAKE_SINK_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}):
+        result = world.run(END - timedelta(minutes=3), BEFORE, HOUR_KEY, only=table)
+    assert result.success
+    [found] = [c for c in result.get_asset_check_evaluations() if c.check_name == DELIVERED]
+    assert (found.passed, found.severity, found.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert "LAKE_SINK_DATABASE_URL" in str(found.description)
+    told = list(sinks_in_trouble(world.lake.resource.lake, END))
+    assert [(one.kind, one.data_sets) for one in told] == [("sink_in_trouble", ("pageviews",))]
+    assert not list(sinks_in_trouble(world.lake.resource.lake, END - timedelta(minutes=2)))
+    again = world.run(END - timedelta(minutes=2), BEFORE, HOUR_KEY, only=table)
+    assert [c.passed for c in again.get_asset_check_evaluations() if c.check_name == DELIVERED] == [True]
+    assert not list(sinks_in_trouble(world.lake.resource.lake, END))
