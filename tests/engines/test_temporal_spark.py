@@ -10,6 +10,7 @@ import pytest
 from tests.engines.dialects import SparkSide
 from tests.temporal.duck import ASK, BASE, SECOND, rows, table
 from tests.temporal.golden import Question, as_json
+from tests.temporal.golden_anomalies import QUESTIONS as ANOMALIES
 from tests.temporal.golden_functions import QUESTIONS as FUNCTIONS
 from tests.temporal.golden_ingest import QUESTIONS as INGEST
 from tests.temporal.golden_joins import QUESTIONS as JOINS
@@ -17,7 +18,7 @@ from tests.temporal.golden_windows import QUESTIONS as WINDOWS
 from tests.temporal.render import Macros
 from tests.temporal.stream_models import COLUMNS, MODELS
 
-SECTIONS = {"ingest": INGEST, "windows": WINDOWS, "joins": JOINS, "functions": FUNCTIONS}
+SECTIONS = {"ingest": INGEST, "windows": WINDOWS, "joins": JOINS, "functions": FUNCTIONS, "anomalies": ANOMALIES}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

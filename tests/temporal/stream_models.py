@@ -66,6 +66,25 @@ def last_hour(m: Macros) -> str:
     return f"select k, _time, {m.over_limit('count(*)', '_time', 60 * MINUTE, ['k'])} as n from {_stream(m)}"
 
 
+def spikes(m: Macros) -> str:
+    return _scored(m, m.spikes_and_dips(_measured(m), "v", "_time", 30 * MINUTE, 20, 90, ["k"]))
+
+
+def changes(m: Macros) -> str:
+    return _scored(m, m.change_points(_measured(m), "v", "_time", 30 * MINUTE, 20, 90, ["k"], when="v < 95"))
+
+
+def _measured(m: Macros) -> str:
+    return f"(select *, _sequence_number * 37 % 101 as v from {_stream(m)})"
+
+
+def _scored(m: Macros, judged: str) -> str:
+    """What engines compute alike up to the last bits of a double."""
+    return (
+        f"select k, _time, cast(round(least(score, 1000) * 100000) as bigint) as n, is_anomaly from {judged} as judged"
+    )
+
+
 def outer_join(m: Macros) -> str:
     time = m.join_time("l._time", "r._time", 15 * MINUTE)
     return (
@@ -86,5 +105,7 @@ MODELS: list[tuple[Callable[[Macros], str], int]] = [
     (first_events, 1),
     (lag, 1),
     (last_hour, 2),
+    (spikes, 1),
+    (changes, 2),
     (outer_join, 1),
 ]

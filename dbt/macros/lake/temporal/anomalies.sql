@@ -17,7 +17,9 @@
   } -%}
   (
     select
-      {{ all_but(['_judged', '_at', '_value', '_others', '_width', '_share_below', '_score']) }},
+      {{ all_but([
+        '_judged', '_at', '_value', '_before', '_others', '_mean', '_in_order', '_width', '_distances', '_share_below', '_score'
+      ]) }},
       _score as score,
       cast(case when _score < {{ 1 - confidence / 100 }} then 1 else 0 end as bigint) as is_anomaly
     from (
@@ -46,53 +48,39 @@
       rows between {{ history - 1 }} preceding and current row
     )
   {%- endset -%}
+  {%- set bets -%}
+    (
+      select
+        {{ all_but(['score', 'is_anomaly']) }},
+        {{ micros_of(ts) }} as _at,
+        case
+          when score is not null
+          then ln(cast(0.1 as double)) - cast(0.9 as double) * ln(greatest(score, cast(0.02 as double)))
+        end as _bet
+      from {{ spikes_and_dips(relation, expr, ts, limit_ms, history, 100, keys, 'spikesanddips', when, ties) }} as spikes
+    )
+  {%- endset -%}
+  {%- set placed -%}
+    (select bets.*, {{ listed(record({'at': '_at', 'value': '_bet'}), over) }} as _bets from {{ bets }} as bets)
+  {%- endset -%}
   (
     select
-      {{ all_but(['_at', '_bet', '_evidence']) }},
+      {{ all_but(['_at', '_bet', '_bets', '_recent', '_evidence']) }},
       case when _bet is not null then exp(least(_evidence, cast(600 as double))) end as score,
       cast(
         {% if confidence == 100 %}0{% else -%}
         case when _bet is not null and _evidence >= {{ '-ln(' ~ (1 - confidence / 100) ~ ')' }} then 1 else 0 end
         {%- endif %} as bigint
       ) as is_anomaly
-    from (
-      select
-        {{ all_but(['_bets']) }},
-        {{ greatest_sum_to_the_end(values_after('_bets', '_at - ' ~ limit_ms * 1000)) }} as _evidence
-      from (
-        select bets.*, {{ listed(record({'at': '_at', 'value': '_bet'}), over) }} as _bets
-        from (
-          select
-            {{ all_but(['score', 'is_anomaly']) }},
-            {{ micros_of(ts) }} as _at,
-            case
-              when score is not null
-              then ln(cast(0.1 as double)) - cast(0.9 as double) * ln(greatest(score, cast(0.02 as double)))
-            end as _bet
-          from {{ spikes_and_dips(relation, expr, ts, limit_ms, history, 100, keys, 'spikesanddips', when, ties) }} as spikes
-        ) as bets
-      ) as followed
-    ) as summed
+    from {{ computed_once(
+      computed_once(placed, {'_recent': values_after('_bets', '_at - ' ~ limit_ms * 1000)}),
+      {'_evidence': greatest_sum_to_the_end('_recent')}
+    ) }} as summed
   )
 {%- endmacro %}
 
 
-{# Spark takes minutes for a few rows of these lists within lists, so that they are refused there: see docs/temporal.md. #}
-{% macro refuse_on_this_engine(name) %}
-  {% do adapter.dispatch('refuse_on_this_engine', 'dagster_lake')(name) %}
-{% endmacro %}
-
-{% macro default__refuse_on_this_engine(name) %}
-  {% do exceptions.raise_compiler_error(
-      name ~ ' is for LAKE_ENGINE=duckdb only: Spark would take minutes for what it does in milliseconds; compare a window'
-      ~ ' with those before it by over_limit, as latency_anomalies does') %}
-{% endmacro %}
-
-{% macro duckdb__refuse_on_this_engine(name) %}{% endmacro %}
-
-
 {% macro refuse_wrong_anomalies(name, history, confidence, mode) %}
-  {% do refuse_on_this_engine(name) if execute %}
   {% if execute and (confidence < 1 or confidence > 100 or history < 10 or mode not in ('spikes', 'dips', 'spikesanddips')) %}
     {% do exceptions.raise_compiler_error(
         name ~ ': confidence is from 1 to 100, history 10 or more, mode spikes, dips or spikesanddips; not '
@@ -103,7 +91,7 @@
 
 {# Each row with `_others`, the values that it is judged by, and `_share_below`, the share of their density below its own:
    Gaussian kernels, as wide as Silverman's rule says, with the quartiles' distance for what is far off; all values alike
-   have no width. #}
+   have no width. Each row holds `history` values at most, and the work for it is in proportion to them. #}
 {% macro placed_among_others(relation, expr, ts, limit_ms, history, keys, when, ties) -%}
   {%- set judged = '(' ~ expr ~ ') is not null' ~ (' and coalesce((' ~ when ~ '), false)' if when is not none else '') -%}
   {%- set over -%}
@@ -112,60 +100,57 @@
       rows between {{ history }} preceding and 1 preceding
     )
   {%- endset -%}
-  (
-    select
-      widths.*,
-      {{ mean_of(mapped('_others', '_x', share_below_of('_value', '_x', '_width'))) }} as _share_below
-    from (
-      select
-        others.*,
-        cast(0.9 as double) * {{ spread_of('_others') }}
-          * power(cast({{ length_of('_others') }} as double), cast(-0.2 as double)) as _width
-      from (
-        select
-          {{ all_but(['_before']) }},
-          {{ values_after('_before', '_at - ' ~ limit_ms * 1000) }} as _others
-        from (
-          select followed.*, {{ listed(record({'at': '_at', 'value': '_value'}), over) }} as _before
-          from (
-            select
-              events.*, {{ judged }} as _judged, {{ micros_of(ts) }} as _at, cast({{ expr }} as double) as _value
-            from {{ relation }} as events
-          ) as followed
-        ) as listed
-      ) as others
-    ) as widths
-  )
+  {%- set events -%}
+    (
+      select events.*, {{ judged }} as _judged, {{ micros_of(ts) }} as _at, cast({{ expr }} as double) as _value
+      from {{ relation }} as events
+    )
+  {%- endset -%}
+  {%- set followed -%}
+    (select events.*, {{ listed(record({'at': '_at', 'value': '_value'}), over) }} as _before from {{ events }} as events)
+  {%- endset -%}
+  {%- set others = computed_once(followed, {'_others': values_after('_before', '_at - ' ~ limit_ms * 1000)}) -%}
+  {%- set described = computed_once(others, {'_mean': mean_of('_others'), '_in_order': sorted_list('_others')}) -%}
+  {%- set measured = computed_once(described, {'_width': kernel_width()}) -%}
+  {%- set distant = computed_once(measured, {'_distances': mapped('_others', '_x', distance_in_widths())}) -%}
+  {{ computed_once(distant, {'_share_below': mean_of(mapped('_distances', '_z', share_below()))}) }}
 {%- endmacro %}
 
 
-{# How much of a Gaussian kernel about `x` lies below a value: erf by Abramowitz and Stegun 7.1.26, to 2e-7. #}
-{% macro share_below_of(value, x, width) -%}
-  {%- set far = 'abs(' ~ value ~ ' - ' ~ x ~ ') / (' ~ width ~ ' * sqrt(cast(2 as double)))' -%}
-  {%- set t = '(1 / (1 + cast(0.3275911 as double) * ' ~ far ~ '))' -%}
+{# Of Gaussian kernels about `_others`: 0.9 n^-0.2 times the lesser of standard deviation and quartiles' distance / 1.34. #}
+{% macro kernel_width() -%}
+  {%- set quarter = whole_quotient(length_of('_others'), 4) -%}
+  {%- set last = length_of('_others') ~ ' - 1' -%}
+  cast(0.9 as double) * least(
+    sqrt({{ mean_of(mapped('_others', '_y', '(_y - _mean) * (_y - _mean)')) }}),
+    ({{ element_at('_in_order', last ~ ' - ' ~ quarter) }} - {{ element_at('_in_order', quarter) }}) / cast(1.34 as double)
+  ) * power(cast({{ length_of('_others') }} as double), cast(-0.2 as double))
+{%- endmacro %}
+
+
+{# How far `_value` lies above the middle `_x` of a kernel, as erf counts: in widths times the root of 2. #}
+{% macro distance_in_widths() -%}
+  case
+    when _value = _x then cast(0 as double)
+    when _width = 0 then cast(case when _value > _x then 'infinity' else '-infinity' end as double)
+    else (_value - _x) / (_width * sqrt(cast(2 as double)))
+  end
+{%- endmacro %}
+
+
+{# How much of a kernel lies below the distance `_z`: erf by Abramowitz and Stegun 7.1.26, to 2e-7. #}
+{% macro share_below() -%}
+  {%- set t = '(1 / (1 + cast(0.3275911 as double) * abs(_z)))' -%}
   {%- set tail -%}
     {%- set polynomial = namespace(text='cast(1.061405429 as double)') -%}
     {%- for factor in ['-1.453152027', '1.421413741', '-0.284496736', '0.254829592'] -%}
       {%- set polynomial.text = '(' ~ polynomial.text ~ ' * ' ~ t ~ ' + cast(' ~ factor ~ ' as double))' -%}
     {%- endfor -%}
-    {{ polynomial.text }} * {{ t }} * exp(-least({{ far }} * {{ far }}, cast(600 as double)))
+    {{ polynomial.text }} * {{ t }} * exp(-least(_z * _z, cast(600 as double)))
   {%- endset -%}
   case
-    when {{ value }} = {{ x }} then cast(0.5 as double)
-    when {{ width }} = 0 then cast(case when {{ value }} > {{ x }} then 1 else 0 end as double)
-    when {{ value }} > {{ x }} then 1 - ({{ tail }}) / 2
+    when _z = 0 then cast(0.5 as double)
+    when _z > 0 then 1 - ({{ tail }}) / 2
     else ({{ tail }}) / 2
   end
-{%- endmacro %}
-
-
-{# The lesser of the standard deviation and the quartiles' distance / 1.34 of a list of doubles. #}
-{% macro spread_of(list) -%}
-  {%- set in_order, quarter = sorted_list(list), whole_quotient(length_of(list), 4) -%}
-  {%- set last = length_of(list) ~ ' - 1' -%}
-  {%- set quartiles -%}
-    ({{ element_at(in_order, last ~ ' - ' ~ quarter) }} - {{ element_at(in_order, quarter) }}) / cast(1.34 as double)
-  {%- endset -%}
-  {%- set squares = mapped(list, '_y', '(_y - ' ~ mean_of(list) ~ ') * (_y - ' ~ mean_of(list) ~ ')') -%}
-  least(sqrt({{ mean_of(squares) }}), {{ quartiles }})
 {%- endmacro %}
