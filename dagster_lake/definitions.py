@@ -28,12 +28,13 @@ from dagster_lake.resources.adls import adls_resources
 from dagster_lake.resources.dbt import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.sinks.sink import sinks_of
-from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
+from dagster_lake.stream_analytics import computed_there, stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import stream_declarations
 from dagster_lake.telemetry.sensors import run_metrics
 
 streams = stream_declarations(manifest()).values()
 alerts = alert_kinds(streams)
+beside = computed_there(streams)
 
 
 def _definitions() -> dg.Definitions:
@@ -52,8 +53,8 @@ defs = dg.Definitions(
         *dbt_assets(),
         *alert_notices_assets(alerts),
         *sink_assets(sinks_of(streams)),
-        *reference_data_assets(streams),
-        *stream_analytics_assets(streams),
+        *reference_data_assets(beside),
+        *stream_analytics_assets(beside),
         engagement_report,
         lake_status_asset(_definitions),
         *databricks_job_assets(),
@@ -65,7 +66,7 @@ defs = dg.Definitions(
         *alert_checks(alerts),
         freshness_checks(),
         *landing_checks(),
-        *stream_analytics_checks(streams),
+        *stream_analytics_checks(beside),
     ],
     jobs=[*jobs, near_real_time_job, old_runs_job],
     schedules=[*schedules, forget_old_runs],

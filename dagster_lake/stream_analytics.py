@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import ValidationError
 
 from dagster_lake.assets.markdown import table
 from dagster_lake.assets.partitions import hourly, hours_if_any
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings import Settings
 
 if TYPE_CHECKING:
     from dagster_lake.lake_hour import HourRange
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
 CHECK = "agrees_with_stream_analytics"
 GROUP = "stream_analytics"
 _MOST_HOURS = 48
+
+
+def computed_there(streams: "Collection[StreamDeclaration]") -> "list[StreamDeclaration]":
+    """The streams that Stream Analytics computes too: none without LAKE_STREAM_ANALYTICS, as in most lakes.
+
+    Called while the definitions load: settings that cannot be used are left for a run to tell of.
+    """
+    try:
+        return [s for s in streams if s.stream_analytics is not None] if Settings().stream_analytics else []
+    except ValidationError:
+        return []
 
 
 def stream_analytics_assets(streams: "Collection[StreamDeclaration]") -> list[dg.AssetSpec]:
@@ -85,9 +98,7 @@ def _checked(
     if ours is None:
         return result(True, "not compared: the lake has no table of this stream yet")
     if not outputs_of(lake.lake, stream.name).exists():
-        if lake.settings.stream_analytics:
-            return result(False, f"{FOLDER}/{stream.name} is missing in the lake: does the job run, and write there?")
-        return result(True, f"not compared: Stream Analytics writes nothing to {FOLDER}/{stream.name}")
+        return result(False, f"{FOLDER}/{stream.name} is missing in the lake: does the job run, and write there?")
     settled = settled_hours(lake.lake, stream, ours.partitions() if hours is None else hours.keys)
     if not settled:
         return result(True, "not compared: no hour of this run is complete, with the hour after it")

@@ -26,16 +26,12 @@ def _asset(contract: Contract, streams: Collection[StreamDeclaration]) -> dg.Ass
         kinds={"azure", "json"},
         output_required=False,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        description=f"The newest snapshot of {contract.name}, masked, as a file that Stream Analytics joins events "
-        "with. Written where LAKE_STREAM_ANALYTICS is on.",
+        description=f"The newest snapshot of {contract.name}, masked, as a file for joins in Stream Analytics.",
         **common(contract),
     )
     def reference(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult[None]]:
         from dagster_lake.reference_data import columns_for, publish_reference
 
-        if not lake.settings.stream_analytics:
-            context.log.info("not written: LAKE_STREAM_ANALYTICS is off")
-            return
         columns = columns_for(contract, streams)
         published = publish_reference(lake.lake, lake.settings, contract, columns)
         if published is None:

@@ -21,8 +21,11 @@ from dagster_lake.definitions import defs
 from dagster_lake.failures.of_data import sinks_in_trouble
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.land import land_hours
+from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.lake import LakeResource
 from dagster_lake.sinks.sink import DELIVERED
-from dagster_lake.stream_analytics import CHECK
+from dagster_lake.stream_analytics import CHECK, computed_there, stream_analytics_assets, stream_analytics_checks
+from dagster_lake.stream_declarations import stream_declarations
 from tests.lake.lakes import TestLake, content_of
 from tests.lake.webhooks import SECRET, Webhook, webhook
 
@@ -186,23 +189,29 @@ def write_as_stream_analytics_would(world: World, stream: str, change: dict[str,
         (folder / "0_d41d8cd9_1.json").write_text("\n".join(own) + "\n")
 
 
-def compared(world: World, stream: str, **settings: str) -> dg.AssetCheckEvaluation:
+def beside() -> dg.Definitions:
+    """What the graph holds more of where Stream Analytics computes the streams, too."""
+    with environ({"LAKE_STREAM_ANALYTICS": "true"}):
+        streams = computed_there(stream_declarations(manifest()).values())
+    return dg.Definitions(
+        assets=stream_analytics_assets(streams),
+        asset_checks=stream_analytics_checks(streams),
+        resources={"lake": LakeResource()},
+        executor=dg.in_process_executor,
+    )
+
+
+def compared(world: World, stream: str) -> dg.AssetCheckEvaluation:
     key = dg.AssetKey(["streams", stream])
-    with environ({**world.lake.environment, **settings}), patch.object(clock, "utc_now", lambda: END + 2 * HOUR):
-        every = defs.resolve_implicit_global_asset_job_def()
+    with world.lake.here(), patch.object(clock, "utc_now", lambda: END + 2 * HOUR):
+        every = beside().resolve_implicit_global_asset_job_def()
         job = every.get_subset(asset_selection=set(), asset_check_selection={dg.AssetCheckKey(key, CHECK)})
         result = job.execute_in_process(instance=world.instance)
     return check(result, stream, CHECK)
 
 
-def test_without_outputs_of_stream_analytics_the_check_says_so(closed: World, first_run: object) -> None:
-    found = compared(closed, "sessions")
-    assert found.passed
-    assert found.description == "not compared: Stream Analytics writes nothing to stream_analytics/sessions"
-
-
 def test_outputs_that_are_expected_and_missing_are_a_finding(closed: World, first_run: object) -> None:
-    found = compared(closed, "sessions", LAKE_STREAM_ANALYTICS="true")
+    found = compared(closed, "sessions")
     assert not found.passed
     assert found.description == "stream_analytics/sessions is missing in the lake: does the job run, and write there?"
 
@@ -241,12 +250,18 @@ def test_a_file_that_cannot_be_read_is_said_by_its_name(closed: World, first_run
 
 
 def test_every_stream_has_its_twin_as_an_asset_and_a_check() -> None:
-    graph = defs.resolve_asset_graph()
+    graph = beside().resolve_asset_graph()
     for stream in STREAMS:
         if stream not in ("alert_notices", "events_in_time"):
             twin = graph.get(dg.AssetKey(["stream_analytics", stream]))
             assert (twin.is_external, twin.group_name) == (True, "stream_analytics")
             assert dg.AssetCheckKey(dg.AssetKey(["streams", stream]), CHECK) in graph.asset_check_keys
+
+
+def test_a_lake_without_stream_analytics_shows_nothing_of_it() -> None:
+    graph = defs.resolve_asset_graph()
+    assert "stream_analytics" not in {key.path[0] for key in graph.get_all_asset_keys()}
+    assert CHECK not in {key.name for key in graph.asset_check_keys}
 
 
 # --- sinks ------------------------------------------------------------------------------------------------------------

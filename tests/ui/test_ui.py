@@ -20,7 +20,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_graph_shows_every_layer(ui: str) -> None:
-    layers = ["sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports", "stream_analytics"]
+    layers = ["sources", "raw", "bronze", "silver", "quarantine", "streams", "gold", "reports"]
     text = shown_text(f"{ui}/asset-groups", *layers)
     assert [layer for layer in layers if layer not in text] == []
 
