@@ -80,6 +80,7 @@ def _landing(resource: "LakeResource", wanted: "Plan", every: float | None, endi
         spark_session(resource.settings),
         read_event_hubs(resource.settings),
         every,
+        resource.sources.event_hub,
     )
     ending.callback(landing.close)
     return landing

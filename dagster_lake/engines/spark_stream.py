@@ -2,7 +2,9 @@
 
 What raw holds afterwards is what any other landing would have made of the same events, with the same manifest as its
 commit point. A micro-batch that landed and that Spark does not know to be done comes again, and is found to be landed
-by its events' numbers. From raw on, everything is as it is on Spark without streaming.
+by its events' numbers. Where the hub has forgotten events that had not landed, the checkpoint is forgotten too: the
+query begins anew with what is left, and the hours are marked. From raw on, everything is as it is on Spark without
+streaming.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_lake import clock
 from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.engines.checkpoints import checkpoint_of, forget_checkpoint
 from dagster_lake.engines.delta_jars import SPARK
-from dagster_lake.landing.given_events import GivenEvents, land_events
+from dagster_lake.lake_hour import HourRange, hour_of
+from dagster_lake.landing.given_events import GivenEvents, land_events, note_forgotten
 from dagster_lake.landing.result import LandingError
 from dagster_lake.live.landing import LiveLanding, Pass
-from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, EventHubError
 from dagster_lake.resources.opened import Sources
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
@@ -40,6 +44,8 @@ _COLUMNS = (
     "CAST(key AS STRING) AS partition_key",
     "value AS body",
 )
+_LOST = "Some data may have been lost because they are not available in Kafka any more"
+"""How Spark's Kafka source begins each error about offsets that the broker no longer has (KAFKA_DATA_LOSS)."""
 Reader = Callable[["SparkSession", Contract, datetime], "DataFrame"]
 """The events of a data set as a stream with the columns of Spark's Kafka source, from an instant on."""
 
@@ -100,8 +106,12 @@ def kafka_options(settings: Settings, hub: str, since: datetime) -> dict[str, st
     }
 
 
+class EventsLost(LandingError):
+    """The hub no longer has what a query was to read next."""
+
+
 class SparkLanding:
-    """Lands the events of some data sets by streaming queries, one each.
+    """Lands the events of some data sets by streaming queries, one each; ``hub`` is what they come from.
 
     With ``every`` (seconds) they run on, a micro-batch at a time, until ``close``; without it, each ``land`` takes all
     that is there and ends them. Their checkpoints are kept in the lake.
@@ -114,12 +124,13 @@ class SparkLanding:
         spark: "SparkSession",
         read: Reader,
         every: float | None,
+        hub: EventHub,
     ) -> None:
-        self.lake, self.spark, self.read, self.every = lake, spark, read, every
+        self.lake, self.spark, self.read, self.every, self.hub = lake, spark, read, every, hub
         # What the queries have landed need not be read again: all that is left to say of a hub is how far they are.
         self._settled: dict[str, datetime] = {}
-        hub = GivenEvents(EVENT_SCHEMA.empty_table(), self._settled)
-        self._live = LiveLanding(lake, contracts, Sources(hub))
+        no_more = GivenEvents(EVENT_SCHEMA.empty_table(), self._settled)
+        self._live = LiveLanding(lake, contracts, Sources(no_more))
         self._queries: dict[str, StreamingQuery] = {}
 
     @property
@@ -130,13 +141,14 @@ class SparkLanding:
     def land(self) -> Pass:
         """What has landed since the last time; closes the hours of which everything is there.
 
-        A query that has failed is started anew by the next call; the others go on.
+        A query that has failed is started anew by the next call, and at once when its events have expired in the hub;
+        the others go on.
         """
         failures = {}
         for name, contract in self._live.contracts.items():
             assert isinstance(contract.source, EventHubSource)
             try:
-                looked = self._look_after(name, contract)
+                looked = self._passing_over_lost_events(name, contract)
             except LandingError as error:
                 failures[name] = str(error)
                 self._queries.pop(name, None)
@@ -151,6 +163,14 @@ class SparkLanding:
         """Ends the queries when they have landed what they are at."""
         for query in self._queries.values():
             query.stop()
+
+    def _passing_over_lost_events(self, name: str, contract: Contract) -> datetime | None:
+        try:
+            return self._look_after(name, contract)
+        except EventsLost:
+            self._queries.pop(name, None)
+            forget_checkpoint(self.lake, name)
+            return self._look_after(name, contract)
 
     def _look_after(self, name: str, contract: Contract) -> datetime | None:
         """When the data set's query last looked for events and landed all it found; None while it is behind."""
@@ -171,17 +191,34 @@ class SparkLanding:
         return datetime.fromisoformat(progress["timestamp"])
 
     def _start(self, contract: Contract, **trigger: Any) -> "StreamingQuery":
+        begun = False
+
         def land(batch: "DataFrame", batch_id: int) -> None:
+            nonlocal begun
+            if not begun:  # now it is settled where the query begins; of what is lost from there on, Spark tells
+                self._note_forgotten(contract)
+                begun = True
             land_events(contract, self.lake, batch.toArrow().cast(EVENT_SCHEMA))
 
+        self._note_forgotten(contract)  # there may be nothing left to land
         found = self.read(self.spark, contract, self.first[contract.name]).selectExpr(*_COLUMNS)
         return (
             found.writeStream.foreachBatch(land)
-            .option("checkpointLocation", str(self.lake.root / "live" / "checkpoints" / contract.name))
+            .option("checkpointLocation", str(checkpoint_of(self.lake, contract.name)))
             .trigger(**trigger)
             .queryName(f"lake stream {contract.name}")
             .start()
         )
+
+    def _note_forgotten(self, contract: Contract) -> None:
+        assert isinstance(contract.source, EventHubSource)
+        first = self.first[contract.name]
+        try:
+            held_since = self.hub.held_since(contract.source.hub)
+        except EventHubError as error:
+            raise LandingError(f"{contract.name}: {error}") from None
+        if held_since is not None and held_since > first:
+            note_forgotten(contract, self.lake, HourRange(first, hour_of(clock.utc_now())), held_since)
 
 
 @contextmanager
@@ -194,6 +231,8 @@ def _failure_told(name: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # The last line of a Python traceback is what our own code said.
         said = next((line for line in lines if line.startswith("dagster_lake.")), lines[0])
+        if _LOST in str(error).partition("=== Streaming Query ===")[0]:
+            raise EventsLost(f"{name}: events expired in the hub before its query read them: {said}") from error
         raise LandingError(
             f"{name}: its streaming query has failed: {said}. It is started anew until "
             "the cause is mended; nothing is lost"

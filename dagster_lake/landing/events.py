@@ -35,14 +35,15 @@ def land(
     held_since = hub.held_since(name)
     settled = hub.settled_until(name) >= hour + HOUR
     landed = landed_runs(attempt.path.parent, before)
-    forgotten = None if held_since is None else _forgotten(hour, held_since, landed)
-    # Of an hour that is still open, it is told when it closes: a hub only forgets more.
+    # Noted at once: what lands next hides that something before it is lacking. It is told when the hour closes.
+    forgotten = before.forgotten or (None if held_since is None else _forgotten(hour, held_since, landed))
     expired = before.expired or (forgotten if settled and not before.complete else None)
     complete = before.complete or (settled and (refresh or expired is None))
+    noted = replace(before, complete=complete, expired=expired, forgotten=None if settled or complete else forgotten)
     news = NewEvents(landed)
     with commit(f"raw.{contract.name}.files"):
         attempt.write_parquet("events", EVENT_SCHEMA, news.of(hub.read(name, hour, hour + HOUR, news.newest)))
-    return news.noted_in(replace(before, complete=complete, expired=expired))
+    return news.noted_in(noted)
 
 
 def _forgotten(hour: datetime, held_since: datetime, landed: Runs) -> datetime | None:

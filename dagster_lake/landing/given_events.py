@@ -1,6 +1,7 @@
 """Landing events that somebody else has read: a micro-batch, by the same rules as what is read from a hub."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.hours import land_hours
-from dagster_lake.landing.result import Landed
-from dagster_lake.resources.event_hub import Position
+from dagster_lake.landing.result import Landed, LandingError
+from dagster_lake.resources.event_hub import EVENT_SCHEMA, Position
 from dagster_lake.resources.opened import Sources
+from dagster_lake.storage.manifest import ManifestError
 from dagster_lake.storage.paths import Lake
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,12 +39,27 @@ def land_events(contract: Contract, lake: Lake, events: pa.Table) -> list[Landed
     return landed
 
 
+def note_forgotten(contract: Contract, lake: Lake, hours: HourRange, held_since: datetime) -> None:
+    """Notes in those of the hours that are not over that their hub forgot events before they were landed.
+
+    To be called before the events that it still holds are landed: ``held_since`` is compared with what has been. An
+    hour that cannot be landed is passed over; each landing of it tells why.
+    """
+    assert isinstance(contract.source, EventHubSource)
+    hub = GivenEvents(EVENT_SCHEMA.empty_table(), held={contract.source.hub: held_since})
+    for hour in hours.keys:
+        with suppress(LandingError, ManifestError, OSError):
+            land_hours(contract, lake, HourRange.of(hour), Sources(hub))
+
+
 @dataclass(frozen=True)
 class GivenEvents:
-    """An event hub that holds some events; of others it knows only up to when, by hub, there are no more to come."""
+    """An event hub that holds some events; of others it knows only up to when, by hub, there are no more to come, and
+    since when all of them are still held elsewhere."""
 
     events: pa.Table
     settled: Mapping[str, datetime] = field(default_factory=dict)
+    held: Mapping[str, datetime] = field(default_factory=dict)
 
     def read(
         self, hub: str, start: datetime, end: datetime, after: Mapping[str, Position] | None = None
@@ -57,8 +74,8 @@ class GivenEvents:
         return self.settled.get(hub, datetime.min.replace(tzinfo=UTC))
 
     def held_since(self, hub: str) -> datetime | None:
-        """Nothing was forgotten."""
-        return None
+        """As it was told; otherwise nothing was forgotten."""
+        return self.held.get(hub)
 
     def newest(self, hub: str) -> dict[str, Position]:
         """Not known here."""

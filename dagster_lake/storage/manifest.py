@@ -80,7 +80,8 @@ class Manifest:
     ``last_sequence`` is the last landed sequence number per partition of an event hub, and ``runs`` are all that were
     landed; a manifest of an older version has none. ``lacks`` are numbers that never came, of which the hour may hold
     some, and ``given_up`` those that nobody waits for any more. ``expired`` is up to when the hub had forgotten what
-    had not landed: nothing more will come, and rows may be missing. ``complete`` is false while the hour was still open
+    had not landed: nothing more will come, and rows may be missing; ``forgotten`` is the same of an hour that has not
+    closed, of which the rest is still to come. ``complete`` is false while the hour was still open
     or lacks something, until a refresh accepts that. ``landed_at`` is when the partition last changed. ``source_state``
     is what the source looked like at the last look (a fingerprint of rows, an inventory of files), and ``content`` a
     checksum over a snapshot's file names and bytes; both serve to find that nothing changed. ``replaced`` names the
@@ -108,6 +109,7 @@ class Manifest:
     lacks: dict[str, tuple[Run, ...]] | None = None
     given_up: dict[str, tuple[Run, ...]] | None = None
     expired: datetime | None = None
+    forgotten: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -330,6 +332,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
         lacks=_runs(document.get("lacks")),
         given_up=_runs(document.get("given_up")),
         expired=_instant(document.get("expired")),
+        forgotten=_instant(document.get("forgotten")),
     )
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
 from dagster_lake import clock, commit
 from dagster_lake.contract import Contract, contracts
+from dagster_lake.engines.checkpoints import checkpoint_of
 from dagster_lake.engines.spark import SparkEngine
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.engines.spark_stream import SparkLanding, kafka_options, read_event_hubs
@@ -40,6 +42,8 @@ EVENTS = {name: contracts()[name] for name in ("pageviews", "stars")}
 COMPARED = ("high_latency_alerts", "pageviews_stars_correlation")
 KAFKA = "key BINARY, value BINARY, partition INT, offset BIGINT, timestamp TIMESTAMP"
 MINUTE = 60_000
+_LOST = -1
+_SAID_OF_LOST = "Some data may have been lost because they are not available in Kafka any more; it was aged out"
 STORY = [
     Event(f"e{n % 17}", n * 20_000, 1_000 + 65_000 * (n % 5 == 0), n % 3, 1_900 + n * 40, stars)
     for n in range(30)
@@ -75,7 +79,18 @@ class SparkWorld:
     def landing(self, every: float | None = None) -> SparkLanding:
         """A process that lands."""
         world = self.world
-        return SparkLanding(world.lake, EVENTS.values(), self.spark, self._read, every)
+        return SparkLanding(world.lake, EVENTS.values(), self.spark, self._read, every, world.hub)
+
+    def expire(self, name: str, until: datetime) -> None:
+        """The hub forgets events up to an instant, and the topic the files that hold nothing later.
+
+        Who was to read such a file next fails as with Kafka, ``failOnDataLoss`` being set.
+        """
+        self.world.hub.expire(name, until)
+        for place in sorted((self.topics / name).glob("*.parquet")):
+            rows = pq.read_table(place)
+            if pc.max(rows["timestamp"]).as_py() <= until:
+                pq.write_table(rows.slice(0, 1).set_column(2, "partition", pa.array([_LOST], pa.int32())), place)
 
     def raw(self, name: str) -> list[dict[str, Any]]:
         """Every event in raw of a data set, in order."""
@@ -107,8 +122,16 @@ class SparkWorld:
         os.replace(place.with_suffix(".tmp"), place)
 
     def _read(self, spark: "SparkSession", contract: Contract, since: datetime) -> "DataFrame":
+        from pyspark.sql.functions import expr
+
         reader = spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", "1").option("pathGlobFilter", "*.parquet")
-        return reader.parquet(str(self.topics / contract.name))
+        if not checkpoint_of(self.world.lake, contract.name).exists():  # begins with what the broker still has
+            for place in (self.topics / contract.name).glob("*.parquet"):
+                if pq.read_table(place)["partition"].to_pylist() == [_LOST]:
+                    place.unlink()
+        refused = f"if(partition = {_LOST}, raise_error('{_SAID_OF_LOST}'), offset)"
+        found = reader.parquet(str(self.topics / contract.name))
+        return found.withColumn("offset", expr(refused).cast("bigint"))
 
 
 @pytest.fixture
@@ -176,6 +199,31 @@ def test_a_query_that_runs_on_lands_what_comes_until_it_is_closed(world: SparkWo
     world.world.now += timedelta(hours=1)
     world.deliver([Event("after the end", 20 * MINUTE)])
     assert len(world.raw("pageviews")) == 30
+
+
+def test_hours_of_which_events_expired_before_a_query_read_them_are_marked_and_told_once_and_the_present_goes_on(
+    world: SparkWorld,
+) -> None:
+    hub, hours = world.world, HourRange(FIRST - HOUR, FIRST + 2 * HOUR).keys
+    world.deliver([Event("a", 1_000), Event("b", 2_000, stars=1)])
+    landing = world.landing()
+    landing.land()
+    world.deliver([Event("lost", 10 * MINUTE), Event("rated", 10 * MINUTE, stars=2)])
+    hub.now += 1.5 * HOUR
+    world.deliver([Event("left", 121 * MINUTE), Event("rated again", 121 * MINUTE, stars=3)])
+    world.expire("pageviews", START + timedelta(minutes=11))
+    found = landing.land()
+    assert [row["hour"] for row in world.raw("pageviews")] == [hour_key(FIRST), hour_key(FIRST + 2 * HOUR)]
+    assert len(world.raw("stars")) == 3, "another data set's trouble is its own"
+    assert list(found.failures) == ["pageviews"]
+    assert "no longer has what was enqueued until 2026-01-05T13:00" in found.failures["pageviews"]
+    assert found.expired == {"pageviews"}
+    marked = [(m.partition, m.complete, m.is_over) for m in manifests(hub.lake, EVENTS["pageviews"], hours)]
+    whole, lost, still_open = (True, True), (False, True), (False, False)
+    assert [(*of,) for _, *of in marked] == [whole, lost, lost, still_open]
+    assert landing.land().failures == {}, "it is told once"
+    world.deliver([Event("later", 122 * MINUTE)])
+    assert (landing.land().failures, len(world.raw("pageviews"))) == ({}, 3)
 
 
 def test_bronze_silver_and_the_streams_are_those_of_duckdb(

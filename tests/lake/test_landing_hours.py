@@ -198,6 +198,22 @@ def test_an_hour_of_which_events_expired_unseen_stays_incomplete_and_told_until_
     assert not world.land(CLICKS).changed
 
 
+def test_events_that_expired_while_their_hour_was_open_are_told_when_it_closes(world: World) -> None:
+    world.send("1", (1, "x"), (9, "y"))
+    world.hub.expire("clicks", at(5))
+    world.now = at(10)
+    open_hour = world.land(CLICKS)
+    assert (open_hour.complete, open_hour.over, open_hour.lacks) == (False, False, None)
+    world.send("2", (1800, "z"))
+    world.now = at(1801)
+    world.land(CLICKS, refresh=True)
+    world.now = NOON + JUST_OVER
+    closed = world.land(CLICKS)
+    assert (closed.rows, closed.complete, closed.over, closed.lacks_more) == (2, False, True, True)
+    assert "no longer has what was enqueued until 2026-01-05T12:00:05+00:00" in str(closed.lacks)
+    assert world.land(CLICKS, refresh=True).complete
+
+
 def test_large_hours_are_split_into_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "FILE_ROWS", 20)
     monkeypatch.setattr(attempt, "ROW_GROUP_ROWS", 10)
