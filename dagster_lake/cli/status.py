@@ -90,7 +90,7 @@ def _sinks(lake: "Lake | None") -> "Iterator[str]":
     """The sinks that do not take their rows, one line each."""
     from dagster_lake.sinks.trouble import troubles
 
-    for trouble in troubles(lake) if lake else ():
+    for trouble in troubles(lake, datetime.now(UTC)) if lake else ():
         yield (
             f"{trouble.why}. Since {trouble.since:%Y-%m-%d %H:%M} UTC, {trouble.tries} tries; again from "
             f"{trouble.next_try:%H:%M:%S} on"

@@ -48,7 +48,8 @@ class Hub:
 
 
 def retention(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> list[Retention]:
-    """The folders whose files go by age, by name: what landed, what Capture wrote, what Stream Analytics wrote.
+    """The folders whose files go by age, by name: what landed, what Capture wrote, what Stream Analytics wrote,
+    and what sinks of streams did.
 
     A stream is kept as long as the data set it is made of that is kept the shortest. Raises BicepInputError when there
     are more than ``MOST_RULES``, and when data sets of one folder are to be kept differently.
@@ -81,11 +82,14 @@ def _of_contracts(data_sets: Mapping[str, Contract]) -> Iterator[Retention]:
 
 def _of_streams(data_sets: Mapping[str, Contract], streams: Mapping[str, StreamDeclaration]) -> Iterator[Retention]:
     for stream in streams.values():
-        if stream.stream_analytics is None:
-            continue
         kept = [data_sets[name].retention_days for name in stream.inputs if name in data_sets]
-        if shortest := min((days for days in kept if days is not None), default=None):
+        if (shortest := min((days for days in kept if days is not None), default=None)) is None:
+            continue
+        if stream.stream_analytics is not None:
             yield Retention(f"streamed-{_hyphened(stream.name)}", f"stream_analytics/{stream.name}", shortest)
+        for sink in stream.sinks:
+            if sink.files is not None:
+                yield Retention(f"dropped-{_hyphened(sink.files)}", _folder(_LAYOUT.drop(sink.files)), shortest)
 
 
 def hubs(data_sets: Mapping[str, Contract]) -> list[Hub]:

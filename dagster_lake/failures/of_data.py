@@ -115,7 +115,7 @@ def stopped_deliveries(lake: Lake, now: datetime) -> Iterator[Failure]:
 
 def sinks_in_trouble(lake: Lake, now: datetime) -> Iterator[Failure]:
     """Sinks that have not taken their rows for some minutes."""
-    for trouble in troubles(lake):
+    for trouble in troubles(lake, now):
         if now - trouble.since >= SINKS_TOLD_AFTER:
             yield Failure(
                 "sink_in_trouble",

@@ -259,7 +259,7 @@ class Live:
         lake, settings = self._resource.lake, self._resource.settings
         filled = fill(lake, settings, self._plan.sinks, at_once=self._ending.is_set())
         for one in filled:
-            self._tell_of_failure(one.sink.who, None if one.trouble is None else one.trouble.why)
+            self._tell_of_failure(one.sink.who, None if one.trouble is None else one.trouble.why_alone)
         self.status.sinks_waiting = sum(one.waits for one in filled)
         return self.status.sinks_waiting > 0
 

@@ -134,14 +134,11 @@ class HubSink:
             f"SELECT _row AS partition_key, encode({envelope} || substr(coalesce(body, sent.key), 2)) AS body "
             "FROM sent LEFT JOIN rows USING (_row) WHERE NOT sure ORDER BY place, _row"
         )
-        # Read before it is sent: the hub may take longer than a query should be held open.
-        made = events.to_arrow_table()
         try:
             with commit(f"sink.{self._sink.id}.send"), _closing(open_event_hub(self._settings, self._lake)) as hub:
-                hub.send(self._sink.name, made.to_batches(BATCH_EVENTS))
+                return hub.send(self._sink.name, events.to_arrow_reader(BATCH_EVENTS))
         except EventHubError as error:
             raise SinkError(f"{self._sink.who}: {error}") from error
-        return len(made)
 
 
 def _take_sent(con: duckdb.DuckDBPyConnection, before: Seen) -> None:

@@ -17,6 +17,7 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.publish import publish, withdraw
 
 FIRST_REST, LONGEST_REST = timedelta(seconds=15), timedelta(minutes=15)
+TRIED_WITHIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Trouble:
     since: datetime
     tries: int
     next_try: datetime
+
+    @property
+    def why_alone(self) -> str:
+        """Why, without the name of the sink, for who says that beside."""
+        return self.why.removeprefix(f"{self.who}: ")
 
 
 def trouble_of(lake: Lake, sink: Sink) -> Trouble | None:
@@ -55,11 +61,12 @@ def end_trouble(lake: Lake, sink: Sink) -> None:
         withdraw(_folder(lake) / sink.id)
 
 
-def troubles(lake: Lake) -> list[Trouble]:
-    """What is noted of any sink."""
+def troubles(lake: Lake, now: datetime) -> list[Trouble]:
+    """What is noted of any sink that somebody still tries to fill: what nobody tries for a day, no stream declares any
+    more."""
     folder = _folder(lake)
     found = (_read(folder / name) for name in Place.names(folder))
-    return [trouble for trouble in found if trouble is not None]
+    return [trouble for trouble in found if trouble is not None and now - trouble.next_try < TRIED_WITHIN]
 
 
 def _folder(lake: Lake) -> UPath:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import signal
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -24,6 +26,7 @@ from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
 from dagster_lake.resources.event_hub import EventHubError
 from dagster_lake.resources.sources import open_event_hub
 from dagster_lake.settings import Settings
+from dagster_lake.sinks.database import DatabaseSink
 from dagster_lake.sinks.deliver import Filled, fill
 from dagster_lake.sinks.hub import ENVELOPE
 from dagster_lake.sinks.sink import Sink
@@ -261,3 +264,18 @@ def _bytes(text: str) -> bytes:
 def ordered(rows: Iterable[Row]) -> list[Row]:
     """Rows in a fixed order."""
     return sorted(rows, key=lambda one: (one["_lake_hour"], one["id"], repr(one)))
+
+
+def fill_until_killed(root: Path, database: str | None) -> None:
+    """Fills the table in a process that is killed in the middle of its transaction, with rows written and not noted."""
+    put, calls = DatabaseSink._put, []
+
+    def killed_at_second(self: DatabaseSink, *given: Any) -> int:
+        calls.append(given)
+        rows = put(self, *given)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rows
+
+    with patch.object(DatabaseSink, "_put", killed_at_second):
+        SinkWorld(root, database).fill(TABLE)

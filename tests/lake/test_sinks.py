@@ -1,7 +1,9 @@
 """Sinks that are files and tables: each holds its stream's final rows once, whatever happens on the way."""
 
 import contextlib
+import multiprocessing
 import shutil
+import signal
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +43,7 @@ from tests.lake.sink_world import (
     Row,
     SinkWorld,
     empty_row,
+    fill_until_killed,
     hour,
     row,
 )
@@ -207,6 +210,22 @@ def test_a_process_that_dies_at_any_commit_leaves_sinks_that_the_next_one_makes_
             assert world.held(sink) == world.rows(), point
 
 
+def test_a_process_that_is_killed_in_the_middle_of_a_transaction_has_written_nothing(world: SinkWorld) -> None:
+    world.write([row(1), row(1, 1)], 0, 1)
+    world.filled(TABLE)
+    before = world.held(TABLE)
+    world.write([row(1, latency=8.0), row(2, 1)], 0, 1)
+    process = multiprocessing.get_context("forkserver").Process(
+        target=fill_until_killed, args=(world.root, world.database)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert world.held(TABLE) == before
+    world.filled(TABLE)
+    assert world.held(TABLE) == world.rows()
+
+
 @pytest.mark.parametrize("when", ["kill", "error"])
 def test_a_transaction_that_is_cut_off_leaves_the_table_as_it_was(world: SinkWorld, when: str) -> None:
     world.write([row(1)], 0)
@@ -310,12 +329,20 @@ def test_one_sink_in_trouble_stops_no_other_and_is_tried_less_and_less_often(tmp
         now = table.trouble.next_try
     assert rests == [15, 30, 60, 120, 240, 480, 900, 900]
     assert table.trouble.since == NOW
-    assert [one.who for one in troubles(world.lake)] == ["database table slow_pages of slow_pages"]
+    assert [one.who for one in troubles(world.lake, now)] == ["database table slow_pages of slow_pages"]
     assert points_of(lambda: world.fill(TABLE, at=now - timedelta(seconds=1))) == []
     mended = SinkWorld(tmp_path / "lake")
     mended.fill(TABLE, at_once=True)
     assert mended.held(TABLE) == mended.rows()
-    assert troubles(world.lake) == []
+    assert troubles(world.lake, now) == []
+
+
+def test_a_sink_that_no_stream_declares_any_more_is_in_trouble_for_a_day(tmp_path: Path) -> None:
+    world = SinkWorld(tmp_path / "lake", "no address")
+    world.write([row(1)], 0)
+    world.fill(TABLE)
+    assert len(troubles(world.lake, NOW + timedelta(days=1))) == 1
+    assert troubles(world.lake, NOW + timedelta(days=1, seconds=15)) == []
 
 
 def test_a_table_that_no_lake_made_is_left_alone(world: SinkWorld) -> None:

@@ -1,13 +1,15 @@
 """In ``lake stream``, what is wrong with one data set or one stream is told, and stops no other."""
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from dagster_lake.cli.stream_status import ended
 from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.failures.of_data import expired_events
@@ -17,6 +19,8 @@ from dagster_lake.live.finished import finished_hours
 from dagster_lake.live.landing import LiveLanding
 from dagster_lake.live.loop import Live
 from dagster_lake.live.plan import Plan
+from dagster_lake.sinks.files import FileSink
+from dagster_lake.sinks.sink import Sink
 from dagster_lake.storage.unfinished import unfinished
 from tests.lake.lakes import content_of
 from tests.live.conftest import Still
@@ -32,12 +36,12 @@ def world(tmp_path: Path, still: Still) -> EventWorld:
     return world
 
 
-def streamed(world: EventWorld, engine: Any) -> tuple[Live, list[str]]:
+def streamed(world: EventWorld, engine: Any, sinks: Sequence[Sink] = ()) -> tuple[Live, list[str]]:
     """One look of ``lake stream``, with streams that are not made here."""
     said: list[str] = []
     resource: Any = SimpleNamespace(lake=world.lake, settings=world.settings, engine=engine)
     landing = LiveLanding(world.lake, EVENTS.values(), world.sources)
-    live = Live(resource, Plan(EVENTS, [], {}, 0.0, "test"), landing, said.append, lambda hours: None)
+    live = Live(resource, Plan(EVENTS, [], {}, 0.0, "test", sinks), landing, said.append, lambda hours: None)
     live.run(threading.Event(), 1.0, 0.0, lambda status: None)
     return live, said
 
@@ -90,3 +94,21 @@ def test_events_that_expired_are_told_to_the_owner_once(world: EventWorld, monke
     _, said = streamed(world, world.engine)
     assert said == []
     assert [failure.data_sets for failure in expired_events(world.lake)] == [("stars",)]
+
+
+def test_a_sink_that_is_away_is_said_once_stops_nothing_and_gets_its_rows_later(
+    world: EventWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Sink("high_latency_alerts", ("event_id",), "files", "slow", "jsonl")
+    world.send([Event("c", 3_000, latency=2_500)])
+    away = OSError("the disk is full")
+    with monkeypatch.context() as patched:
+        patched.setattr(FileSink, "_write", lambda *_: (_ for _ in ()).throw(away))
+        live, said = streamed(world, world.engine, [sink])
+    assert said == [f"{sink.who}: OSError: the disk is full"]
+    assert (live.status.sinks_waiting, live.status.behind) == (1, False)
+    assert ended(live.status).endswith("1 sinks lack rows: lake status.")
+    live, _ = streamed(world, world.engine, [sink])
+    assert (live.status.failures, live.status.sinks_waiting) == ({}, 0)
+    [file] = (Path(str(world.lake.root)) / "drops" / "slow").glob("*.jsonl")
+    assert [json.loads(line)["event_id"] for line in file.read_text().splitlines()] == ["c"]
