@@ -17,6 +17,7 @@ from dagster_lake.cli.checkup_alerts import alert_findings
 from dagster_lake.cli.checkup_azure import azure_findings
 from dagster_lake.cli.checkup_databricks import databricks_findings
 from dagster_lake.cli.checkup_event_hub import event_hub_findings
+from dagster_lake.cli.checkup_sinks import sink_findings
 from dagster_lake.cli.checkup_spark import spark_findings
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.cli.finding import Finding
@@ -62,6 +63,7 @@ def findings(settings: Settings) -> list[Finding]:
         *event_hub_findings(settings),
         *engine,
         *alert_findings(settings, []),
+        *sink_findings(settings),
     ]
 
 

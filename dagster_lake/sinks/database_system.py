@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -210,17 +212,22 @@ def system_of(settings: Settings, lake: Lake) -> System:
                 "LAKE_SINK_DATABASE_URL"
             )
         return SqliteSystem(str(local_path(lake.root) / "sinks" / "tables.db"), is_own=True)
-    return _named(url.get_secret_value())
+    return named_system(url)
 
 
-def _named(address: str) -> System:
+def named_system(address: SecretStr) -> System:
+    """The database of an address. Raises SinkRefused for one that nothing can be written to."""
     try:
-        url = make_url(address)
+        url = make_url(address.get_secret_value())
     except ArgumentError:
         raise SinkRefused("LAKE_SINK_DATABASE_URL is no address; use a sqlite:/// or postgresql:// URL") from None
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         return SqliteSystem(url.database, is_own=False)
     if url.get_backend_name() == "postgresql":
+        if find_spec("adbc_driver_postgresql") is None:
+            raise SinkRefused(
+                "LAKE_SINK_DATABASE_URL needs PostgreSQL's driver: pip install 'dagster-lake[postgresql]'"
+            )
         return PostgresSystem(_libpq(url))
     raise SinkRefused(
         f"LAKE_SINK_DATABASE_URL: {url.get_backend_name()} is not supported; use a sqlite:///file or postgresql:// URL"

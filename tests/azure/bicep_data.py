@@ -15,7 +15,8 @@ PARTS = ("{Namespace}", "{EventHub}", "{PartitionId}", "{Year}", "{Month}", "{Da
 
 
 def kept(lake: Deployment, contracts: Mapping[str, Contract]) -> Iterator[str]:
-    """Raw and captured files go when the contract says; nothing of Delta tables goes by age, and no dropped file."""
+    """Raw and captured files go when the contract says, and so does what streams wrote beside their tables; nothing of
+    Delta tables goes by age, and no dropped file."""
     folder = _prefix(lake)
     wanted = {f"lake/{folder}{path}/": days for path, days in _retention(contracts).items()}
     found: dict[str, int] = {}
@@ -32,7 +33,7 @@ def kept(lake: Deployment, contracts: Mapping[str, Contract]) -> Iterator[str]:
         if found.get(path) != days:
             yield f"{path}: is kept {found.get(path)} days, not {days}"
     for path in sorted(set(found) - set(wanted) - {"logs/"}):
-        if not path.startswith(f"lake/{folder}stream_analytics/"):
+        if not path.startswith((f"lake/{folder}stream_analytics/", f"lake/{folder}drops/")):
             yield f"{path}: no contract says how long it is kept"
 
 
@@ -51,7 +52,8 @@ def _in_danger(prefix: str, folder: str, contracts: Mapping[str, Contract]) -> I
     """What must not go by age: tables, files dropped for a snapshot, and Stream Analytics' reference data."""
     tables = [f"lake/{folder}{zone}{layer}/" for layer in LAYERS for zone in ("", "sensitive/")]
     dropped = [f"lake/{folder}landing/{c.name}/" for c in contracts.values() if isinstance(c.source, FileSource)]
-    others = [f"lake/{folder}stream_analytics/reference/", f"lake/{folder}lake.json", f"lake/{folder}managed/"]
+    single = ("stream_analytics/reference/", "sinks/", "lake.json", "managed/")
+    others = [f"lake/{folder}{one}" for one in single]
     for one in [*tables, *dropped, *others]:
         if one.startswith(prefix) or prefix.startswith(one):
             yield f"{prefix}: {one} must not go by age"

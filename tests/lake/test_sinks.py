@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from dagster_lake.cli.checkup_sinks import sink_findings
 from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
 from dagster_lake.resources.event_hub import SendInterrupted
 from dagster_lake.settings import Settings
@@ -527,3 +528,25 @@ def test_a_hub_that_does_not_take_events_gets_them_when_it_does(hubs: SinkWorld)
     assert (filled.refused, filled.lacking) == (False, 1)
     hubs.fill(HUB, at_once=True)
     assert hubs.held(HUB) == hubs.rows()
+
+
+# --- lake doctor ------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_says_whether_the_database_of_sinks_takes_writers(
+    postgres_url: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    def found(url: str | None) -> list[tuple[str, str]]:
+        findings = sink_findings(SinkWorld(tmp_path / "lake", url).settings)
+        return [(one.level, one.says.partition(";")[0]) for one in findings]
+
+    assert found(None) == []
+    assert found(postgres_url) == [("ok", "it can be reached")]
+    world = SinkWorld(tmp_path / "lake", postgres_url)
+    world.write([row(1)], 0)
+    world.filled(TABLE)
+    assert found(postgres_url) == [("ok", "it has the lake's tables")]
+    [(level, says)] = found("postgresql://nobody:hidden-word@127.0.0.1:1/nowhere")
+    assert (level, "hidden-word" in says, "refused" in says) == ("fail", False, True)
+    assert found("mysql://host/db") == [("fail", "LAKE_SINK_DATABASE_URL: mysql is not supported")]
