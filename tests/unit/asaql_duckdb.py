@@ -13,12 +13,16 @@ from collections.abc import Callable, Mapping
 import duckdb
 import pyarrow as pa
 
-from tests.temporal import model
+from tests.temporal import anomalies, model
 from tests.unit.asaql import Query, read_output, read_steps
 
 UNITS = {"hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000, "millisecond": 1_000}
 TYPES = {"float": "DOUBLE", "datetime": "TIMESTAMPTZ", r"nvarchar\(max\)": "VARCHAR", "bigint": "BIGINT"}
 WINDOW = re.compile(r"TumblingWindow\((\w+), (\d+)\)")
+ANOMALIES = re.compile(
+    r"AnomalyDetection_(SpikeAndDip|ChangePoint)\((.+), ([\d.]+), (\d+)(?:, '(\w+)')?\) "
+    r"OVER\((?:PARTITION BY (.+) )?LIMIT DURATION\((\w+), (\d+)\)(?: WHEN (.+))?\)"
+)
 SESSION = re.compile(r"SessionWindow\((\w+), (\d+), (\d+)\) OVER\(PARTITION BY (\w+)\)")
 
 
@@ -48,7 +52,12 @@ def _sql(con: duckdb.DuckDBPyConnection, query: Query, steps: Mapping[str, Query
     def spelled(text: str) -> str:
         return _spelled(text, stamp, names)
 
-    columns = [f"{spelled(text)} AS {name}" for name, text in query.columns.items()]
+    judged = {name: text for name, text in query.columns.items() if text.startswith("AnomalyDetection_")}
+    if judged:
+        assert not query.group_by, "anomalies are of events: put them into a step before the windows"
+        source = _judged(con, query, source, judged, spelled)
+    told = {name: f"{query.alias}.{name}" if name in judged else spelled(t) for name, t in query.columns.items()}
+    columns = [f"{text} AS {name}" for name, text in told.items()]
     plain = [spelled(condition) for condition in query.where if " OVER" not in condition]
     analytic = [spelled(condition) for condition in query.where if " OVER" in condition]
     assert not (plain and analytic), "analytic functions see what WHERE leaves out: put them into a step of their own"
@@ -97,6 +106,40 @@ def _source(con: duckdb.DuckDBPyConnection, query: Query) -> str:
         record = f"{{'ArrayIndex': ArrayIndex, 'ArrayValue': ArrayValue}} AS {applied.alias}"
         source = f"(SELECT * EXCLUDE (ArrayIndex, ArrayValue), {record} FROM (SELECT *, {element} FROM {placed}))"
     return source
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection, query: Query, source: str, columns: Mapping[str, str], spelled: Callable[[str], str]
+) -> str:
+    """The source with a record {Score, IsAnomaly} for each column of anomalies, as the plain reference judges."""
+    order = f"row_number() OVER (ORDER BY {query.alias}.stamp, {query.alias}.place)"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE events AS SELECT *, {order} AS n FROM {source} AS {query.alias}")
+    source = "events"
+    for name, text in columns.items():
+        found = ANOMALIES.fullmatch(text)
+        assert found, text
+        function, value, confidence, history, mode, key, unit, size, when = found.groups()
+        judged_by = f"row({spelled(key) if key else 0})"
+        counted = f"CASE WHEN {spelled(when) if when else 'true'} THEN {spelled(value)} END"
+        rows = con.execute(
+            f"SELECT n, epoch_us({query.alias}.stamp), {judged_by}, {counted} FROM events AS {query.alias} ORDER BY n"
+        ).fetchall()
+        series = [model.Event(time, repr(key), value) for _, time, key, value in rows]
+        limits = UNITS[unit] * int(size), int(history), float(confidence)
+        judged = (
+            anomalies.spikes_and_dips(series, *limits, mode)
+            if function == "SpikeAndDip"
+            else anomalies.change_points(series, *limits)
+        )
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE judged_{name} (n BIGINT, {name} STRUCT(Score DOUBLE, IsAnomaly BIGINT))"
+        )
+        con.executemany(
+            f"INSERT INTO judged_{name} VALUES (?, row(?, ?))",
+            [(n, *verdict) for (n, *_), verdict in zip(rows, judged, strict=True)],
+        )
+        source += f" JOIN judged_{name} USING (n)"
+    return f"(SELECT * FROM {source})"
 
 
 def _windowed(con: duckdb.DuckDBPyConnection, query: Query, source: str) -> str:
@@ -155,6 +198,8 @@ def _spelled(text: str, stamp: str, names: list[str]) -> str:
             r"OVER\(PARTITION BY (\w+) LIMIT DURATION\((\w+), (\d+)\)\)",
             r"OVER (PARTITION BY \1 ORDER BY stamp RANGE BETWEEN INTERVAL \3 \2 PRECEDING AND CURRENT ROW)",
         ),
+        (r"GetArrayElement\(([\w.]+), (\d+)\)", r"\1[\2 + 1]"),
+        (r"GetRecordPropertyValue\(([\w.]+), '(\w+)'\)", r"\1.\2"),
         (r"TopOne\(\) OVER\(ORDER BY (\w+) (\w+)\)", top_one),
         (r"CollectTop\((\d+)\) OVER\(ORDER BY (\w+) (\w+)\)", collect_top),
         (r"PERCENTILE_CONT\((.*?)\) OVER\(", r"percentile_cont(\1) WITHIN GROUP ("),

@@ -1,6 +1,7 @@
 """Stream Analytics' queries, run as the documentation says they mean, give what the streams must hold."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -144,6 +145,58 @@ def test_queries_with_substreams_collect_top_and_apply_mean_what_the_macros_mean
         found = [tuple(row.values()) for row in applied.to_pylist()]
         assert len(found) == (3 if kind == "CROSS" else 5)
         assert Counter(found) == Counter(rows(elements, devices=devices))
+
+
+STEPS_OF_READINGS = """
+WITH readings AS (
+    SELECT device, value, parts, System.Timestamp() AS shown_at FROM devices TIMESTAMP BY event_time
+), judged AS (
+    SELECT device, parts,
+        AnomalyDetection_SpikeAndDip(CAST(value AS float), 90, 20, 'dips')
+            OVER (PARTITION BY device LIMIT DURATION(second, 50)) AS dip,
+        AnomalyDetection_ChangePoint(value, 60, 20) OVER (LIMIT DURATION(minute, 9) WHEN value < 300) AS change
+    FROM readings
+)
+"""
+
+
+def test_queries_of_anomalies_and_elements_mean_what_the_macros_mean() -> None:
+    """Two devices, one of which stays at other values from its fortieth on, with gaps, a spike and a dip."""
+    columns = {"device": pa.string(), "value": pa.int64(), "parts": pa.list_(pa.int64()), "event_time": INSTANT}
+    columns |= {"_enqueued_time": INSTANT, "_partition": pa.string(), "_sequence_number": pa.int64()}
+    columns |= {"_lake_hour": pa.string()}
+    odd: dict[int, int | None] = {25: 900, 31: 2, 33: None, 60: 0}
+    values = [
+        ("ab"[n % 2], odd.get(n, 100 + n * 37 % 20 + (100 if n > 80 else 0)), [n, 7][: n % 3], at, at, "0", n, "x")
+        for n in range(100)
+        for at in [BASE + n * SECOND]
+    ]
+    devices = table(columns, values)
+    made = duckdb.connect()
+    made.execute("SET TimeZone = 'UTC'")
+    made.register("silver", devices)
+    made.execute("CREATE TABLE devices AS SELECT *, _enqueued_time AS stamp, _sequence_number AS place FROM silver")
+
+    found = results(
+        made,
+        STEPS_OF_READINGS,
+        "SELECT device, GetRecordPropertyValue(dip, 'Score') AS dip_score, dip.IsAnomaly AS is_dip, "
+        "change.IsAnomaly AS is_change, GetArrayElement(parts, 1) AS part, System.Timestamp() AS _time "
+        "INTO verdicts FROM judged;",
+    )
+    dips = ASK.spikes_and_dips(ASK.stream("devices"), "value", "_time", 50_000, 20, 90, ["device"], mode="dips")
+    renamed = f"(select * rename (score as dip_score, is_anomaly as is_dip) from {dips})"
+    changes = ASK.change_points(renamed, "value", "_time", 540_000, 20, 60, when="value < 300")
+    wanted = rows(
+        f"select device, dip_score, is_dip, is_anomaly, {ASK.element_at('parts', 1)}, _time from {changes} as c",
+        devices=devices,
+    )
+
+    def told(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return sorted(((d, None if s is None else round(s, 5), *rest) for d, s, *rest in rows), key=lambda row: row[-1])
+
+    assert told(tuple(row.values()) for row in found.to_pylist()) == told(wanted)
+    assert {row[2] for row in wanted} == {row[3] for row in wanted} == {0, 1}
 
 
 @pytest.mark.parametrize(
