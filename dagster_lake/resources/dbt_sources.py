@@ -1,4 +1,7 @@
-"""Contracts -> ``dbt/models/sources.yml``: what dbt knows of silver. Run this module to write the file again."""
+"""Contracts -> what dbt knows of silver: ``dbt/models/sources.yml``, and a macro that lists the data sets of events.
+
+Run this module to write both files again.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,8 @@ from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import accepted_table, has_newest, newest_table, silver_name, silver_table
 
 SOURCES_FILE = DBT_PROJECT / "models" / "sources.yml"
-_HEADER = "# Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit.\n"
+EVENTS_FILE = DBT_PROJECT / "macros" / "lake" / "data_sets_of_events.sql"
+_WRITTEN = "Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit."
 _ADDED = {
     "_enqueued_time": "When the event reached the hub.",
     "_partition": "Partition of the hub.",
@@ -47,7 +51,27 @@ def sources_yaml(of: dict[str, Contract]) -> str:
         "description": "Typed, deduplicated and masked rows, one contract each.",
         "tables": sorted(tables, key=lambda table: table["name"]),
     }
-    return _HEADER + yaml.safe_dump({"version": 2, "sources": [source]}, sort_keys=False, width=120)
+    return f"# {_WRITTEN}\n" + yaml.safe_dump({"version": 2, "sources": [source]}, sort_keys=False, width=120)
+
+
+def events_macro(of: dict[str, Contract]) -> str:
+    """A macro that returns what ``data_sets_of_events`` says: dbt must know it before it knows the sources."""
+    return (
+        f"{{# {_WRITTEN} #}}\n\n"
+        "{% macro data_sets_of_events() %}\n"
+        f"  {{% do return({data_sets_of_events(of)}) %}}\n"
+        "{% endmacro %}\n"
+    )
+
+
+def data_sets_of_events(of: dict[str, Contract]) -> list[str]:
+    """The data sets that the macro stream() can read: those of a hub with the time of each event, in order of name."""
+    return sorted(
+        name
+        for name, contract in of.items()
+        if contract.source.kind == "event_hub"
+        and any(p.name == "event_time" and p.logical_type == "timestamp" for p in contract.properties)
+    )
 
 
 def _table(spec: TableSpec, contract: Contract) -> dict[str, Any]:
@@ -75,3 +99,4 @@ def _related(contract: Contract) -> dict[str, Any]:
 
 if __name__ == "__main__":
     SOURCES_FILE.write_text(sources_yaml(contracts()), encoding="utf-8")
+    EVENTS_FILE.write_text(events_macro(contracts()), encoding="utf-8")

@@ -17,7 +17,7 @@ from dagster_lake.contract import contracts
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
-from dagster_lake.resources.dbt_sources import SOURCES_FILE, sources_yaml
+from dagster_lake.resources.dbt_sources import EVENTS_FILE, SOURCES_FILE, events_macro, sources_yaml
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
@@ -442,6 +442,7 @@ def test_the_unit_tests_of_dbt_pass(lake: Lake, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_dbt_s_sources_are_what_the_contracts_say() -> None:
-    assert SOURCES_FILE.read_text() == sources_yaml(contracts()), (
+    written = {SOURCES_FILE: sources_yaml(contracts()), EVENTS_FILE: events_macro(contracts())}
+    assert {file: file.read_text() for file in written} == written, (
         "run `python -m dagster_lake.resources.dbt_sources` after changing a contract"
     )

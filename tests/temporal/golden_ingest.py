@@ -1,5 +1,10 @@
 """TIMESTAMP BY: early, late and out-of-order events (section 1 of the reference)."""
 
+from dataclasses import replace
+
+from dagster_lake.contract import contracts
+from dagster_lake.resources.dbt_sources import data_sets_of_events
+from dagster_lake.settings import DBT_PROJECT
 from tests.temporal.golden import Question, Row, at, relation
 from tests.temporal.render import Macros
 
@@ -53,7 +58,23 @@ def final(statement: str, answer: dict[str, bool], runs: dict[str, list[tuple[st
     return Question(statement, "t final", ask, [(at(time), told) for time, told in answer.items()])
 
 
+def counted_with_a_new_contract(statement: str, new: str) -> Question:
+    """How many events of each data set ``events_in_time`` counts, of one contract more, too; two in each."""
+    known = contracts()
+    given: list[Row] = [(at("10:00:05"), "0", number, at("10:00:00"), "2026-01-05T10", "a") for number in (1, 2)]
+    names = data_sets_of_events({**known, new: replace(known["pageviews"], name=new)})
+
+    def ask(m: Macros) -> str:
+        silver = Macros(m.dialect, sources=dict.fromkeys(names, relation(m, COLUMNS, given)))
+        model = (DBT_PROJECT / "models" / "streams" / "events_in_time.sql").read_text()
+        counts = silver.render(model, data_sets_of_events=lambda: names)
+        return f"select data_set, events, dropped from ({counts}) as c"
+
+    return Question(statement, "data_set events dropped", ask, [(name, 2, 0) for name in [new, "pageviews", "stars"]])
+
+
 QUESTIONS = [
+    counted_with_a_new_contract("the events of a new contract are counted with no line of SQL", "clicks"),
     final(
         "a row is final when all is known that arrived up to a minute after its time",
         {"10:00:00": False, "10:00:00.000001": True, "10:39:00": True, "10:39:00.000001": False, "10:59:00": False},

@@ -69,9 +69,9 @@ class Macros:
         except KeyError:
             raise AttributeError(f"dbt/macros/lake has no macro {name}") from None
 
-    def render(self, text: str) -> str:
-        """A text with macros in it."""
-        return _ENVIRONMENT.from_string(text).render(self._globals)
+    def render(self, text: str, **macros: Callable[..., Any]) -> str:
+        """A text with macros in it, some of them the caller's own."""
+        return _ENVIRONMENT.from_string(text).render(self._globals | macros)
 
     def _source_hours(self, schema: str, table: str) -> str:
         """Without dbt's graph: the rows of the hours of silver that the model at work reads."""
