@@ -57,6 +57,8 @@ class Names:
         if layer in LAYERS:
             in_clear = layer in _IN_CLEAR and contract is not None and contract.sensitive
             return of_path(self.lake.table(layer, name, sensitive=in_clear))
+        if layer == "sinks":
+            return self._sink(key.path[1], name)
         if layer == "reports":
             return of_path(self.lake.reports / f"{name}.html")
         return DatasetName(OTHERS, key.to_user_string())
@@ -67,7 +69,8 @@ class Names:
             case FileSource():
                 return of_path(self.lake.landing(contract.name))
             case EventHubSource(hub=hub):
-                return self._hub(contract, hub)
+                captured = captured_hub(contract, self.lake)
+                return self._hub(hub) if captured is None else of_path(captured.folder)
             case DatabaseSource(table=table):
                 return _database_table(database_url(self.settings, self.lake), table)
 
@@ -75,6 +78,21 @@ class Names:
         """The source that the asset lands, if it is raw of a data set."""
         contract = self._contract(key.path[-1])
         return self.source_of(contract) if key.path[0] == "raw" and contract is not None else None
+
+    def _sink(self, kind: str, name: str) -> DatasetName:
+        """What a sink of a stream fills."""
+        if kind == "files":
+            return of_path(self.lake.drop(name))
+        if kind == "event_hub":
+            return self._hub(name)
+        from dagster_lake.sinks.database_system import own_database
+
+        named = self.settings.sink_database_url
+        if named is None and isinstance(self.lake.root, AdlsPath):
+            return DatasetName(OTHERS, f"sinks/{kind}/{name}")  # there is none
+        return _database_table(
+            f"sqlite:///{own_database(self.lake)}" if named is None else named.get_secret_value(), name
+        )
 
     def in_catalog(self, key: dg.AssetKey) -> str | None:
         """The name in Unity Catalog, ``<catalog>.<schema>.<table>``; None of what it does not hold."""
@@ -89,10 +107,7 @@ class Names:
         by_table = {silver_name(contract): contract for contract in self.contracts.values()}
         return self.contracts.get(name) or by_table.get(name)
 
-    def _hub(self, contract: Contract, hub: str) -> DatasetName:
-        captured = captured_hub(contract, self.lake)
-        if captured is not None:
-            return of_path(captured.folder)
+    def _hub(self, hub: str) -> DatasetName:
         if (namespace := _hubs_namespace(self.settings)) is not None:
             return DatasetName(f"kafka://{namespace}:{_KAFKA_PORT}", hub)
         return of_path(UPath(self.lake.sources / "event_hub" / hub))

@@ -204,15 +204,19 @@ def system_of(settings: Settings, lake: Lake) -> System:
 
     Raises SinkRefused where there is none that lasts, or that can be written to.
     """
-    url = settings.sink_database_url
-    if url is None:
-        if is_remote(settings.root):
-            raise SinkRefused(
-                "sinks that are tables need a database, and a lake in ADLS Gen2 has none of its own; set "
-                "LAKE_SINK_DATABASE_URL"
-            )
-        return SqliteSystem(str(local_path(lake.root) / "sinks" / "tables.db"), is_own=True)
-    return named_system(url)
+    if settings.sink_database_url is not None:
+        return named_system(settings.sink_database_url)
+    if is_remote(settings.root):
+        raise SinkRefused(
+            "sinks that are tables need a database, and a lake in ADLS Gen2 has none of its own; set "
+            "LAKE_SINK_DATABASE_URL"
+        )
+    return SqliteSystem(str(own_database(lake)), is_own=True)
+
+
+def own_database(lake: Lake) -> Path:
+    """The SQLite file of a local lake, where no other database is named."""
+    return local_path(lake.root) / "sinks" / "tables.db"
 
 
 def named_system(address: SecretStr) -> System:

@@ -308,6 +308,17 @@ def client_s(name: naming.DatasetNaming) -> DatasetName:
             {"root": "/lake", "database_url": "postgresql://me:verysecret@db.example/shop"},
             naming.Postgres("db.example", "5432", "shop", "public", "orders"),
         ),
+        ("sinks/files/slow", {"root": ADLS}, naming.ABFSS("lake", "shopstore", "drops/slow")),
+        (
+            "sinks/event_hub/slow",
+            {"root": "/lake", "event_hubs": "shop.servicebus.windows.net"},
+            naming.Kafka("shop.servicebus.windows.net", "9093", "slow"),
+        ),
+        (
+            "sinks/database_table/slow",
+            {"root": ADLS, "sink_database_url": "postgresql://me:verysecret@db.example/shop"},
+            naming.Postgres("db.example", "5432", "shop", "public", "slow"),
+        ),
     ],
 )
 def test_data_has_the_name_that_openlineage_s_rules_give_it(
@@ -321,6 +332,9 @@ def test_data_has_the_name_that_openlineage_s_rules_give_it(
 def test_a_table_in_sqlite_is_named_by_its_file() -> None:
     assert names(root="/lake").of(dg.AssetKey(["sources", "orders"])) == DatasetName(
         "sqlite", "/lake/sources/shop.db/orders"
+    )
+    assert names(root="/lake").of(dg.AssetKey(["sinks", "database_table", "slow"])) == DatasetName(
+        "sqlite", "/lake/sinks/tables.db/slow"
     )
 
 
