@@ -93,7 +93,13 @@ def _check(key: dg.AssetKey, filled: "Filled") -> dg.AssetCheckResult:
     trouble = filled.trouble
     severity = dg.AssetCheckSeverity.ERROR if filled.refused else dg.AssetCheckSeverity.WARN
     if trouble is None:
-        return dg.AssetCheckResult(check_name=DELIVERED, asset_key=key, passed=True, description=filled.skipped)
+        return dg.AssetCheckResult(
+            check_name=DELIVERED,
+            asset_key=key,
+            passed=not filled.unset,
+            severity=severity,
+            description=filled.skipped,
+        )
     return dg.AssetCheckResult(
         check_name=DELIVERED,
         asset_key=key,

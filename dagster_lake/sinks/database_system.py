@@ -16,7 +16,7 @@ from dagster_lake.engines.scan import quoted
 from dagster_lake.settings import Settings
 from dagster_lake.sinks.sink import SinkRefused
 from dagster_lake.sinks.values import Spelling, as_postgres, as_sqlite, postgres_type, sqlite_type
-from dagster_lake.storage.paths import Lake, is_remote, local_path
+from dagster_lake.storage.paths import Lake, local_path
 
 TABLES, HOURS = "_lake_sinks", "_lake_sink_hours"
 """The lake's own tables in the database: what each table has, and a digest of each of its hours."""
@@ -200,17 +200,12 @@ class PostgresSystem:
 
 
 def system_of(settings: Settings, lake: Lake) -> System:
-    """The database that tables of sinks are in: the one that the settings name, or a file of the lake's own.
+    """The database that tables of sinks are in: the one that the settings name, or a file of a local lake's own.
 
-    Raises SinkRefused where there is none that lasts, or that can be written to.
+    Raises SinkRefused for one that cannot be written to.
     """
     if settings.sink_database_url is not None:
         return named_system(settings.sink_database_url)
-    if is_remote(settings.root):
-        raise SinkRefused(
-            "sinks that are tables need a database, and a lake in ADLS Gen2 has none of its own; set "
-            "LAKE_SINK_DATABASE_URL"
-        )
     return SqliteSystem(str(own_database(lake)), is_own=True)
 
 

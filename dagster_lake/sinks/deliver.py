@@ -15,8 +15,9 @@ from dagster_lake.sinks.sink import Position, Sink, SinkError, SinkRefused
 from dagster_lake.sinks.trouble import Trouble, end_trouble, note_trouble, trouble_of
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.guarded import Overtaken
-from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.paths import Lake, is_remote
 
+NO_DATABASE = "a lake in ADLS Gen2 has no database of its own for sinks that are tables; set LAKE_SINK_DATABASE_URL"
 TOGETHER = 24
 """Hours that are written at once, in one transaction where the sink has such."""
 
@@ -45,7 +46,8 @@ class Target(Protocol):
 @dataclass(frozen=True)
 class Filled:
     """What became of a sink: the rows of the hours that it was sent, the version that it has, how many hours it still
-    lacks, and why it does not take them, if it does not."""
+    lacks, and why it does not take them, if it does not. One that was ``skipped`` was not asked; ``unset`` says that it
+    would be, if a setting said where it is."""
 
     sink: Sink
     rows: int = 0
@@ -55,6 +57,7 @@ class Filled:
     trouble: Trouble | None = None
     refused: bool = False
     skipped: str | None = None
+    unset: bool = False
 
     @property
     def waits(self) -> bool:
@@ -73,6 +76,8 @@ def fill(lake: Lake, settings: Settings, sinks: Iterable[Sink], *, at_once: bool
 def _filled(lake: Lake, settings: Settings, sink: Sink, at_once: bool) -> Filled:
     if why := _apart(settings, sink):
         return Filled(sink, skipped=why)
+    if sink.kind == "database_table" and settings.sink_database_url is None and is_remote(settings.root):
+        return Filled(sink, skipped=f"not filled: {NO_DATABASE}", unset=True)
     trouble = trouble_of(lake, sink)
     if trouble is not None and clock.utc_now() < trouble.next_try and not at_once:
         return Filled(sink, trouble=trouble)

@@ -10,12 +10,14 @@ process was killed in between, nobody knows, and it is sent again; when it is an
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from upath import UPath
 
+from dagster_lake import clock
 from dagster_lake.commit import commit
 from dagster_lake.engines.scan import listed_paths, literal, quoted
 from dagster_lake.resources.event_hub import EventHub, EventHubError
@@ -76,7 +78,7 @@ class HubSink:
         with reading(self._settings) as con:
             self._take_rows(con, pinned, hour)
             _take_sent(con, before)
-            if not _announce(con):
+            if not _announce(con, clock.utc_now()):
                 return 0
             announced = self._note(con, note, before)
             events = self._send(con, hour)
@@ -151,8 +153,11 @@ def _take_sent(con: duckdb.DuckDBPyConnection, before: Seen) -> None:
         con.execute(f"INSERT INTO sent BY NAME FROM read_parquet({listed_paths([str(file)])})")
 
 
-def _announce(con: duckdb.DuckDBPyConnection) -> bool:
-    """Makes ``sent`` say what is about to be sent; whether anything is."""
+def _announce(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
+    """Makes ``sent`` say what is about to be sent; whether anything is.
+
+    Revisions begin at the time, in milliseconds, so that they are greater than those of a lake that was removed.
+    """
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE sent AS
@@ -161,10 +166,11 @@ def _announce(con: duckdb.DuckDBPyConnection) -> bool:
                 rows.digest IS DISTINCT FROM sent.digest OR revision IS NULL AS is_other
             FROM rows FULL JOIN sent USING (_row)
         )
-        SELECT _row, key, digest, CASE WHEN is_other THEN coalesce(revision, 0) + 1 ELSE revision END AS revision,
-            coalesce(sure, false) AND NOT is_other AS sure
+        SELECT _row, key, digest, CASE WHEN is_other THEN greatest(coalesce(revision, 0) + 1, $now) ELSE revision END
+            AS revision, coalesce(sure, false) AND NOT is_other AS sure
         FROM compared
-        """
+        """,
+        {"now": int(now.timestamp() * 1000)},
     )
     return bool(con.execute("SELECT count(*) FROM sent WHERE NOT sure").fetchall()[0][0])
 

@@ -21,11 +21,10 @@ from dagster_lake.resources.event_hub import SendInterrupted
 from dagster_lake.settings import Settings
 from dagster_lake.sinks import deliver, place
 from dagster_lake.sinks.database import DatabaseSink
-from dagster_lake.sinks.database_system import system_of
 from dagster_lake.sinks.deliver import TOGETHER
 from dagster_lake.sinks.hub import ENVELOPE
 from dagster_lake.sinks.since import hours_since
-from dagster_lake.sinks.sink import Sink, SinkRefused
+from dagster_lake.sinks.sink import Sink
 from dagster_lake.sinks.trouble import troubles
 from dagster_lake.storage.guarded import alone
 from dagster_lake.storage.paths import Lake
@@ -435,8 +434,10 @@ def test_a_branch_fills_its_own_folders_and_nothing_outside(postgres_url: str, t
 
 def test_a_lake_in_azure_needs_a_database_that_is_named(tmp_path: Path) -> None:
     settings = Settings(root="abfss://lake@account.dfs.core.windows.net/shop")
-    with pytest.raises(SinkRefused, match="set LAKE_SINK_DATABASE_URL"):
-        system_of(settings, Lake.at(str(tmp_path / "lake")))
+    [filled] = deliver.fill(Lake.at(str(tmp_path / "lake")), settings, [TABLE])
+    assert filled.skipped is not None
+    assert filled.skipped.endswith("set LAKE_SINK_DATABASE_URL")
+    assert (filled.unset, filled.trouble, filled.waits) == (True, None, False)
 
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "no address", "sqlite://"])
@@ -472,13 +473,26 @@ def test_of_an_hour_that_is_computed_anew_only_what_is_new_changed_or_gone_is_se
     [filled] = hubs.filled(HUB)
     sent = hubs.events(HUB)
     assert filled.rows == 3
-    told = sorted((event["id"], event["_revision"], event["_deleted"]) for event in sent)
+    first = int(NOW.timestamp() * 1000)
+    told = sorted((event["id"], event["_revision"] - first + 1, event["_deleted"]) for event in sent)
     assert told == [(1, 1, False), (2, 1, False), (2, 2, False), (3, 1, False), (3, 2, True), (4, 1, False)]
     [gone] = [event for event in sent if event["_deleted"]]
     assert gone.keys() == {*ENVELOPE, "id", "_lake_hour"}
     assert len({event["_id"] for event in sent}) == len(sent)
     hubs.write([row(3)], 0)
     hubs.filled(HUB)
+    assert hubs.held(HUB) == hubs.rows()
+
+
+def test_events_of_a_lake_that_was_removed_and_made_anew_are_newer_than_those_of_before(hubs: SinkWorld) -> None:
+    hubs.write([row(1, latency=1.0)], 0)
+    hubs.filled(HUB)
+    hubs.write([row(1, latency=2.0)], 0)
+    hubs.filled(HUB)
+    for folder in ("streams", "sinks"):
+        shutil.rmtree(hubs.root / folder)
+    hubs.write([row(1, latency=3.0)], 0)
+    hubs.fill(HUB, at=NOW + timedelta(minutes=1))
     assert hubs.held(HUB) == hubs.rows()
 
 
