@@ -1,16 +1,20 @@
 """Alerts as asset checks: a stream that holds alerts in the run's hours gives a warning, with the worst of them."""
 
+from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dagster_lake.alerts.check_names import NO_ALERTS
+from dagster_lake.assets.hourly_checks import Evaluated, evaluated, hourly_check
 from dagster_lake.assets.markdown import table
 from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.resources.lake import LakeResource
 
 if TYPE_CHECKING:
     from dagster_lake.alerts.kinds import AlertKind
+    from dagster_lake.alerts.worst import Alerts
 
 WORST = 5
 
@@ -21,23 +25,36 @@ def alert_checks(kinds: "list[AlertKind]") -> list[dg.AssetChecksDefinition]:
 
 
 def _check_of(kind: "AlertKind") -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        name=NO_ALERTS,
-        asset=dg.AssetKey(["streams", kind.stream]),
-        description=f"There is no alert in the hours that the run wrote; the worst by {kind.worst} are shown.",
+    stream = dg.AssetKey(["streams", kind.stream])
+    spec = hourly_check(
+        NO_ALERTS,
+        asset=stream,
+        description=f"There is no alert in the hour; the worst by {kind.worst} are shown.",
     )
-    def no_alerts(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
-        from dagster_lake.alerts.worst import worst_columns, worst_of
+
+    @dg.multi_asset_check(name=f"{stream.to_python_identifier()}_{NO_ALERTS}", specs=[spec])
+    def no_alerts(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
+        from dagster_lake.alerts.worst import Alerts, alerts_of
         from dagster_lake.alerts.written import written_hours
 
-        written = written_hours(lake.lake, [kind], hours_if_any(context), {}).get(kind)
-        alerts, worst = (0, []) if written is None else worst_of(lake.settings, kind, written, most=WORST)
-        shown = {"worst": dg.MetadataValue.md(table(worst_columns(kind), worst))} if worst else {}
-        return dg.AssetCheckResult(
-            passed=alerts == 0,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{alerts:,} alerts" if alerts else None,
-            metadata={"alerts": alerts, **shown},
-        )
+        run = hours_if_any(context)
+        written = written_hours(lake.lake, [kind], run, {}).get(kind)
+        alerts = Alerts() if written is None else alerts_of(lake.settings, kind, written, most=WORST)
+        hours = None if run is None else {*run.keys, *alerts.numbers}
+        yield from evaluated(context, spec.key, hours, partial(_judged, kind, alerts))
 
     return no_alerts
+
+
+def _judged(kind: "AlertKind", alerts: "Alerts", hours: Collection[str] | None) -> dg.AssetCheckResult:
+    from dagster_lake.alerts.worst import worst_columns
+
+    number = sum(count for hour, count in alerts.numbers.items() if hours is None or hour in hours)
+    worst = [row for hour, row in alerts.worst if hours is None or hour in hours][:WORST]
+    shown = {"worst": dg.MetadataValue.md(table(worst_columns(kind), worst))} if worst else {}
+    return dg.AssetCheckResult(
+        passed=number == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{number:,} alerts" if number else None,
+        metadata={"alerts": number, **shown},
+    )

@@ -5,9 +5,11 @@ step with blocking checks, that data set's failure would skip these as well, and
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets.hourly_checks import Evaluated, check_of, evaluated, no_rows
 from dagster_lake.assets.keys import newest_key, silver_key
 from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.contract import Contract, contracts
@@ -27,13 +29,15 @@ def contract_checks() -> list[dg.AssetChecksDefinition]:
 
 def _blocking(contract: Contract) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(
+        check_of(
+            contract,
             "keys_unique",
             asset=silver_key(contract),
             blocking=True,
             description="No key occurs twice in a partition; of events, within 24 hours.",
         ),
-        dg.AssetCheckSpec(
+        check_of(
+            contract,
             "rules_hold",
             asset=silver_key(contract),
             blocking=True,
@@ -44,7 +48,8 @@ def _blocking(contract: Contract) -> list[dg.AssetCheckSpec]:
 
 def _references(contract: Contract) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(
+        check_of(
+            contract,
             f"{p.name}_exists",
             asset=silver_key(contract),
             additional_deps=[newest_key(contracts()[p.references[0]])],
@@ -59,17 +64,14 @@ def _checks(contract: Contract, name: str, specs: Sequence[dg.AssetCheckSpec]) -
     blocking = {spec.name for spec in specs if spec.blocking}
 
     @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
-    def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
+    def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
         run = hours_if_any(context)
         hours = tuple(run.keys) if run else None
         selected = tuple(sorted(key.name for key in context.selected_asset_check_keys))
-        for check, rows in lake.engine.check(Check(contract.name, hours, selected)).items():
-            yield dg.AssetCheckResult(
-                asset_key=silver_key(contract),
-                check_name=check,
-                passed=rows == 0,
-                severity=dg.AssetCheckSeverity.ERROR if check in blocking else dg.AssetCheckSeverity.WARN,
-                metadata={"rows": rows},
-            )
+        for check, broken in lake.engine.check(Check(contract.name, hours, selected)).items():
+            severity = dg.AssetCheckSeverity.ERROR if check in blocking else dg.AssetCheckSeverity.WARN
+            key = dg.AssetCheckKey(silver_key(contract), check)
+            judged = partial(no_rows, broken, severity)
+            yield from evaluated(context, key, None if contract.cadence == "snapshot" else hours, judged)
 
     return checks

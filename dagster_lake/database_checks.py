@@ -3,13 +3,19 @@
 Each is a step of its own, so that a database which does not answer stops no other check.
 """
 
+from collections.abc import Iterator
+from functools import partial
+
 import dagster as dg
 
+from dagster_lake.assets.hourly_checks import Evaluated, check_of, evaluated, no_rows
 from dagster_lake.assets.keys import newest_key, silver_key
 from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.contract import Contract, DatabaseSource, contracts
 from dagster_lake.engines.base import Check
 from dagster_lake.resources.lake import LakeResource
+
+TIMES_GO_FORWARD = "times_go_forward"
 
 
 def database_checks() -> list[dg.AssetChecksDefinition]:
@@ -47,16 +53,19 @@ def _rows_have_times(contract: Contract) -> dg.AssetChecksDefinition:
 
 
 def _times_go_forward(contract: Contract) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    spec = check_of(
+        contract,
+        TIMES_GO_FORWARD,
         asset=silver_key(contract),
         additional_deps=[newest_key(contract)],
-        name="times_go_forward",
         description="No row came with an earlier time of writing than it had: the latest rows would keep the old one.",
     )
-    def times_go_forward(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+
+    @dg.multi_asset_check(name=f"{silver_key(contract).to_python_identifier()}_{TIMES_GO_FORWARD}", specs=[spec])
+    def times_go_forward(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
         run = hours_if_any(context)
-        check = Check(contract.name, tuple(run.keys) if run else None, ("times_go_forward",))
-        rows = lake.engine.check(check)["times_go_forward"]
-        return dg.AssetCheckResult(passed=rows == 0, severity=dg.AssetCheckSeverity.WARN, metadata={"rows": rows})
+        hours = tuple(run.keys) if run else None
+        broken = lake.engine.check(Check(contract.name, hours, (TIMES_GO_FORWARD,)))[TIMES_GO_FORWARD]
+        yield from evaluated(context, spec.key, hours, partial(no_rows, broken, dg.AssetCheckSeverity.WARN))
 
     return times_go_forward

@@ -7,12 +7,15 @@ events that Capture has not written, or that expired in the hub before they were
 that finds it fails.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets.hourly_checks import Evaluated, evaluated, hourly_check
 from dagster_lake.assets.keys import raw_key
-from dagster_lake.assets.raw import LACKS, LACKS_MORE, REFUSED
+from dagster_lake.assets.partitions import hours_if_any
+from dagster_lake.assets.raw import LACKS_BY_HOUR, REFUSED
 from dagster_lake.contract import Contract, EventHubSource, FileSource, contracts
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
@@ -55,25 +58,41 @@ def _missing_check_of(contract: Contract) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{LANDED}__{contract.name}",
         specs=[
-            dg.AssetCheckSpec(
+            hourly_check(
                 LANDED,
                 asset=key,
                 description="No event is missing: none expired before it landed, and what Capture wrote has no gap.",
             )
         ],
     )
-    def landed(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
-        found = _of_run(context.instance, context.run.run_id, key)
+    def landed(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
         from dagster_lake.landing.expired import expired_hours
 
-        lacks = str(found[LACKS].value) if LACKS in found else None
-        is_news = lacks is not None and bool(found[LACKS_MORE].value)
+        found = _of_run(context.instance, context.run.run_id, key)
+        lacks: dict[str, tuple[str, bool]] = found[LACKS_BY_HOUR].value if LACKS_BY_HOUR in found else {}  # type: ignore[assignment]
         # ``lake stream`` may have landed, and told of, an hour that no run lands again.
-        expired = expired_hours(contract, lake.lake, TAKEN_UP_HOURS)
-        standing = f"hours of the last two days of which events have expired: {', '.join(expired)}" if expired else None
-        yield from _said(key, lacks or standing, news=f"raw/{contract.name}: {lacks}" if is_news else None)
+        expired = dict.fromkeys(expired_hours(contract, lake.lake, TAKEN_UP_HOURS), (_EXPIRED, False))
+        said = {**expired, **lacks}
+        run = hours_if_any(context)
+        hours = None if run is None else {*run.keys, *said}
+        yield from evaluated(context, dg.AssetCheckKey(key, LANDED), hours, partial(_judged, said))
+        if news := list(dict.fromkeys(why for why, is_news in lacks.values() if is_news)):
+            raise dg.Failure("\n".join(f"raw/{contract.name}: {why}" for why in news), allow_retries=False)
 
     return landed
+
+
+_EXPIRED = "events of this hour have expired in the hub before they were landed"
+
+
+def _judged(said: Mapping[str, tuple[str, bool]], hours: Collection[str] | None) -> dg.AssetCheckResult:
+    of = {hour: found for hour, found in said.items() if hours is None or hour in hours}
+    is_news = any(news for _, news in of.values())
+    return dg.AssetCheckResult(
+        passed=not of,
+        severity=dg.AssetCheckSeverity.ERROR if is_news else dg.AssetCheckSeverity.WARN,
+        description="\n".join(dict.fromkeys(why for why, _ in of.values())) or None,
+    )
 
 
 def _said(key: dg.AssetKey, why: str | None, *, news: str | None) -> Iterator[dg.AssetCheckResult]:

@@ -1,11 +1,14 @@
 """Stream Analytics beside the lake: its outputs as external assets, and a check that they agree with the streams."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import ValidationError
 
+from dagster_lake.assets.hourly_checks import Evaluated, evaluated, hourly_check
 from dagster_lake.assets.markdown import table
 from dagster_lake.assets.partitions import hourly, hours_if_any
 from dagster_lake.resources.lake import LakeResource
@@ -56,7 +59,7 @@ def stream_analytics_checks(streams: "Collection[StreamDeclaration]") -> list[dg
     @dg.multi_asset_check(
         name=f"checks__{GROUP}",
         specs=[
-            dg.AssetCheckSpec(
+            hourly_check(
                 CHECK,
                 asset=key,
                 additional_deps=[dg.AssetKey([GROUP, stream.name])],
@@ -66,18 +69,42 @@ def stream_analytics_checks(streams: "Collection[StreamDeclaration]") -> list[dg
         ],
         can_subset=True,
     )
-    def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
-        hours = hours_if_any(context)
+    def checks(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
+        run = hours_if_any(context)
         for key in sorted(context.selected_asset_check_keys):
-            yield _checked(key, lake, by_key[key.asset_key], hours)
+            found = _compared(lake, by_key[key.asset_key], run)
+            hours = None if run is None else {*run.keys, *(hour.hour for hour in found.comparison.hours)}
+            yield from evaluated(context, key, hours, found.judged)
 
     return [checks] if by_key else []
 
 
-def _checked(
-    key: dg.AssetCheckKey, lake: LakeResource, stream: "StreamDeclaration", hours: "HourRange | None"
-) -> dg.AssetCheckResult:
-    """The result for one stream; where nothing can be compared, it says so and passes."""
+@dataclass(frozen=True)
+class _Found:
+    """What was compared and which hours differ; and what is said, and whether it is good, of an hour that was not."""
+
+    comparison: "Comparison"
+    unlike: "list[Hour]"
+    otherwise: str
+    good: bool = True
+
+    def judged(self, hours: Collection[str] | None) -> dg.AssetCheckResult:
+        """The result for some hours, or for all that were compared; where nothing can be compared, it says so."""
+        comparison = replace(
+            self.comparison,
+            hours=[hour for hour in self.comparison.hours if hours is None or hour.hour in hours],
+            differences=[one for one in self.comparison.differences if hours is None or one.hour in hours],
+        )
+        unlike = [hour for hour in self.unlike if hour in comparison.hours]
+        compared = bool(comparison.hours)
+        return dg.AssetCheckResult(
+            passed=not unlike if compared else self.good,
+            description=_said(comparison, unlike) if compared else self.otherwise,
+            metadata=_metadata(comparison),
+        )
+
+
+def _compared(lake: LakeResource, stream: "StreamDeclaration", hours: "HourRange | None") -> _Found:
     import duckdb
 
     from dagster_lake.reconcile.compare import Comparison
@@ -85,29 +112,22 @@ def _checked(
     from dagster_lake.reconcile.stream import reconciled, settled_hours, shape_of
     from dagster_lake.storage.delta import pin
 
-    def result(passed: bool, said: str, comparison: Comparison | None = None) -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(
-            asset_key=key.asset_key,
-            check_name=key.name,
-            passed=passed,
-            description=said,
-            metadata=_metadata(comparison or Comparison([], [])),
-        )
-
+    nothing = partial(_Found, Comparison([], []), [])
     ours = pin(lake.lake.table("streams", stream.name))
     if ours is None:
-        return result(True, "not compared: the lake has no table of this stream yet")
+        return nothing("not compared: the lake has no table of this stream yet")
     if not outputs_of(lake.lake, stream.name).exists():
-        return result(False, f"{FOLDER}/{stream.name} is missing in the lake: does the job run, and write there?")
+        why = f"{FOLDER}/{stream.name} is missing in the lake: does the job run, and write there?"
+        return nothing(why, good=False)
     settled = settled_hours(lake.lake, stream, ours.partitions() if hours is None else hours.keys)
+    unsettled = "not compared: no hour of this run is complete, with the hour after it"
     if not settled:
-        return result(True, "not compared: no hour of this run is complete, with the hour after it")
+        return nothing(unsettled)
     try:
         comparison = reconciled(lake.settings, lake.lake, stream, ours, settled)
     except duckdb.Error as error:
-        return result(False, f"a file of Stream Analytics cannot be read: {error}", None)
-    unlike = comparison.disagreeing(shape_of(stream, ours.schema))
-    return result(not unlike, _said(comparison, unlike), comparison)
+        return nothing(f"a file of Stream Analytics cannot be read: {error}", good=False)
+    return _Found(comparison, comparison.disagreeing(shape_of(stream, ours.schema)), unsettled)
 
 
 def _said(comparison: "Comparison", unlike: "list[Hour]") -> str:

@@ -1,5 +1,6 @@
 """The worst alerts among some rows, for people to look at."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_lake.alerts.kinds import AlertKind
@@ -9,16 +10,27 @@ from dagster_lake.engines.scan import quoted
 from dagster_lake.settings import Settings
 
 
-def worst_of(settings: Settings, kind: AlertKind, rows: Rows, *, most: int) -> tuple[int, list[tuple[Any, ...]]]:
-    """How many alerts the rows are, and the worst of them: the columns ``worst_columns`` of each."""
+@dataclass(frozen=True)
+class Alerts:
+    """How many alerts each lake hour has, and the worst of each, with their hour: all together the worst first."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    worst: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+
+
+def alerts_of(settings: Settings, kind: AlertKind, rows: Rows, *, most: int) -> Alerts:
+    """The alerts that the rows are; of the worst the columns ``worst_columns``, ``most`` of an hour."""
     columns = ", ".join(quoted(name) for name in worst_columns(kind))
+    first = f"{quoted(kind.worst)} DESC NULLS LAST, _time"
     with connection(settings) as con:
         rows.show(con)
-        number = con.execute("SELECT count(*) FROM rows").fetchall()[0][0]
+        numbers = con.execute("SELECT _lake_hour, count(*) FROM rows GROUP BY _lake_hour").fetchall()
         worst = con.execute(
-            f"SELECT {columns} FROM rows ORDER BY {quoted(kind.worst)} DESC NULLS LAST, _time LIMIT $1", [most]
+            f"SELECT _lake_hour, {columns} FROM rows "
+            f"QUALIFY row_number() OVER (PARTITION BY _lake_hour ORDER BY {first}) <= $1 ORDER BY {first}",
+            [most],
         ).fetchall()
-    return number, worst
+    return Alerts(dict(numbers), [(row[0], row[1:]) for row in worst])
 
 
 def worst_columns(kind: AlertKind) -> tuple[str, ...]:

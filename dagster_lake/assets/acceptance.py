@@ -4,11 +4,13 @@ The silver step goes on without a withheld load, and so does everything after it
 check ``accepted``, a step of its own that nothing waits for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets.hourly_checks import Evaluated, check_of, evaluated
 from dagster_lake.assets.keys import silver_key
 from dagster_lake.assets.partitions import hours_if_any
 from dagster_lake.contract import Contract, contracts
@@ -80,7 +82,8 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{CHECK}__{silver.path[-1]}",
         specs=[
-            dg.AssetCheckSpec(
+            check_of(
+                contract,
                 CHECK,
                 asset=silver,
                 description="No load is withheld: each hour or snapshot has valid rows, and not more bad ones than the "
@@ -88,7 +91,7 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
             )
         ],
     )
-    def accepted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[dg.AssetCheckResult]:
+    def accepted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> Iterator[Evaluated]:
         run = hours_if_any(context)
         noted = {p: n for p, n in notes(lake.lake, contract.name).items() if n.refused}
         if contract.cadence == "snapshot":
@@ -97,20 +100,28 @@ def _check_of(contract: Contract) -> dg.AssetChecksDefinition:
         else:
             concerned = {p: n for p, n in noted.items() if run is None or p in run.keys or n.run == context.run.run_id}
         new = {p: n.why or "" for p, n in concerned.items() if n.run == context.run.run_id}
-        lines = [told(contract, p, n.why or "") for p, n in concerned.items()]
-        yield dg.AssetCheckResult(
-            asset_key=silver,
-            check_name=CHECK,
-            passed=not concerned,
-            severity=dg.AssetCheckSeverity.ERROR if new else dg.AssetCheckSeverity.WARN,
-            description="\n".join(lines) or None,
-            metadata={"withheld": len(concerned), "of this run": len(new)},
+        hours = None if run is None or contract.cadence == "snapshot" else {*run.keys, *concerned}
+        yield from evaluated(
+            context, dg.AssetCheckKey(silver, CHECK), hours, partial(_judged, contract, concerned, new)
         )
         if new:
             # What the check has said stands; only a step that fails makes the run fail.
             raise dg.Failure(_failure(contract, new), allow_retries=False)
 
     return accepted
+
+
+def _judged(
+    contract: Contract, withheld: Mapping[str, Note], new: Collection[str], hours: Collection[str] | None
+) -> dg.AssetCheckResult:
+    of = {p: note for p, note in withheld.items() if hours is None or p in hours}
+    of_run = sum(p in new for p in of)
+    return dg.AssetCheckResult(
+        passed=not of,
+        severity=dg.AssetCheckSeverity.ERROR if of_run else dg.AssetCheckSeverity.WARN,
+        description="\n".join(told(contract, p, note.why or "") for p, note in of.items()) or None,
+        metadata={"withheld": len(of), "of this run": of_run},
+    )
 
 
 def told(contract: Contract, partition: str, why: str) -> str:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
 from dagster_lake.assets.keys import bronze_key, common, partitioning, raw_key
-from dagster_lake.assets.metadata import balance_table, definition_metadata, step_metadata
+from dagster_lake.assets.metadata import definition_metadata, step_metadata
 from dagster_lake.assets.pending import partitions_to_run
 from dagster_lake.assets.steps import tried_again
 from dagster_lake.compile.columns import bronze_schema
@@ -27,28 +29,24 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
         description=f"{contract.description} Columns as they came; what the contract does not know is rescued.",
         metadata=definition_metadata(bronze_schema(contract), contract, f"bronze.{contract.name}"),
         check_specs=[
-            dg.AssetCheckSpec(
-                "row_balance", asset=key, blocking=True, description="Every line of raw is one row of bronze."
+            check_of(
+                contract,
+                "row_balance",
+                asset=key,
+                blocking=True,
+                description="Every line of raw is one row of bronze.",
             )
         ],
         **common(contract),
         **partitioning(contract),
     )
     @tried_again
-    def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
+    def bronze(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult | Evaluated]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "bronze")
         result = lake.engine.run(Step(contract.name, "bronze", tuple(partitions)))
-        lost = {p: c for p, c in result.counts.items() if not c.balanced}
-        yield dg.MaterializeResult(
-            metadata=step_metadata(result, time.monotonic() - started, lake.engine.name),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="row_balance",
-                    passed=not lost,
-                    metadata={"balance": dg.MetadataValue.md(balance_table(lost or result.counts))},
-                )
-            ],
-        )
+        yield dg.MaterializeResult(metadata=step_metadata(result, time.monotonic() - started, lake.engine.name))
+        hours = None if contract.cadence == "snapshot" else partitions
+        yield from evaluated(context, dg.AssetCheckKey(key, "row_balance"), hours, partial(balanced, result.counts))
 
     return bronze

@@ -21,8 +21,8 @@ GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pagevie
 
 REFUSED = "refused"
 """The metadata that says why files could not be landed."""
-LACKS, LACKS_MORE = "events_missing", "events_missing_news"
-"""The metadata that tells of events that never came, and whether that is news."""
+LACKS, LACKS_BY_HOUR = "events_missing", "events_missing_by_hour"
+"""The metadata that tells of events that never came: to read, and by hour with whether that is news."""
 _MOST_SKIPPED = 20
 
 
@@ -88,9 +88,9 @@ def _metadata(landed: "list[Landed]", seconds: float) -> dict[str, dg.MetadataVa
         "complete": dg.MetadataValue.bool(all(one.complete for one in landed)),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
     }
-    if lacks := list(dict.fromkeys(one.lacks for one in landed if one.lacks)):
-        metadata[LACKS] = dg.MetadataValue.text("\n".join(lacks))
-        metadata[LACKS_MORE] = dg.MetadataValue.bool(any(one.lacks_more for one in landed))
+    if lacking := [one for one in landed if one.lacks]:
+        metadata[LACKS] = dg.MetadataValue.text("\n".join(dict.fromkeys(one.lacks or "" for one in lacking)))
+        metadata[LACKS_BY_HOUR] = dg.MetadataValue.json({one.partition: [one.lacks, one.lacks_more] for one in lacking})
     if notes := [text for one in landed for text in (*one.warnings, *one.notes, *_some(one))]:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
     if len(landed) > 1:

@@ -1,13 +1,15 @@
 """Silver assets: typed, deduplicated, masked rows; the rows kept out; and the newest row of each key."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
 from dagster_lake.assets.acceptance import run_silver
+from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
 from dagster_lake.assets.keys import bronze_key, common, newest_key, partitioning, quarantine_key, silver_key
 from dagster_lake.assets.metadata import (
     balance_table,
@@ -21,7 +23,7 @@ from dagster_lake.assets.steps import silver_made, tried_again
 from dagster_lake.compile.columns import newest_schema, quarantine_schema, silver_schema
 from dagster_lake.compile.silver import conflict_reason
 from dagster_lake.contract import Contract, EventHubSource
-from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.engines.base import Counts, Step, StepResult
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest, silver_name, silver_table
@@ -69,18 +71,21 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             ),
         ],
         check_specs=[
-            dg.AssetCheckSpec(
+            check_of(
+                contract,
                 "row_balance",
                 asset=silver,
                 blocking=True,
                 description="Rows in = rows out + duplicates + quarantined + withheld, counted each on its own.",
             ),
-            dg.AssetCheckSpec(
+            check_of(
+                contract,
                 NO_CONFLICTS,
                 asset=silver,
                 description="No row came again with the same key and another content; the others are in quarantine.",
             ),
-            dg.AssetCheckSpec(
+            check_of(
+                contract,
                 "little_quarantined",
                 asset=quarantine,
                 description=f"At most {contract.max_bad_share:.0%} of the rows are quarantined; more means that the "
@@ -93,7 +98,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
     @tried_again
     def silver_step(
         context: dg.AssetExecutionContext, config: SilverConfig, lake: LakeResource
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult | Evaluated]:
         started = time.monotonic()
         partitions = partitions_to_run(context, lake.lake, contract, "silver")
         result = run_silver(context, lake, contract, partitions, config.accept_shrink, config.accept)
@@ -101,55 +106,32 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             silver_made(context, lake.lake, contract, partitions)
         for further in further_materializations(contract, result):
             context.log_event(further)
-        counts, rows_in = result.counts, sum(c.rows_in for c in result.counts.values())
-        quarantined = sum(c.quarantined for c in counts.values())
-        conflicting = result.reasons.get(conflict_reason(contract), 0)
-        lost = {p: c for p, c in counts.items() if not c.balanced}
         # The step always makes both tables; what was not selected is not announced.
-        results: list[dg.MaterializeResult] = [
-            dg.MaterializeResult(
+        if silver in context.selected_asset_keys:
+            yield dg.MaterializeResult(
                 asset_key=silver,
                 metadata={
                     **step_metadata(asked_for(result), time.monotonic() - started, lake.engine.name),
-                    "balance": dg.MetadataValue.md(balance_table(counts)),
+                    "balance": dg.MetadataValue.md(balance_table(result.counts)),
                     **_newest_event(lake.lake, contract, partitions),
                 },
-                check_results=_selected(
-                    context,
-                    dg.AssetCheckResult(
-                        asset_key=silver,
-                        check_name="row_balance",
-                        passed=not lost,
-                        metadata={"balance": dg.MetadataValue.md(balance_table(lost or counts))},
-                    ),
-                    dg.AssetCheckResult(
-                        asset_key=silver,
-                        check_name=NO_CONFLICTS,
-                        passed=not conflicting,
-                        severity=dg.AssetCheckSeverity.WARN,
-                        metadata={"rows": conflicting, "reason": conflict_reason(contract)},
-                    ),
-                ),
-            ),
-            dg.MaterializeResult(
+            )
+        if quarantine in context.selected_asset_keys:
+            yield dg.MaterializeResult(
                 asset_key=quarantine,
                 metadata={
                     "dagster/partition_row_count": sum(c.quarantined for c in asked_for(result).counts.values()),
                     "reasons": dg.MetadataValue.md(bars(result.reasons)),
                 },
-                check_results=_selected(
-                    context,
-                    dg.AssetCheckResult(
-                        asset_key=quarantine,
-                        check_name="little_quarantined",
-                        passed=quarantined <= contract.max_bad_share * rows_in,
-                        severity=dg.AssetCheckSeverity.WARN,
-                        metadata={"quarantined": quarantined, "rows_in": rows_in},
-                    ),
-                ),
-            ),
-        ]
-        yield from (made for made in results if made.asset_key in context.selected_asset_keys)
+            )
+        hours = None if contract.cadence == "snapshot" else {*partitions, *result.counts}
+        judgements: dict[tuple[dg.AssetKey, str], Callable[[Collection[str] | None], dg.AssetCheckResult]] = {
+            (silver, "row_balance"): partial(balanced, result.counts),
+            (silver, NO_CONFLICTS): partial(_conflict_free, contract, result.counts),
+            (quarantine, "little_quarantined"): partial(_little_quarantined, contract, result.counts),
+        }
+        for (asset, name), judged in judgements.items():
+            yield from evaluated(context, dg.AssetCheckKey(asset, name), hours, judged)
 
     return silver_step
 
@@ -215,9 +197,27 @@ def _newest_event(lake: Lake, contract: Contract, partitions: Collection[str]) -
     return {"newest_event": newest.astimezone(UTC).isoformat(timespec="milliseconds")}
 
 
-def _selected(context: dg.AssetExecutionContext, *checks: dg.AssetCheckResult) -> list[dg.AssetCheckResult]:
-    selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-    return [check for check in checks if (check.asset_key, check.check_name) in selected]
+def _conflict_free(
+    contract: Contract, counts: Mapping[str, Counts], hours: Collection[str] | None
+) -> dg.AssetCheckResult:
+    rows = sum(count.conflicts for p, count in counts.items() if hours is None or p in hours)
+    return dg.AssetCheckResult(
+        passed=rows == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rows": rows, "reason": conflict_reason(contract)},
+    )
+
+
+def _little_quarantined(
+    contract: Contract, counts: Mapping[str, Counts], hours: Collection[str] | None
+) -> dg.AssetCheckResult:
+    of = [count for p, count in counts.items() if hours is None or p in hours]
+    quarantined, rows_in = sum(count.quarantined for count in of), sum(count.rows_in for count in of)
+    return dg.AssetCheckResult(
+        passed=quarantined <= contract.max_bad_share * rows_in,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"quarantined": quarantined, "rows_in": rows_in},
+    )
 
 
 def _description(contract: Contract) -> str:

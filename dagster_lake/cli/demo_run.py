@@ -32,16 +32,51 @@ class Built:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a check found, of an hour where its table has hours; ``good`` is that there is nothing to warn of."""
+
+    hour: str | None
+    passed: bool
+    good: bool
+    said: str
+
+
 @dataclass
 class Outcome:
-    """What a run did. ``late`` are the tables whose data is older than their contracts say: of a past day, those that
-    come by the hour. That is no warning, for it is what was asked for."""
+    """What a run did; its checks by asset and name."""
 
     seconds: float = 0.0
     built: dict[str, Built] = field(default_factory=dict)
-    checks_passed: int = 0
-    warnings: list[Warned] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
+    checks: dict[tuple[str, str], list[Checked]] = field(default_factory=dict)
+
+    @property
+    def checks_passed(self) -> int:
+        """How many checks passed, those by the hour in every hour."""
+        return sum(all(one.passed for one in found) for found in self.checks.values())
+
+    @property
+    def warnings(self) -> list[Warned]:
+        """The checks that did not pass. That data is late is no warning."""
+        from dagster_lake.health.history import FRESH
+
+        bad = {name: [one for one in found if not one.good] for name, found in self.checks.items() if name[1] != FRESH}
+        return [Warned(*name, _said(found, len(self.checks[name]))) for name, found in bad.items() if found]
+
+    @property
+    def late(self) -> list[str]:
+        """The tables whose data is older than their contracts say: of a past day, those that come by the hour, for that
+        is what was asked for."""
+        from dagster_lake.health.history import FRESH
+
+        return [asset for (asset, name), [one, *_] in self.checks.items() if name == FRESH and not one.passed]
+
+
+def _said(found: list[Checked], of: int) -> str:
+    first = found[0]
+    if first.hour is None or of == 1:
+        return first.said
+    return f"in {len(found)} of {of} hours, first {first.hour}" + (f": {first.said}" if first.said else "")
 
 
 def build(hours: HourRange, console: Console) -> Outcome:
@@ -160,18 +195,14 @@ def _note(outcome: Outcome, event: "DagsterEvent", console: Console) -> None:
 
 def _note_check(outcome: Outcome, event: "DagsterEvent") -> None:
     from dagster_lake.assets.lake_status import GOOD, LATE
-    from dagster_lake.health.history import FRESH
 
     evaluation = event.asset_check_evaluation_data
     said = evaluation.description or ""
     if evaluation.check_name == GOOD:
         said = "; ".join(trouble for trouble in said.split("; ") if not trouble.endswith(f" {LATE}"))
-    if evaluation.passed:
-        outcome.checks_passed += 1
-    elif evaluation.check_name == FRESH:
-        outcome.late.append(evaluation.asset_key.to_user_string())
-    elif evaluation.check_name != GOOD or said:
-        outcome.warnings.append(Warned(evaluation.asset_key.to_user_string(), evaluation.check_name, said))
+    name = (evaluation.asset_key.to_user_string(), evaluation.check_name)
+    good = evaluation.passed or (evaluation.check_name == GOOD and not said)
+    outcome.checks.setdefault(name, []).append(Checked(evaluation.partition, evaluation.passed, good, said))
 
 
 def _rows(materialization: "AssetMaterialization") -> int | None:

@@ -45,7 +45,8 @@ class Check:
 class Counts:
     """Rows of one partition: what came in, and what became of it.
 
-    ``withheld`` rows break no rule, but their load was refused: bronze holds them, silver and quarantine do not.
+    ``withheld`` rows break no rule, but their load was refused: bronze holds them, silver and quarantine do not. Of the
+    ``quarantined``, ``conflicts`` are copies that say something else than the row that counts.
     """
 
     rows_in: int
@@ -54,6 +55,7 @@ class Counts:
     quarantined: int = 0
     rescued: int = 0
     withheld: int = 0
+    conflicts: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -104,8 +106,8 @@ class Engine(Protocol):
         """Runs ``step`` and says what it did."""
         ...
 
-    def check(self, check: Check) -> dict[str, int]:
-        """How many rows break each of the named checks."""
+    def check(self, check: Check) -> dict[str, dict[str, int]]:
+        """How many rows break each of the named checks, by partition; one without any is left out."""
         ...
 
 

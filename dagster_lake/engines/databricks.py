@@ -84,8 +84,8 @@ class DatabricksEngine:
             "when its landing has ended"
         )
 
-    def check(self, check: Check) -> dict[str, int]:
-        """How many rows break each of the named checks."""
+    def check(self, check: Check) -> dict[str, dict[str, int]]:
+        """How many rows break each of the named checks, by partition; one without any is left out."""
         result, _ = self._remote(self._work(check, ()))
         assert isinstance(result, dict)
         return result
@@ -122,7 +122,7 @@ class DatabricksEngine:
         context = current_context()
         return SharedRun(self.workspace, self.root, context.run_id if context else uuid.uuid4().hex)
 
-    def _remote(self, work: Work) -> tuple[StepResult | dict[str, int], Mapping[str, str | float]]:
+    def _remote(self, work: Work) -> tuple[StepResult | dict[str, dict[str, int]], Mapping[str, str | float]]:
         attempts = self.settings.databricks.attempts
         for attempt in range(1, attempts + 1):
             try:
@@ -137,7 +137,7 @@ class DatabricksEngine:
                 self.workspace.pause(attempt)
         raise AssertionError("attempts is at least 1")
 
-    def _attempt(self, work: Work) -> tuple[StepResult | dict[str, int], Mapping[str, str | float]]:
+    def _attempt(self, work: Work) -> tuple[StepResult | dict[str, dict[str, int]], Mapping[str, str | float]]:
         """Runs the work once. Raises _ComputeLost when another attempt may do better."""
         started = time.monotonic()
         folder = StepFolder(self.workspace, f"{self.root}/steps")

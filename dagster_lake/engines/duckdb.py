@@ -16,6 +16,7 @@ from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.later_hours import look_ahead
 from dagster_lake.compile.silver import (
+    conflict_reason,
     duplicates_select,
     keys_before_select,
     keys_select,
@@ -88,8 +89,8 @@ class DuckDBEngine:
         return _result(pinned[-1], {})
 
     @tells_damage
-    def check(self, check: Check) -> dict[str, int]:
-        """How many rows break each of the named checks."""
+    def check(self, check: Check) -> dict[str, dict[str, int]]:
+        """How many rows break each of the named checks, by partition; one without any is left out."""
         return broken_rows(self.settings, self.lake, self.contracts, check)
 
     def _by_pieces(
@@ -220,6 +221,7 @@ class DuckDBEngine:
                 duplicates=0 if p in withheld else duplicates.get(p, 0),
                 quarantined=quarantine.rows([p]),
                 withheld=left.get(p, 0),
+                conflicts=loads[p].reasons.get(conflict_reason(contract), 0),
             )
             for p in partitions
         }

@@ -19,8 +19,8 @@ def broken_rows(
     lake: Lake,
     contracts: dict[str, Contract],
     check: Check,
-) -> dict[str, int]:
-    """How many rows of silver break each of the named checks."""
+) -> dict[str, dict[str, int]]:
+    """How many rows of silver break each of the named checks, by partition."""
     dialect, contract, checks = DuckDBDialect(), contracts[check.data_set], check.names
     silver = delta.pin(silver_table(lake, contract).uri)
     if silver is None:
@@ -36,13 +36,13 @@ def broken_rows(
         }
         for name, statement in statements.items():
             if name in checks:
-                found[name] = con.execute(statement).fetchall()[0][0]
+                found[name] = dict(con.execute(statement).fetchall())
         if "times_go_forward" in checks:
             latest, key = delta.pin(newest_table(lake, contract).uri), contract.keys[0].name
             bounds = silver.bounds(key, partitions)
             near = scan_sql(latest, overlapping=(key, *bounds) if bounds else None) if latest else None
             con.execute(f"CREATE OR REPLACE VIEW referenced AS {near or empty_sql(newest_schema(contract))}")
-            found["times_go_forward"] = con.execute(stepped_back_select(contract, dialect)).fetchall()[0][0]
+            found["times_go_forward"] = dict(con.execute(stepped_back_select(contract, dialect)).fetchall())
         for prop in contract.properties:
             if prop.references and f"{prop.name}_exists" in checks:
                 referenced = contracts[prop.references[0]]
@@ -50,5 +50,5 @@ def broken_rows(
                 # A view over the whole of it: a reference may be to a row of any age.
                 source = scan_sql(target) if target else empty_sql(newest_schema(referenced))
                 con.execute(f"CREATE OR REPLACE VIEW referenced AS {source}")
-                found[f"{prop.name}_exists"] = con.execute(orphans_select(prop, dialect)).fetchall()[0][0]
+                found[f"{prop.name}_exists"] = dict(con.execute(orphans_select(contract, prop, dialect)).fetchall())
     return found

@@ -18,6 +18,7 @@ from dagster_lake.compile.bronze import bronze_select, rescued_select
 from dagster_lake.compile.columns import partition_field
 from dagster_lake.compile.fingerprint import fingerprint
 from dagster_lake.compile.silver import (
+    conflict_reason,
     duplicates_select,
     keys_before_select,
     keys_select,
@@ -143,8 +144,8 @@ class SparkEngine:
         return self._result(specs[-1], version, self._counted(total=self._total(specs[-1], version)), {})
 
     @tells_damage
-    def check(self, check: Check) -> dict[str, int]:
-        """How many rows break each of the named checks."""
+    def check(self, check: Check) -> dict[str, dict[str, int]]:
+        """How many rows break each of the named checks, by partition; one without any is left out."""
         with self._a_step():
             return broken_rows(self.delta, self.lake, self.contracts, check, self.dialect)
 
@@ -254,7 +255,11 @@ class SparkEngine:
             total=self._total(silver, version),
         )
         kinds = ("rows_in", "rows_out", "duplicates", "quarantined")
-        counts = {p: Counts(**{kind: found[kind].get(p, 0) for kind in kinds}) for p in partitions}
+        conflict = conflict_reason(contract)
+        counts = {
+            p: Counts(**{kind: found[kind].get(p, 0) for kind in kinds}, conflicts=loads[p].reasons.get(conflict, 0))
+            for p in partitions
+        }
         if contract.cadence == "snapshot":
             note_accepted(self.delta, self.lake, contract, self.dialect, taken, sorted(withheld))
             # What is withheld is not among these: it is asked about again when the contract changes.

@@ -13,8 +13,8 @@ from dagster_lake.storage.tables import newest_table, silver_table
 
 def broken_rows(
     delta: SparkDelta, lake: Lake, contracts: dict[str, Contract], check: Check, dialect: SparkDialect
-) -> dict[str, int]:
-    """How many rows of silver break each of the named checks."""
+) -> dict[str, dict[str, int]]:
+    """How many rows of silver break each of the named checks, by partition."""
     contract = contracts[check.data_set]
     silver = silver_table(lake, contract)
     version = delta.existing(silver)
@@ -34,14 +34,14 @@ def broken_rows(
     }
     for name, statement in statements.items():
         if name in check.names:
-            found[name] = delta.count(statement)
+            found[name] = delta.counts(statement)
     if "times_go_forward" in check.names:
         _offer_newest(delta, lake, contract)
-        found["times_go_forward"] = delta.count(stepped_back_select(contract, dialect))
+        found["times_go_forward"] = delta.counts(stepped_back_select(contract, dialect))
     for prop in contract.properties:
         if prop.references and f"{prop.name}_exists" in check.names:
             _offer_newest(delta, lake, contracts[prop.references[0]])
-            found[f"{prop.name}_exists"] = delta.count(orphans_select(prop, dialect))
+            found[f"{prop.name}_exists"] = delta.counts(orphans_select(contract, prop, dialect))
     return found
 
 

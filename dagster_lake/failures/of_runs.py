@@ -56,19 +56,24 @@ def check_failures(
     """The checks of the run that did not pass and had passed before, and which are ``failing`` after the run.
 
     ``failing`` has the run in which each began to fail. A warning is told once until the check passes; an error once
-    for each partition.
+    for each partition, those of one run together.
     """
-    after, found = dict(failing), []
+    after, told = dict(failing), []
     for asset, check in _checks(run):
-        place = _place(run, asset, check)
-        warned = f"{asset.name} {check.name}"
+        name = f"{asset.name} {check.name}"
+        outcomes = check.found or {run.partition or "": "passed" if check.passed else check.severity}
+        for hour in (hour for hour, outcome in outcomes.items() if outcome == "passed"):
+            after.pop(f"{name} {hour}".strip(), None)
         if check.passed:
-            after.pop(f"{warned} {run.partition or ''}".strip(), None)
-            after.pop(warned, None)
-        elif place not in after:
-            after[place] = run.run_id
-            found.append(_check_failure(run, asset, check, place, data_sets))
-    return found, dict(list(after.items())[-MOST_REMEMBERED:])
+            after.pop(name, None)
+        failed = [hour for hour, outcome in outcomes.items() if outcome == "error"]
+        places = {f"{name} {hour}".strip(): hour for hour in failed}
+        if not failed and not check.passed:
+            places = {name: next(hour for hour, outcome in outcomes.items() if outcome == "warn")}
+        if new := [place for place in places if place not in after]:
+            after |= dict.fromkeys(new, run.run_id)
+            told.append(_check_failure(run, asset, check, new[0], [places[place] for place in new], data_sets))
+    return told, dict(list(after.items())[-MOST_REMEMBERED:])
 
 
 def _checks(run: RunWork) -> Iterator[tuple[AssetWork, CheckWork]]:
@@ -78,20 +83,18 @@ def _checks(run: RunWork) -> Iterator[tuple[AssetWork, CheckWork]]:
                 yield asset, check
 
 
-def _place(run: RunWork, asset: AssetWork, check: CheckWork) -> str:
-    partition = (run.partition or "") if _is_error(check) else ""
-    return f"{asset.name} {check.name} {partition}".strip()
-
-
-def _check_failure(run: RunWork, asset: AssetWork, check: CheckWork, place: str, data_sets: DataSets) -> Failure:
-    of = f" of {run.partition}" if run.partition else ""
+def _check_failure(
+    run: RunWork, asset: AssetWork, check: CheckWork, place: str, hours: list[str], data_sets: DataSets
+) -> Failure:
+    of = f" of {hours[0]}" if hours[0] else ""
+    more = f" and {len(hours) - 1} other hours" if len(hours) > 1 else ""
     warns = "failed" if _is_error(check) else "warns"
     return Failure(
         "failed_check",
         f"{place} {run.run_id}",
         run.ended or run.asked,
         data_sets(asset.key),
-        f"the check {check.name} of {asset.name}{of} {warns}, in run {run.run_id[:8]}",
+        f"the check {check.name} of {asset.name}{of}{more} {warns}, in run {run.run_id[:8]}",
         f"see Dagster, Assets, {asset.name}, Checks: what it found and the rows; docs/operations.md says what to do",
     )
 

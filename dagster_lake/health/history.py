@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from dagster_lake import clock
+from dagster_lake.hourly_runs import hours_of
+from dagster_lake.lake_hour import HOUR, HourRange, hour_of
+from dagster_lake.storage.unfinished import TAKEN_UP_HOURS
+
+_FAILED = AssetCheckExecutionRecordStatus.FAILED
 
 FRESH = "fresh"
 """The check whether a data set is late."""
@@ -28,7 +37,7 @@ def asset_histories(
     known = [key for key in keys if graph.has(key)]
     records = {record.asset_entry.asset_key: record for record in instance.get_asset_records(known)}
     failed = _failed_checks(
-        instance, [check for check in graph.asset_check_keys if check.asset_key in known and check.name != FRESH]
+        instance, graph, [check for check in graph.asset_check_keys if check.asset_key in known and check.name != FRESH]
     )
     found = {}
     for key in known:
@@ -42,6 +51,23 @@ def asset_histories(
     return found
 
 
-def _failed_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> list[dg.AssetCheckKey]:
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    return [key for key, record in latest.items() if record.status.value in ("FAILED", "EXECUTION_FAILED")]
+def _failed_checks(
+    instance: dg.DagsterInstance, graph: AssetGraph, keys: list[dg.AssetCheckKey]
+) -> list[dg.AssetCheckKey]:
+    """Those that failed when they were evaluated last: one by the hour in any hour of that run. One that blocks also in
+    any hour of the last two days, since bad rows stay in their hour; what warns may have passed by now."""
+    history = instance.event_log_storage
+    latest = history.get_latest_asset_check_execution_by_key(keys)
+    failed = {key for key, record in latest.items() if record.status == _FAILED}
+    by_hour = {key: record for key, record in latest.items() if record.partition is not None}
+    runs = instance.get_runs(dg.RunsFilter(run_ids=sorted({r.run_id for r in by_hour.values()}))) if by_hour else []
+    hours_by_run = {run.run_id: hours_of(run.tags) for run in runs}
+    now = hour_of(clock.utc_now())
+    recent = HourRange(now - TAKEN_UP_HOURS * HOUR, now).keys
+    for key, record in by_hour.items():
+        blocks = graph.get_check_spec(key).blocking
+        hours = {*hours_by_run.get(record.run_id, []), *(recent if blocks else [])}
+        found = history.get_asset_check_partition_info([key], partition_keys=sorted(hours))
+        if any(one.latest_execution_status == _FAILED for one in found):
+            failed.add(key)
+    return sorted(failed)

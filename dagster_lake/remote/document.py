@@ -8,7 +8,7 @@ from dagster_lake.engines.base import Check, Counts, Step, StepResult
 from dagster_lake.engines.landed import LandedFile, LandedPartition
 from dagster_lake.errors import LakeError
 
-VERSION = 1
+VERSION = 2
 
 
 class DocumentError(LakeError):
@@ -57,14 +57,14 @@ def read(document: dict[str, Any]) -> Work:
     return Work(task=task, landed=tuple(_landed(partition) for partition in document["landed"]), **fields)
 
 
-def written_result(result: StepResult | dict[str, int]) -> dict[str, Any]:
+def written_result(result: StepResult | dict[str, dict[str, int]]) -> dict[str, Any]:
     """What a step or a check returned, as plain data."""
     if isinstance(result, StepResult):
         return {"kind": "step", "result": _plain(asdict(result))}
     return {"kind": "check", "result": dict(result)}
 
 
-def read_result(document: dict[str, Any]) -> StepResult | dict[str, int]:
+def read_result(document: dict[str, Any]) -> StepResult | dict[str, dict[str, int]]:
     """What ``written_result`` wrote."""
     result = document["result"]
     if document["kind"] == "check":

@@ -21,7 +21,7 @@ class UnreachableLake(LakeError):
     """The lake is not where this process can read it; the message names the setting."""
 
 
-def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, int]:
+def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, dict[str, int]]:
     """Runs ``work`` and returns its result; ``say`` gets a line for people at each turn."""
     from dagster_lake.engines.spark import SparkEngine
     from dagster_lake.engines.spark_session import spark_session
@@ -91,8 +91,11 @@ def _reading(work: Work) -> str:
     return f"{span}; {sum(len(p.files) for p in work.landed):,} raw file(s), {sum(p.rows for p in work.landed):,} rows"
 
 
-def _done(result: StepResult | dict[str, int]) -> str:
+def _done(result: StepResult | dict[str, dict[str, int]]) -> str:
     if not isinstance(result, StepResult):
-        return ", ".join(f"{name}: {rows:,} broken row(s)" for name, rows in result.items()) or "nothing to check"
+        return (
+            ", ".join(f"{name}: {sum(by.values()):,} broken row(s)" for name, by in result.items())
+            or "nothing to check"
+        )
     rows = sum(counts.rows_out for counts in result.counts.values())
     return f"{result.table} is at version {result.version}, {rows:,} rows of {result.table_rows:,} written"

@@ -155,6 +155,10 @@ class SparkDelta:
         assert row is not None
         return int(row[0])
 
+    def counts(self, statement: str) -> dict[str, int]:
+        """The numbers that a SELECT of a text and a number gives, by the text."""
+        return {row[0]: int(row[1]) for row in self.spark.sql(statement).collect()}
+
     def is_empty(self, statement: str) -> bool:
         """Whether a SELECT gives no row."""
         return self.spark.sql(statement).limit(1).count() == 0

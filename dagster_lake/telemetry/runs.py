@@ -1,7 +1,7 @@
 """What a run of Dagster did, read back from its history: the same for metrics and for lineage."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,12 +25,16 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class CheckWork:
-    """A check of an asset as the run left it: of several partitions, whether it passed in all of them."""
+    """A check of an asset as the run left it: of several partitions, whether it passed in all of them; ``severity`` and
+    ``description`` are of the worst that did not. ``found`` has each partition with ``passed``, ``warn`` or ``error``;
+    it is empty for a check that has none.
+    """
 
     name: str
     passed: bool
     severity: str
     description: str | None
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -144,12 +148,19 @@ def _events(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.EventLogRe
 
 def _note_check(assets: dict[dg.AssetKey, AssetWork], evaluation: dg.AssetCheckEvaluation) -> None:
     asset = assets.setdefault(evaluation.asset_key, AssetWork(evaluation.asset_key))
-    before = asset.checks.get(evaluation.check_name)
-    if before is not None and not before.passed:
-        return
-    asset.checks[evaluation.check_name] = CheckWork(
-        evaluation.check_name, evaluation.passed, evaluation.severity.value.lower(), evaluation.description
-    )
+    severity = evaluation.severity.value.lower()
+    one = CheckWork(evaluation.check_name, evaluation.passed, severity, evaluation.description)
+    before = asset.checks.get(one.name, one)
+    of = {} if evaluation.partition is None else {evaluation.partition: _outcome(one)}
+    worst = one if _OUTCOMES.index(_outcome(one)) > _OUTCOMES.index(_outcome(before)) else before
+    asset.checks[one.name] = replace(worst, found={**before.found, **of})
+
+
+_OUTCOMES = ("passed", "warn", "error")
+
+
+def _outcome(check: CheckWork) -> str:
+    return "passed" if check.passed else check.severity
 
 
 def _plain(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, Any]:

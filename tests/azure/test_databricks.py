@@ -50,10 +50,10 @@ class Built:
             if event.asset_key
         }
 
-    def checks(self) -> dict[tuple[str, str], tuple[bool, str]]:
-        """What each asset check came to."""
+    def checks(self) -> dict[tuple[str, str, str | None], tuple[bool, str]]:
+        """What each asset check came to, hour by hour."""
         return {
-            (str(e.asset_key), e.check_name): (e.passed, e.severity.value)
+            (str(e.asset_key), e.check_name, e.partition): (e.passed, e.severity.value)
             for e in self.run.get_asset_check_evaluations()
         }
 
@@ -114,7 +114,7 @@ def test_the_materialisations_carry_the_same_metadata(embedded: Built, remote: B
 
 
 def test_the_checks_come_to_the_same(embedded: Built, remote: Built) -> None:
-    assert {name for _, name in embedded.checks()} >= {"row_balance", "keys_unique", "rules_hold"}
+    assert {name for _, name, _ in embedded.checks()} >= {"row_balance", "keys_unique", "rules_hold"}
     assert remote.checks() == embedded.checks()
 
 

@@ -87,7 +87,7 @@ class DataSet:
         other.partitions.update(self.partitions)
         return other
 
-    def check(self) -> dict[str, int]:
+    def check(self) -> dict[str, dict[str, int]]:
         """What the contract's checks find."""
         hours = None if self.contract.cadence == "snapshot" else tuple(self.partitions.values())
         return self.engine.check(Check(self.contract.name, hours, ("keys_unique", "rules_hold")))

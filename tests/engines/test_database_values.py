@@ -71,5 +71,5 @@ def test_what_does_not_fit_and_what_has_no_time_is_the_same_on_both_engines(
         ('{"id":"k","amount":"y","note":"hex:00"}', ["amount:type", "id:type", "note:type"]),
     ]
     assert [row[0] for row in made["silver"]] == ["2", "2", "4"]
-    assert made["checks"] == ({"times_go_forward": 1}, {"times_go_forward": 0})
+    assert made["checks"] == ({"times_go_forward": {HOURS[0]: 1}}, {"times_go_forward": {}})
     assert made_by(SparkEngine, replace(theirs, folder=tmp_path / "spark")) == made

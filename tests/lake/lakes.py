@@ -143,7 +143,7 @@ class TestLake:
                     log_event=lambda event: None,
                     run_id="by hand",
                     selected_asset_keys=asset.keys,
-                    selected_asset_check_keys=asset.check_keys,
+                    selected_asset_check_keys=frozenset(),
                 )
             elif name == "config":
                 arguments[name] = kind()

@@ -183,11 +183,13 @@ def test_a_run_under_way_that_will_do_it_is_waited_for(daemon: Daemon, job: str,
 def test_a_blocking_check_that_fails_keeps_its_rows_out_of_what_follows(daemon: Daemon) -> None:
     daemon.materialize(VIEWS)
     daemon.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(asset_key=VIEWS, check_name="keys_unique", passed=False, blocking=True)
+        dg.AssetCheckEvaluation(
+            asset_key=VIEWS, check_name="keys_unique", passed=False, blocking=True, partition=CLOSED
+        )
     )
     assert daemon.evaluate() == {}
     daemon.materialize(VIEWS, hour=OLD)
     daemon.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(asset_key=VIEWS, check_name="keys_unique", passed=True, blocking=True)
+        dg.AssetCheckEvaluation(asset_key=VIEWS, check_name="keys_unique", passed=True, blocking=True, partition=OLD)
     )
     assert daemon.evaluate()["streams/sessions"] == {OLD}
