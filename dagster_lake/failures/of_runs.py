@@ -87,7 +87,7 @@ def _check_failure(
     run: RunWork, asset: AssetWork, check: CheckWork, place: str, hours: list[str], data_sets: DataSets
 ) -> Failure:
     of = f" of {hours[0]}" if hours[0] else ""
-    more = f" and {len(hours) - 1} other hours" if len(hours) > 1 else ""
+    more = f" and {len(hours) - 1} more" if len(hours) > 1 else ""
     warns = "failed" if _is_error(check) else "warns"
     return Failure(
         "failed_check",

@@ -22,6 +22,19 @@ from dagster_lake.resources.sqlite_damage import naming
 from dagster_lake.settings import Settings
 
 _SHARED = ("runs", "index")
+_histories: list[Path] = []
+"""The folders of those that are open, each as often as it is."""
+
+
+# Once and for good: a listener that came and went with each history would break connections that other threads make.
+@event.listens_for(Engine, "connect")
+def _without_sync(connection: Any, _record: object) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    file = _file_of(connection)
+    if any(file.is_relative_to(folder) for folder in tuple(_histories)):
+        mode = "NORMAL" if file.stem in _SHARED else "OFF"
+        connection.execute(f"PRAGMA synchronous = {mode}")
 
 
 class HistoryDamaged(LakeError):
@@ -37,15 +50,8 @@ class LocalHistory(DagsterSqliteStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        folder = Path(base_dir).resolve()
-
-        def without_sync(connection: Any, _record: object) -> None:
-            if isinstance(connection, sqlite3.Connection) and _file_of(connection).is_relative_to(folder):
-                mode = "NORMAL" if _file_of(connection).stem in _SHARED else "OFF"
-                connection.execute(f"PRAGMA synchronous = {mode}")
-
-        self._without_sync = without_sync
-        event.listen(Engine, "connect", without_sync)
+        self._folder = folder = Path(base_dir).resolve()
+        _histories.append(folder)
         super().__init__(base_dir, inst_data)
         self._open = [_opened(file) for file in (folder / "history").glob("**/*.db") if file.stem in _SHARED]
 
@@ -70,7 +76,7 @@ class LocalHistory(DagsterSqliteStorage):
         """Closes what was kept open."""
         for connection in self._open:
             connection.close()
-        event.remove(Engine, "connect", self._without_sync)
+        _histories.remove(self._folder)
         super().dispose()
 
 

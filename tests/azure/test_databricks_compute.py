@@ -132,9 +132,8 @@ def test_a_step_travels_as_json_and_arrives_unchanged() -> None:
 def test_a_result_travels_as_json_and_arrives_unchanged() -> None:
     result = StepResult("silver.orders", 3, 10, 99, {"2026-01-01T00": Counts(5, 3, 1, 1, 0)}, {"x is empty": 1})
     assert read_result(json.loads(json.dumps(written_result(result)))) == result
-    assert read_result(json.loads(json.dumps(written_result({"keys_unique": {"2026-01-05T12": 2}})))) == {
-        "keys_unique": {"2026-01-05T12": 2}
-    }
+    broken = {"keys_unique": {"2026-01-05T12": 2}}
+    assert read_result(json.loads(json.dumps(written_result(broken)))) == broken
 
 
 def test_a_document_of_another_version_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from dagster_lake.cli import demo_hours
 from dagster_lake.cli.demo_hours import begin_with, wanted_hours
+from dagster_lake.cli.demo_run import Checked, Outcome
 from dagster_lake.cli.demo_warnings import Warned, is_planted
 from dagster_lake.cli.errors import CommandError
 from dagster_lake.lake_hour import HourRange
@@ -46,6 +47,16 @@ def test_a_new_lake_begins_with_the_first_hour_of_the_demo_and_no_day_is_before_
         begin_with(HourRange.of("2026-02-01T00", "2026-02-01T05"), settings, "2026-02-01")
     begin_with(HourRange.of("2026-03-03T20", "2026-03-03T23"), settings, None)  # more of the last hours: moves back
     assert Lake.of(Settings(root=settings.root)).first_hour() == "2026-03-03T20"
+
+
+def test_a_check_by_the_hour_counts_once_and_says_in_how_many_hours_it_failed() -> None:
+    bad = Checked("2026-01-01T01", passed=False, good=False, said="3 rows")
+    good = [Checked(f"2026-01-01T{hour:02}", passed=True, good=True, said="") for hour in (0, 2)]
+    outcome = Outcome(checks={("silver/stars", "keys_unique"): good, ("silver/stars", "rules_hold"): [good[0], bad]})
+    assert outcome.checks_passed == 1
+    assert [one.told for one in outcome.warnings] == [
+        "silver/stars: rules_hold in 1 of 2 hours, first 2026-01-01T01: 3 rows"
+    ]
 
 
 def test_warnings_that_the_generated_data_is_made_for_are_explained_and_no_others() -> None:

@@ -83,6 +83,20 @@ def test_an_error_is_told_once_for_each_hour_until_it_passes() -> None:
     assert told_of(*runs) == ["r0", "r2", "r4"]
 
 
+def test_hours_of_one_run_that_fail_are_told_together_and_only_new_ones_again() -> None:
+    def found(*failed: str) -> CheckWork:
+        hours = {hour: "error" if hour in failed else "passed" for hour in ("T01", "T02", "T03", "T04")}
+        return CheckWork("rules_hold", not failed, "error", None, hours)
+
+    new, failing = check_failures(run("r0", hour=None, checks=(found("T02", "T03"),)), {}, data_sets_of)
+    assert [failure.what for failure in new] == [
+        "the check rules_hold of silver/stars of T02 and 1 more failed, in run r0"
+    ]
+    new, failing = check_failures(run("r1", hour=None, checks=(found("T03", "T04"),)), failing, data_sets_of)
+    assert [failure.what for failure in new] == ["the check rules_hold of silver/stars of T04 failed, in run r1"]
+    assert check_failures(run("r2", hour=None, checks=(found(),)), failing, data_sets_of) == ([], {})
+
+
 @pytest.mark.parametrize("name", ["no_alerts", "webhook_takes_them", "fresh"])
 def test_what_is_told_otherwise_is_not_told_as_a_check(name: str) -> None:
     assert told_of(run(checks=(check(name=name),))) == []

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.events import StepMaterializationData
 
 from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
@@ -73,6 +74,15 @@ class Daemon:
                     event_specific_data=StepMaterializationData(made),
                 )
                 self.instance.report_dagster_event(event, run.run_id)
+
+    def check(self, hour: str, *, passed: bool) -> None:
+        """Says that the keys of an hour's views are unique, or that they are not."""
+        made = self.instance.fetch_materializations(VIEWS, limit=1).records[0]
+        of = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=made.storage_id, run_id=made.run_id, timestamp=made.timestamp
+        )
+        found = dg.AssetCheckEvaluation(VIEWS, "keys_unique", passed, {}, of, blocking=True, partition=hour)
+        self.instance.report_runless_asset_event(found)
 
     def begin(self, job: str, *hours: str) -> dg.DagsterRun:
         """A run of a job for an hour, or for a range of hours, that is under way."""
@@ -182,14 +192,8 @@ def test_a_run_under_way_that_will_do_it_is_waited_for(daemon: Daemon, job: str,
 
 def test_a_blocking_check_that_fails_keeps_its_rows_out_of_what_follows(daemon: Daemon) -> None:
     daemon.materialize(VIEWS)
-    daemon.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=VIEWS, check_name="keys_unique", passed=False, blocking=True, partition=CLOSED
-        )
-    )
+    daemon.check(CLOSED, passed=False)
     assert daemon.evaluate() == {}
     daemon.materialize(VIEWS, hour=OLD)
-    daemon.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(asset_key=VIEWS, check_name="keys_unique", passed=True, blocking=True, partition=OLD)
-    )
+    daemon.check(OLD, passed=True)
     assert daemon.evaluate()["streams/sessions"] == {OLD}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from dagster_lake.resources import history_place
 from dagster_lake.resources.history import LocalHistory
@@ -61,6 +61,23 @@ def test_only_databases_of_the_history_are_eased(tmp_path: Path) -> None:
     assert synchronous(tmp_path / "shop.db") == FULL
     history.dispose()
     assert synchronous(tmp_path / "history" / "history" / "runs.db") == FULL
+
+
+def test_a_history_can_be_opened_and_closed_while_others_connect(tmp_path: Path) -> None:
+    """As in the daemon, where each sensor's look opens it anew, in a thread of its own."""
+    left = [tmp_path / "history"]
+
+    def in_the_middle(*_: object) -> None:
+        if left:
+            LocalHistory.from_local(str(left.pop())).dispose()
+
+    event.listen(Engine, "connect", in_the_middle)
+    try:
+        with create_engine(f"sqlite:///{tmp_path / 'shop.db'}").connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    finally:
+        event.remove(Engine, "connect", in_the_middle)
+    assert not left
 
 
 def test_two_lakes_of_one_checkout_know_nothing_of_each_others_runs(

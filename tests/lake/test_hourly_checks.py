@@ -9,13 +9,16 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 
+from dagster_lake import clock
 from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.definitions import defs
 from dagster_lake.engines.base import Check
 from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.health.history import asset_histories
 from dagster_lake.lake_hour import HOUR, hour_key
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.telemetry.runs import read_run
 from tests.lake.lakes import definitions
 from tests.lake.resent_worlds import FIRST, Sent, World
 
@@ -92,6 +95,31 @@ def test_one_hour_that_breaks_a_rule_fails_alone_and_holds_back_what_follows_fro
     assert GOLD not in {event.asset_key for event in result.get_asset_materialization_events()}
     (failed,) = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
     assert (failed.partition, failed.metadata["rows"].value) == (TWO, 3)
+
+
+def test_what_is_told_and_counted_of_a_run_has_the_hours_that_failed(world: Runs) -> None:
+    result = world.run(*HOURS, broken={"rules_hold": {TWO: 3}})
+    record = world.instance.get_run_record_by_id(result.run_id)
+    assert record is not None
+    (silver,) = [asset for asset in read_run(world.instance, record).assets if asset.key == SILVER]
+    assert silver.checks["rules_hold"].found == {NOON: "passed", ONE: "passed", TWO: "error"}
+    assert not silver.checks["rules_hold"].passed
+    warned = silver.checks["no_conflicting_copies"]
+    assert (warned.passed, warned.severity, warned.found[ONE]) == (False, "warn", "warn")
+    assert silver.checks["keys_unique"].passed
+
+
+def test_an_hour_that_failed_is_in_the_lake_s_status_whatever_hour_came_last(world: Runs) -> None:
+    def failed() -> tuple[str, ...]:
+        return asset_histories(world.instance, defs, [SILVER])[SILVER].failed_checks
+
+    world.run(*HOURS, broken={"rules_hold": {NOON: 3}})
+    assert failed() == ("no_conflicting_copies", "rules_hold")
+    with patch.object(clock, "utc_now", lambda: FIRST + 3 * HOUR):
+        world.run(TWO)
+        assert failed() == ("rules_hold",)  # rows that break a rule are still there; what warned may be good by now
+        world.run(NOON)
+        assert failed() == ()
 
 
 def test_a_run_of_the_hour_that_failed_makes_it_good_and_leaves_the_others(world: Runs) -> None:

@@ -1,5 +1,6 @@
 """The lake against the truth: the generators' clean rows and their list of every dirty row."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
