@@ -6,7 +6,7 @@ hour. So there each hour's evaluation is made here, as Dagster would make it.
 """
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -47,20 +47,23 @@ def evaluated(
     """
     if key not in context.selected_asset_check_keys:
         return
-    if hours is None:
-        yield _named(judged(None), key)
+    layer = context.job_def.asset_layer
+    if layer.asset_graph.get(key).partitions_def is None:
+        yield _named(judged(hours), key)
         return
     own = context.partition_key if context.has_partition_key else None
-    if own is not None and own in hours:
+    if hours is not None and own in hours:
         yield _named(judged([own]), key)
-    elif hours:
-        name = context.job_def.asset_layer.get_op_output_name(key)
-        assert name is not None
-        yield dg.Output(None, output_name=name)
-    others = sorted({*hours} - {own})
-    made = _materializations(context.instance, key.asset_key, others)
+        others: Sequence[str | None] = sorted({*hours} - {own})
+    else:
+        # Without hours the check runs by itself: Dagster cannot make its result then either.
+        output = layer.get_op_output_name(key)
+        assert output is not None
+        yield dg.Output(None, output_name=output)
+        others = [None] if hours is None else sorted(hours)
+    made = _materializations(context.instance, key.asset_key, {hour for hour in others if hour is not None})
     for hour in others:
-        yield _evaluation(context, key, hour, judged([hour]), made.get(hour))
+        yield _evaluation(context, key, hour, judged(None if hour is None else [hour]), made.get(hour or ""))
 
 
 def no_rows(
@@ -85,7 +88,7 @@ def _named(result: dg.AssetCheckResult, key: dg.AssetCheckKey) -> dg.AssetCheckR
 def _evaluation(
     context: Context,
     key: dg.AssetCheckKey,
-    hour: str,
+    hour: str | None,
     result: dg.AssetCheckResult,
     of: AssetCheckEvaluationTargetMaterializationData | None,
 ) -> dg.AssetCheckEvaluation:
