@@ -52,7 +52,7 @@ def evaluated(
         yield _named(judged(hours), key)
         return
     own = context.partition_key if context.has_partition_key else None
-    if hours is not None and own in hours:
+    if own is not None and hours is not None and own in hours:
         yield _named(judged([own]), key)
         others: Sequence[str | None] = sorted({*hours} - {own})
     else:
