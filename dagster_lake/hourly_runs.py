@@ -21,6 +21,8 @@ CLOSE_THE_HOUR = "close_the_hour"
 _LONGEST = 16 * HOUR
 _EARLY = timedelta(minutes=30)
 """A run is created some time after the tick that asked for it."""
+_LOST_AFTER = timedelta(minutes=10)
+"""A run that was made and is not even queued after this time never will be: the tick that made it failed half-way."""
 _MOST_RUNS = 1_000
 _PIECES = 4
 """A range that failed is asked for in so many, and those of them that fail in as many again: an hour that spoils a
@@ -52,12 +54,15 @@ def hourly_runs(context: dg.ScheduleEvaluationContext, hours: int) -> dict[str, 
     """The runs that were created in the last so many hours, by the lake hours that they are for."""
     if context.instance_ref is None:
         return {}  # evaluated by hand
-    since = datetime.now(UTC) - hours * HOUR
+    now = datetime.now(UTC)
+    since = now - hours * HOUR
     records = context.instance.get_run_records(dg.RunsFilter(job_name=JOB, created_after=since), limit=_MOST_RUNS)
     found: dict[str, HourRuns] = {}
     for record in records:  # the newest first
         run, created = record.dagster_run, record.create_timestamp.astimezone(UTC)
         asked = hours_of(run.tags)
+        if run.status == dg.DagsterRunStatus.NOT_STARTED and created < now - _LOST_AFTER:
+            continue
         ended, failed = run.status in _ENDED, run.status in _ENDED - {dg.DagsterRunStatus.SUCCESS}
         most = max(1, -(-len(asked) // _PIECES)) if failed else None
         counts = int(ended and not (failed and len(asked) > 1))

@@ -199,6 +199,17 @@ def test_an_hour_that_fails_again_and_again_is_tried_less_and_less_often_and_nev
     assert due == [1, 2, 4, 8, 16, 16, 16]
 
 
+def test_hours_of_a_run_that_a_failed_tick_made_and_never_started_are_asked_for_again(
+    lake: TestLake, tmp_path: Path
+) -> None:
+    begin(lake.resource.lake, "orders", [HOURS[0]])
+    for minutes, asked in ((5, []), (15, [HOURS[0]])):
+        with dg.DagsterInstance.local_temp(str(tmp_path / str(minutes))) as instance:
+            created = NOW - timedelta(minutes=minutes)
+            ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=created)
+            assert tick(LATER, instance) == asked
+
+
 def ran(
     instance: dg.DagsterInstance,
     first: str,
@@ -242,7 +253,7 @@ def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it
     at = datetime(2026, 1, 2, 12, 5, tzinfo=UTC)
     [missed] = asked_for(at, instance)
     assert (missed[0], missed[-1], len(missed)) == ("2026-01-01T01", "2026-01-02T10", 34)
-    ran(instance, missed[0], missed[-1], status=dg.DagsterRunStatus.NOT_STARTED)
+    ran(instance, missed[0], missed[-1], status=dg.DagsterRunStatus.QUEUED)
     assert asked_for(at, instance) == []
     assert asked_for(at + timedelta(hours=1), instance) == [["2026-01-02T11"]], "whose own run was never made"
 
