@@ -199,15 +199,13 @@ def test_an_hour_that_fails_again_and_again_is_tried_less_and_less_often_and_nev
     assert due == [1, 2, 4, 8, 16, 16, 16]
 
 
+@pytest.mark.parametrize(("minutes", "asked"), [(5, []), (15, [HOURS[0]])])
 def test_hours_of_a_run_that_a_failed_tick_made_and_never_started_are_asked_for_again(
-    lake: TestLake, tmp_path: Path
+    lake: TestLake, instance: dg.DagsterInstance, minutes: int, asked: list[str]
 ) -> None:
     begin(lake.resource.lake, "orders", [HOURS[0]])
-    for minutes, asked in ((5, []), (15, [HOURS[0]])):
-        with dg.DagsterInstance.local_temp(str(tmp_path / str(minutes))) as instance:
-            created = NOW - timedelta(minutes=minutes)
-            ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=created)
-            assert tick(LATER, instance) == asked
+    ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=NOW - timedelta(minutes=minutes))
+    assert tick(LATER, instance) == asked
 
 
 def ran(
@@ -245,7 +243,7 @@ def test_a_lake_that_is_scheduled_for_the_first_time_is_asked_for_nothing_of_the
     assert asked_for(datetime(2026, 1, 2, 12, 5, tzinfo=UTC), instance) == []
 
 
-def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it_is_queued(
+def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it_is_under_way(
     lake: TestLake, instance: dg.DagsterInstance
 ) -> None:
     lake.run_data_set("orders", HOURS[0])
@@ -253,7 +251,7 @@ def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it
     at = datetime(2026, 1, 2, 12, 5, tzinfo=UTC)
     [missed] = asked_for(at, instance)
     assert (missed[0], missed[-1], len(missed)) == ("2026-01-01T01", "2026-01-02T10", 34)
-    ran(instance, missed[0], missed[-1], status=dg.DagsterRunStatus.QUEUED)
+    ran(instance, missed[0], missed[-1], status=dg.DagsterRunStatus.STARTED)
     assert asked_for(at, instance) == []
     assert asked_for(at + timedelta(hours=1), instance) == [["2026-01-02T11"]], "whose own run was never made"
 
