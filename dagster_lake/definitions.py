@@ -31,6 +31,7 @@ from dagster_lake.sinks.sink import sinks_of
 from dagster_lake.stream_analytics import computed_there, stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import stream_declarations
 from dagster_lake.telemetry.sensors import run_metrics
+from dagster_lake.tidy_tables import tidy_job, tidy_tables
 
 streams = stream_declarations(manifest()).values()
 alerts = alert_kinds(streams)
@@ -68,8 +69,8 @@ defs = dg.Definitions(
         *landing_checks(),
         *stream_analytics_checks(beside),
     ],
-    jobs=[*jobs, near_real_time_job, old_runs_job],
-    schedules=[*schedules, forget_old_runs],
+    jobs=[*jobs, near_real_time_job, old_runs_job, tidy_job],
+    schedules=[*schedules, forget_old_runs, tidy_tables],
     sensors=[*sensors, failures_told, events_arriving, run_metrics, run_lineage, *databricks_job_sensors()],
     resources={"lake": LakeResource(), **adls_resources()},
     executor=dg.in_process_executor,

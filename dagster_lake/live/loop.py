@@ -12,9 +12,8 @@ import pyarrow.compute as pc
 
 from dagster_lake import clock
 from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.alerts.notices import Rows, notices_table
+from dagster_lake.alerts.notices import Rows
 from dagster_lake.alerts.notify import tell
-from dagster_lake.alerts.outbox import deliveries_table
 from dagster_lake.alerts.sender import Sender
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live.early import EarlyAlerts
@@ -22,7 +21,7 @@ from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
 from dagster_lake.live.plan import Plan
 from dagster_lake.live.status import Status
-from dagster_lake.live.tables import LiveTables, Made, Stopped, stream_models
+from dagster_lake.live.tables import LiveTables, Made, Stopped
 from dagster_lake.live.tidy import Tidy, written_live
 from dagster_lake.live.worker import Worker
 from dagster_lake.resources.lake import LakeResource
@@ -246,11 +245,10 @@ class Live:
 
     def _tidying(self) -> Tidy:
         """For tables of the embedded engine; those of Spark have an upkeep of their own."""
-        lake, contracts = self._resource.lake, self._plan.contracts.values()
-        alerts = (notices_table(lake).uri, deliveries_table(lake).uri)
-        streams = [model.split(".")[-1] for model in stream_models()]
+        lake = self._resource.lake
         followed = {sink.table(lake) for sink in self._plan.sinks}
-        return Tidy([*written_live(lake, contracts, streams), *alerts], lambda e: self._told("tidying", e), followed)
+        tables = written_live(lake, self._plan.contracts.values())
+        return Tidy(tables, lambda error: self._told("tidying", error), followed)
 
     # ---- sinks ----
 

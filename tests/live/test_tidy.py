@@ -6,18 +6,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from dagster_lake.contract import contracts
+from dagster_lake.definitions import defs
 from dagster_lake.lake_hour import hour_key, hour_of
 from dagster_lake.live import tables, tidy
 from dagster_lake.live.landing import LiveLanding
 from dagster_lake.live.loop import Live
 from dagster_lake.live.plan import Plan
+from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage import delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.tidy_tables import tidy_job, tidy_tables
 from tests.lake.crashing import dying_at
 from tests.lake.lakes import content_of
 from tests.live.conftest import Still
@@ -105,6 +109,28 @@ def test_dying_while_tidying_loses_nothing_and_the_next_one_ends_it(spec: TableS
     delta.tidy(spec.uri, kept=NOW, log_kept=NOW)
     assert [row["n"] for row in content_of(Path(str(spec.uri)))] == [2]
     assert files(spec)["data"] == files(spec)["checksums"] == 1
+
+
+def test_where_dagster_alone_runs_its_job_keeps_the_files_of_tick_after_tick_bounded(
+    tmp_path: Path, still: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy, "KEPT", NOW)
+    world = still(EventWorld(tmp_path))
+    monkeypatch.setenv("LAKE_ROOT", str(world.lake.root))
+    pageviews, counts = Path(str(world.lake.table("silver", "pageviews"))), []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for hour in range(3):
+            for tick in range(6):
+                number = 6 * hour + tick
+                world.send([Event(f"e{number}", 1_000 * number + 1)])
+                world.land()
+                world.silver()
+            assert tidy_job.execute_in_process(instance=instance, resources={"lake": LakeResource()}).success
+            counts.append(len(list(pageviews.rglob("*.parquet"))))
+    assert counts == [counts[0]] * 3
+    assert {row["event_id"] for row in content_of(pageviews)} == {f"e{n}" for n in range(18)}
+    schedule = defs.resolve_schedule_def(tidy_tables.name)
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_lake_stream_tidies_what_it_writes_round_after_round_and_loses_and_doubles_nothing(
