@@ -86,12 +86,23 @@ def channels_without_address(settings: Settings, kinds: Iterable[AlertKind]) -> 
     channel, or waits."""
     known = addresses(settings)
     named = [(channel.name, c.file) for c in contracts().values() for channel in c.channels if not channel.logged]
-    named += [(channel, kind.stream) for kind in kinds for channel in kind.channels]
+    named += _by_streams(kinds)
     found: dict[str, list[str]] = {}
     for channel, by in named:
         if channel not in known and by not in found.setdefault(channel, []):
             found[channel].append(by)
     return {channel: by for channel, by in sorted(found.items()) if by}
+
+
+def unused_addresses(settings: Settings, kinds: Iterable[AlertKind]) -> list[str]:
+    """Channels that settings give an address and nobody names: nothing is ever sent there. Not the default one."""
+    named = {channel.name for c in contracts().values() for channel in c.channels}
+    named |= {channel for channel, _ in _by_streams(kinds)}
+    return sorted(addresses(settings).keys() - named - {DEFAULT_CHANNEL})
+
+
+def _by_streams(kinds: Iterable[AlertKind]) -> list[tuple[str, str]]:
+    return [(channel, kind.stream) for kind in kinds for channel in kind.channels]
 
 
 def said_without_address(settings: Settings, kinds: Iterable[AlertKind]) -> list[str]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
-from dagster_lake.cli.checkup_alerts import alert_findings
+from dagster_lake.cli.checkup_alerts import all_alert_findings
 from dagster_lake.cli.checkup_azure import azure_findings
 from dagster_lake.cli.checkup_databricks import databricks_findings
 from dagster_lake.cli.checkup_event_hub import event_hub_findings
@@ -62,7 +62,7 @@ def findings(settings: Settings) -> list[Finding]:
         *place,
         *event_hub_findings(settings),
         *engine,
-        *alert_findings(settings, []),
+        *all_alert_findings(settings),
         *sink_findings(settings),
     ]
 

@@ -23,7 +23,7 @@ from dagster_lake.alerts.channels import Address, said_without_address
 from dagster_lake.alerts.notices import notices_table
 from dagster_lake.alerts.outbox import LEASE, MOST_REFUSALS, deliveries_table
 from dagster_lake.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
-from dagster_lake.cli.checkup_alerts import alert_findings
+from dagster_lake.cli.checkup_alerts import alert_findings, all_alert_findings
 from dagster_lake.contract import Channel, contracts
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import append
@@ -432,3 +432,18 @@ def test_the_doctor_names_channels_without_an_address_and_a_default_one_that_is_
     missing, default = alert_findings(settings, [])
     assert "channel night, which pageviews.odcs.yaml name, has no address" in missing.says
     assert "no default channel" in default.says
+
+
+def test_the_doctor_sees_the_channels_of_streams_and_addresses_that_nobody_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(
+        alert_webhook=SecretStr("https://hooks.example/d"),
+        alert_channels={SHOP: SecretStr("https://hooks.example/x"), "forgotten": SecretStr("https://hooks.example/y")},
+    )
+    kinds = [replace(SLOW, channels=(NIGHT, SHOP))]
+    missing, unused = alert_findings(settings, kinds)
+    assert f"channel night, which {SLOW.stream} name, has no address" in missing.says
+    assert unused.says.startswith("forgotten: no contract and no stream names it")
+    monkeypatch.setattr("dagster_lake.cli.checkup_alerts.alert_kinds", lambda _: kinds)
+    assert all_alert_findings(settings) == [missing, unused], "lake doctor reads the streams"
