@@ -14,11 +14,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from upath import UPath
 
+from dagster_lake.errors import LakeError
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
 
 
-class Overtaken(Exception):
+class Overtaken(LakeError):
     """Another process has written, or is writing, what this one was about to."""
 
 
