@@ -25,12 +25,23 @@ def with_expired(contract: Contract, landed: Landed, manifest: Manifest, before:
     return replace(landed, lacks=lacks, lacks_more=landed.lacks_more or not known)
 
 
+_complete: dict[str, frozenset[str]] = {}
+"""By raw folder, the hours that this process has seen complete: they stay so, and need not be read every minute."""
+
+
 def expired_hours(contract: Contract, lake: Lake, most: int) -> list[str]:
     """Those of the last ``most`` hours of which events have expired, and nobody has accepted it yet."""
     last = hour_of(clock.utc_now())
-    found = []
-    for hour in HourRange(last - most * HOUR, last).keys:
+    raw = str(lake.raw(contract.name, sensitive=contract.sensitive))
+    hours, known = HourRange(last - most * HOUR, last).keys, _complete.get(raw, frozenset())
+    found, complete = [], known & {*hours}
+    for hour in hours:
+        if hour in complete:
+            continue
         manifest = read_manifest(lake.raw_partition(contract.name, hour, sensitive=contract.sensitive))
-        if manifest is not None and manifest.expired and not manifest.complete:
+        if manifest is not None and manifest.complete:
+            complete |= {hour}
+        elif manifest is not None and manifest.expired:
             found.append(hour)
+    _complete[raw] = complete
     return found

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.cli.removal import lake_contents
 from dagster_lake.contract import Contract, EventHubSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
+from dagster_lake.landing.expired import expired_hours
 from dagster_lake.landing.land import land_hours, manifests
 from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do, note_finished
 from dagster_lake.live.landing import LiveLanding
-from dagster_lake.storage.manifest import Manifest
+from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 from tests.azure.captured import Captured, capture
 from tests.lake.crashing import dying_at, points_of
@@ -116,6 +118,29 @@ def test_hours_of_which_events_expired_before_they_landed_are_told_marked_and_pa
     assert found.settled == {"pageviews": world.hub.settled_until("pageviews"), "stars": found.settled["stars"]}
     again = live.land()
     assert (again.failures, again.changed) == ({}, {})
+
+
+def test_hours_that_are_complete_are_not_read_again_to_find_those_that_expired(
+    world: EventWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_finished(world.lake, {"pageviews": OPEN - 3 * HOUR})
+    world.send([Event("here", 1_000)])
+    live, read, pageviews = landing(world, "pageviews"), [], contracts()["pageviews"]
+    live.land()
+
+    def noted(folder: UPath) -> Manifest | None:
+        read.append(folder.name)
+        return read_manifest(folder)
+
+    monkeypatch.setattr("dagster_lake.landing.expired.read_manifest", noted)
+    assert expired_hours(pageviews, world.lake, 2) == []
+    assert read == [hour_key(OPEN - n * HOUR) for n in (2, 1, 0)]
+    world.now += 2 * HOUR
+    world.hub.expire("pageviews", world.now - timedelta(minutes=1))
+    live.land()
+    read.clear()
+    assert expired_hours(pageviews, world.lake, 4) == [hour_key(OPEN), hour_key(OPEN + HOUR)]
+    assert hour_key(OPEN - 2 * HOUR) not in read
 
 
 def test_an_hour_that_was_landed_while_it_was_open_has_lost_nothing_when_the_hub_forgets_that_part(
