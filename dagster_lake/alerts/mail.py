@@ -51,6 +51,11 @@ def send(address: Address, delivery: Delivery, *, timeout: float) -> None:
         raise Unavailable(f"{address.who} answered {error.smtp_code}; is {address.setting} right?") from None
     except smtplib.SMTPResponseException as error:
         raise _not_taken(address, error.smtp_code) from None
+    except ssl.SSLCertVerificationError:
+        raise Unavailable(
+            f"{address.who}: the server's certificate is not one to trust for the host in {address.setting}; write the "
+            "name that it is for, or let SSL_CERT_FILE name a file of the authorities to trust"
+        ) from None
     except (OSError, smtplib.SMTPException) as error:
         raise Passing(f"{address.who} cannot be reached: {type(error).__name__}") from None
 
