@@ -14,10 +14,11 @@ from dagster_lake.storage.shared_duckdb import database
 # For every Spark that tests start, in this process or another: a JVM that lives for minutes gains nothing from its
 # second compiler, and the queries are small. Without it a JVM keeps 48 MB for compiled code; once these are full,
 # which a hundred queries do, it compiles nothing any more. What a query leaves behind is gone when it is done: room for
-# much of it spares the collector.
+# much of it spares the collector, as does not collecting for each few classes that are loaded at the start.
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
 os.environ.setdefault(
-    "JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC -XX:NewRatio=1"
+    "JDK_JAVA_OPTIONS",
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC -XX:NewRatio=1 -XX:MetaspaceSize=512m",
 )
 
 # A step that fails is tried again at once.
