@@ -50,6 +50,25 @@ def run_failure(run: RunWork, data_sets: DataSets) -> Failure | None:
     )
 
 
+def first_of_its_cause(
+    run: RunWork, failure: Failure | None, failing: Mapping[str, str]
+) -> tuple[Failure | None, dict[str, str]]:
+    """The run's failure, unless the same hour failed of the same cause before and has not succeeded since; and what is
+    ``failing`` after the run, by job and hour. A schedule that retries an hour tells of it once."""
+    after = dict(failing)
+    if run.partition is None:
+        return failure, after
+    hour = f"run of {run.job} {run.partition}"
+    if run.status == dg.DagsterRunStatus.SUCCESS:
+        after.pop(hour, None)
+    if failure is None:
+        return None, after
+    cause = failure.what.replace(run.run_id[:8], "")
+    known = after.pop(hour, None) == cause
+    after[hour] = cause
+    return None if known else failure, after
+
+
 def check_failures(
     run: RunWork, failing: Mapping[str, str], data_sets: DataSets
 ) -> tuple[list[Failure], dict[str, str]]:

@@ -82,7 +82,7 @@ def _tell(context: dg.SensorEvaluationContext, lake: LakeResource, definitions: 
     """Each failure at least once, and by its id not twice: the cursor moves when all were noted."""
     from dagster_lake.alerts.sender import Sender
     from dagster_lake.failures.data_sets import data_sets_by
-    from dagster_lake.failures.of_runs import check_failures, run_failure
+    from dagster_lake.failures.of_runs import check_failures, first_of_its_cause, run_failure
     from dagster_lake.failures.standing import standing
     from dagster_lake.failures.tell import tell_failures
     from dagster_lake.notices import write_notice
@@ -99,7 +99,8 @@ def _tell(context: dg.SensorEvaluationContext, lake: LakeResource, definitions: 
         failures += found
         if run.status == dg.DagsterRunStatus.FAILURE:
             write_notice(lake.lake, context.instance, record.dagster_run)
-        if (failed := run_failure(run, data_sets)) is not None:
+        failed, failing = first_of_its_cause(run, run_failure(run, data_sets), failing)
+        if failed is not None:
             failures.append(failed)
     name = f"{NAME} {datetime.now(UTC).isoformat()}"
     noted = tell_failures(lake.lake, lake.settings, failures, name, context.log.warning)

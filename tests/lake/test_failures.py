@@ -18,7 +18,7 @@ from dagster_lake.definitions import defs
 from dagster_lake.failures.data_sets import data_sets_by
 from dagster_lake.failures.failure import Failure
 from dagster_lake.failures.of_dagster import SILENT, dead_daemons
-from dagster_lake.failures.of_runs import check_failures, run_failure
+from dagster_lake.failures.of_runs import check_failures, first_of_its_cause, run_failure
 from dagster_lake.failures.sensor import Cursor
 from dagster_lake.failures.standing import standing
 from dagster_lake.failures.tell import tell_failures
@@ -126,6 +126,27 @@ def test_a_run_that_failed_by_a_check_is_told_by_the_check_alone() -> None:
     assert run_failure(alone, data_sets_of) is None
     by_itself = run(status=FAILED, error="OSError: full", checks=(check(),))
     assert run_failure(by_itself, data_sets_of) is not None
+
+
+def test_an_hour_that_fails_again_at_each_retry_is_told_once_for_each_cause_until_it_succeeds() -> None:
+    full = {"status": FAILED, "error": "OSError: full"}
+    runs = [
+        run("r0", **full),
+        run("r1", **full),
+        run("r2", status=FAILED, error="ValueError: odd"),
+        run("r3", status=FAILED, error="ValueError: another"),
+        run("r4", hour="2026-01-05T13", **full),
+        run("r5"),
+        run("r6", status=FAILED, error="ValueError: odd"),
+        run("r7", hour=None, **full),
+        run("r8", hour=None, **full),
+    ]
+    failing: dict[str, str] = {}
+    told = []
+    for one in runs:
+        failure, failing = first_of_its_cause(one, run_failure(one, data_sets_of), failing)
+        told += [failure.id] if failure else []
+    assert told == ["r0", "r2", "r4", "r6", "r7", "r8"]
 
 
 def test_what_follows_from_data_sets_concerns_them() -> None:
