@@ -204,7 +204,8 @@ def test_hours_of_a_run_that_a_failed_tick_made_and_never_started_are_asked_for_
     lake: TestLake, instance: dg.DagsterInstance, minutes: int, asked: list[str]
 ) -> None:
     begin(lake.resource.lake, "orders", [HOURS[0]])
-    ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=NOW - timedelta(minutes=minutes))
+    made = datetime.now(UTC) - timedelta(minutes=minutes)
+    ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=made)
     assert tick(LATER, instance) == asked
 
 

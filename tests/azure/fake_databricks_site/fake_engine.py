@@ -33,7 +33,7 @@ class SparkEngine:
     def check(self, check):
         assert not isinstance(check, Step)
         self._act()
-        return dict.fromkeys(check.names, 0)
+        return {name: {} for name in check.names}
 
     def _act(self):
         script = os.environ.get("FAKE_SCRIPT", "")
