@@ -163,7 +163,7 @@ def our_steps(layer: str) -> Seconds:
 def our_gold() -> Seconds:
     """Both dbt runs, and the seconds that dbt gives for each model; models run beside each other."""
     from dagster_lake.resources.dbt import build as dbt_build
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
     from dagster_lake.resources.lake import LakeResource
 
     lake, models = LakeResource(), [n for n in manifest()["nodes"].values() if n["resource_type"] == "model"]

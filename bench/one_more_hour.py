@@ -188,7 +188,7 @@ def checks(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
 def dbt(lake: LakeResource, hours: HourRange, schema: str, kind: str) -> None:
     """Runs the hourly models of a schema, or their tests, as a run of Dagster does."""
     from dagster_lake.resources.dbt import build as dbt_build
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
 
     nodes = manifest()["nodes"]
     hourly = (id for id, node in nodes.items() if node["resource_type"] == "model" and "hourly" in node["tags"])

@@ -164,7 +164,7 @@ def all_streams(lake: LakeResource, hours: HourRange) -> None:
 
 def stream_models() -> list[str]:
     """The streams' ids in dbt."""
-    from dagster_lake.resources.dbt import STREAMS, manifest
+    from dagster_lake.resources.dbt_manifest import STREAMS, manifest
 
     nodes = manifest()["nodes"].values()
     return [node["unique_id"] for node in nodes if node["resource_type"] == "model" and node["schema"] == STREAMS]

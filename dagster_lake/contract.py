@@ -221,14 +221,14 @@ class Contract:
         raise KeyError(f"contract {self.name} has no property {name!r}")
 
 
-def load_contracts(folder: Traversable = CONTRACTS_FOLDER) -> dict[str, Contract]:
-    """Every ``*.odcs.yaml`` in ``folder``, by data set name.
+def load_contracts(*folders: Traversable) -> dict[str, Contract]:
+    """Every ``*.odcs.yaml`` in ``folders``, those of the shop by default, by data set name.
 
-    Raises ContractError for a bad file, a name used twice, or a reference to an unknown data set or field.
+    Raises ContractError for a folder that cannot be read or has no contract, a bad file, a name used twice, or a
+    reference to an unknown data set or field.
     """
     contracts: dict[str, Contract] = {}
-    files = [file for file in folder.iterdir() if file.name.endswith(".odcs.yaml")]
-    for file in sorted(files, key=lambda file: file.name):
+    for file in [file for folder in folders or (CONTRACTS_FOLDER,) for file in _files(folder)]:
         contract = load_contract(file)
         if contract.name in contracts:
             raise ContractError(
@@ -240,10 +240,35 @@ def load_contracts(folder: Traversable = CONTRACTS_FOLDER) -> dict[str, Contract
     return contracts
 
 
+def _files(folder: Traversable) -> list[Traversable]:
+    try:
+        files = [file for file in folder.iterdir() if file.name.endswith(".odcs.yaml")]
+    except OSError as error:
+        raise ContractError(
+            f"LAKE_CONTRACTS: {folder} cannot be read ({error.strerror}); name the folder that holds the contracts"
+        ) from None
+    if not files:
+        raise ContractError(f"LAKE_CONTRACTS: {folder} holds no file named *.odcs.yaml; each data set needs one")
+    return sorted(files, key=lambda file: file.name)
+
+
 @cache
 def contracts() -> dict[str, Contract]:
-    """The project's own contracts, read once per process."""
-    return load_contracts()
+    """The contracts that ``LAKE_CONTRACTS`` names, by default the shop's; read once per process."""
+    from dagster_lake.settings_project import ProjectSettings
+
+    return load_contracts(*ProjectSettings().contracts)
+
+
+def own_texts() -> dict[str, str]:
+    """The contracts that ``LAKE_CONTRACTS`` names, as text by the name of the file; empty where they are the shop's.
+
+    The wheel that steps run from on Databricks has the shop's; these travel to a step with its work.
+    """
+    from dagster_lake.settings_project import ProjectSettings
+
+    files = [file for folder in ProjectSettings().contracts for file in _files(folder)]
+    return {file.name: file.read_text(encoding="utf-8") for file in files}  # a name is used once
 
 
 def load_contract(file: Traversable) -> Contract:

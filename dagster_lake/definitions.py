@@ -12,7 +12,7 @@ from dagster_lake.assets.dbt import dbt_assets
 from dagster_lake.assets.lake_status import lake_status_asset
 from dagster_lake.assets.reconciliation import reconciliation_assets
 from dagster_lake.assets.reference_data import reference_data_assets
-from dagster_lake.assets.reports import engagement_report
+from dagster_lake.assets.reports import report_assets
 from dagster_lake.assets.sinks import sink_assets
 from dagster_lake.assets.sources import source_assets
 from dagster_lake.automation import jobs, schedules, sensors
@@ -25,7 +25,7 @@ from dagster_lake.lineage.sensor import run_lineage_sensor
 from dagster_lake.near_real_time import events_arriving, near_real_time_job
 from dagster_lake.old_runs import forget_old_runs, old_runs_job
 from dagster_lake.resources.adls import adls_resources
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.sinks.sink import sinks_of
 from dagster_lake.stream_analytics import computed_there, stream_analytics_assets, stream_analytics_checks
@@ -46,17 +46,19 @@ def _definitions() -> dg.Definitions:
 failures_told = failures_told_sensor(_definitions)
 run_lineage = run_lineage_sensor(_definitions)
 
+sources = source_assets()
+
 defs = dg.Definitions(
     assets=[
-        *source_assets(),
-        *contract_assets(),
+        *sources,
+        *contract_assets([key for source in sources for key in source.keys]),
         *reconciliation_assets(),
         *dbt_assets(),
         *alert_notices_assets(alerts),
         *sink_assets(sinks_of(streams)),
         *reference_data_assets(beside),
         *stream_analytics_assets(beside),
-        engagement_report,
+        *report_assets(),
         lake_status_asset(_definitions),
         *databricks_job_assets(),
     ],

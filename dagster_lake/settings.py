@@ -20,7 +20,8 @@ PROJECT_ROOT = _BESIDE_THE_PACKAGE if _IN_CHECKOUT else Path.cwd()
 that one works in."""
 
 DBT_PROJECT = PROJECT_ROOT / "dbt" if _IN_CHECKOUT else Path(__file__).with_name("dbt_project")
-"""The dbt project, which a wheel carries inside the package and which is only read."""
+"""The shop's dbt project, which a wheel carries inside the package and which is only read. Its macros and profiles
+serve other projects too."""
 
 DBT_TARGET = DBT_PROJECT / "target" if _IN_CHECKOUT else PROJECT_ROOT / ".dagster" / "dbt"
 """Where dbt's working files go; a wheel is installed where nobody should write."""

@@ -13,6 +13,7 @@ from dagster_lake.assets.markdown import table
 from dagster_lake.assets.partitions import hourly, hours_if_any
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import Settings
+from dagster_lake.settings_project import ProjectSettings
 
 if TYPE_CHECKING:
     from dagster_lake.lake_hour import HourRange
@@ -43,7 +44,7 @@ def stream_analytics_assets(streams: "Collection[StreamDeclaration]") -> list[dg
             deps=[dg.AssetKey(["sources", name]) for name in stream.inputs],
             group_name=GROUP,
             kinds={"azure", "parquet" if query.format == "parquet" else "json"},
-            owners=["team:shop"],
+            owners=[ProjectSettings().owner],
             partitions_def=hourly,
             description=f"streams.{stream.name} as Azure Stream Analytics computes it: files in {GROUP}/{stream.name}.",
         )

@@ -213,7 +213,7 @@ class StreamDeclaration(Part):
 
 
 def stream_declarations(manifest: Mapping[str, Any]) -> dict[str, StreamDeclaration]:
-    """Every stream of the dbt project, by name, from its manifest (``resources.dbt.manifest()``).
+    """Every stream of the dbt project, by name, from its manifest (``resources.dbt_manifest.manifest()``).
 
     A model that says ``stream: null`` is none: it counts what streams are made of.
 

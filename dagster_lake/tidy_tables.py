@@ -12,7 +12,7 @@ from dagster_lake.stream_declarations import stream_declarations
 def tidy(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Tidies; what could not be is warned of and tidied the next time. Tables of Spark have an upkeep of their own."""
     from dagster_lake.live.tidy import tidied, written_live
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
 
     if lake.settings.engine != "duckdb":
         return

@@ -14,6 +14,7 @@ from dagster_lake.assets.steps import tried_again
 from dagster_lake.compile.silver import LOOK_BACK_HOURS
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings_project import ProjectSettings
 
 if TYPE_CHECKING:
     from dagster_lake.alerts.kinds import AlertKind
@@ -38,7 +39,7 @@ def _alert_notices(kinds: "list[AlertKind]") -> dg.AssetsDefinition:
         deps=[dg.AssetKey(["streams", kind.stream]) for kind in kinds],
         group_name="streams",
         kinds={"delta"},
-        owners=["team:shop"],
+        owners=[ProjectSettings().owner],
         automation_condition=streams_follow(),
         partitions_def=hourly,
         backfill_policy=dg.BackfillPolicy.single_run(),

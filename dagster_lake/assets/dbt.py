@@ -15,7 +15,8 @@ from dagster_lake.assets.dbt_columns import column_lineage, column_schema
 from dagster_lake.assets.follow import gold_follows, streams_follow, whole_gold_follows
 from dagster_lake.assets.partitions import hourly, hours_of
 from dagster_lake.assets.steps import tried_again
-from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, NodeResult, build, manifest
+from dagster_lake.resources.dbt import NodeResult, build
+from dagster_lake.resources.dbt_manifest import HOURLY_TAG, STREAMS, manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.unfinished import GOLD, begin, end
 from dagster_lake.storage.unfinished import STREAMS as STREAM_MODELS
@@ -62,16 +63,12 @@ def dbt_assets() -> list[dg.AssetsDefinition]:
     models = [node for node in found["nodes"].values() if node["resource_type"] == "model"]
     streams = [node for node in models if node["schema"] == STREAMS]
     gold = [node for node in models if node["schema"] != STREAMS]
+    hourly_gold = [node for node in gold if HOURLY_TAG in node["tags"]]
+    full_gold = [node for node in gold if HOURLY_TAG not in node["tags"]]
     return [
         *([_multi_asset("streams", found, streams, hourly, streams_follow())] if streams else []),
-        _multi_asset("gold_hourly", found, [n for n in gold if HOURLY_TAG in n["tags"]], hourly, gold_follows()),
-        _multi_asset(
-            "gold_full",
-            found,
-            [n for n in gold if HOURLY_TAG not in n["tags"]],
-            None,
-            whole_gold_follows(),
-        ),
+        *([_multi_asset("gold_hourly", found, hourly_gold, hourly, gold_follows())] if hourly_gold else []),
+        *([_multi_asset("gold_full", found, full_gold, None, whole_gold_follows())] if full_gold else []),
     ]
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_lake import clock
 from dagster_lake.assets.markdown import table as markdown_table
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings_project import ProjectSettings
 
 KEY = dg.AssetKey(["gold", "lake_status"])
 GOOD = "nothing_needs_attention"
@@ -20,7 +21,7 @@ def lake_status_asset(definitions: Callable[[], dg.Definitions]) -> dg.AssetsDef
 
     ``definitions`` gives the ones that the asset is part of, when it is made.
     """
-    from dagster_lake.health.status_table import COLUMNS, DESCRIPTION, OWNER, SCHEMA
+    from dagster_lake.health.status_table import COLUMNS, DESCRIPTION, SCHEMA
 
     columns = [
         dg.TableColumn(
@@ -36,7 +37,7 @@ def lake_status_asset(definitions: Callable[[], dg.Definitions]) -> dg.AssetsDef
         key=KEY,
         group_name="gold",
         kinds={"delta"},
-        owners=[OWNER],
+        owners=[ProjectSettings().owner],
         # Not partitioned, and the policy all the same: the command line takes a range of hours only with it.
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=DESCRIPTION,

@@ -1,7 +1,7 @@
 """Raw assets: bytes as they arrived, one folder a lake hour or snapshot, with its manifest."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,9 +16,6 @@ from dagster_lake.resources.lake import LakeResource
 if TYPE_CHECKING:
     from dagster_lake.landing.land import Landed
 
-GENERATED = ("users", "vip_users", "products", "orders", "order_items", "pageviews", "stars")
-
-
 REFUSED = "refused"
 """The metadata that says why files could not be landed."""
 LACKS, LACKS_BY_HOUR = "events_missing", "events_missing_by_hour"
@@ -32,12 +29,12 @@ class RawConfig(dg.Config):
     refresh: bool = False
 
 
-def raw_asset(contract: Contract) -> dg.AssetsDefinition:
-    """The raw asset of one contract."""
+def raw_asset(contract: Contract, deps: Sequence[dg.AssetKey] = ()) -> dg.AssetsDefinition:
+    """The raw asset of one contract, and ``deps``, the assets that fill its source, if any do."""
 
     @dg.asset(
         key=raw_key(contract),
-        deps=[dg.AssetKey(["sources", contract.name])] if contract.name in GENERATED else [],
+        deps=deps,
         group_name="raw",
         kinds=_kinds(contract),
         description=f"{contract.description} As it arrived, with a manifest; everything after it is made from it.",

@@ -8,9 +8,15 @@ from upath import UPath
 
 from dagster_lake.assets.metadata import bars
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings_project import ProjectSettings
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.paths import local_path
 from dagster_lake.storage.publish import publish
+
+
+def report_assets() -> list[dg.AssetsDefinition]:
+    """The reports; they are of the shop's models, and there are none without them."""
+    return [engagement_report] if ProjectSettings().has_shop_models else []
 
 
 @dg.asset(

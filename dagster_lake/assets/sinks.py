@@ -10,6 +10,7 @@ from dagster_lake.assets.follow import streams_follow
 from dagster_lake.assets.partitions import hourly
 from dagster_lake.assets.steps import tried_again
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings_project import ProjectSettings
 from dagster_lake.sinks.sink import DELIVERED
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _sinks(sinks: "list[Sink]") -> dg.AssetsDefinition:
                 deps=[dg.AssetKey(["streams", sink.stream])],
                 group_name=GROUP,
                 kinds={_KINDS[sink.kind]},
-                owners=["team:shop"],
+                owners=[ProjectSettings().owner],
                 automation_condition=streams_follow(),
                 description=f"The final rows of streams/{sink.stream}, in the {_SAID[sink.kind]} {sink.name}.",
             )

@@ -23,6 +23,7 @@ from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import hour_key
 from dagster_lake.landing.dropped import GENERATED_NOTE, MODIFIED_NOTE
 from dagster_lake.resources.lake import LakeResource
+from dagster_lake.settings_project import ProjectSettings
 from dagster_lake.storage.adls_path import is_adls
 from dagster_lake.storage.blobs import upload_blob
 from dagster_lake.storage.paths import Lake, local_path
@@ -42,7 +43,12 @@ _GENERATED = {
 
 
 def source_assets() -> list[dg.AssetsDefinition]:
-    """The seven generated data sets: three snapshots dropped as files, one database, two event hubs."""
+    """The seven generated data sets: three snapshots dropped as files, one database, two event hubs.
+
+    None where the contracts are somebody's own.
+    """
+    if not ProjectSettings().has_shop_contracts:
+        return []
     return [
         _snapshot_source("users", "Customers, one JSON-lines file in the landing folder."),
         _snapshot_source("vip_users", "VIP customers, one JSON-lines file in the landing folder."),

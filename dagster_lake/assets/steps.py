@@ -66,7 +66,7 @@ def tried_again(step: _Step) -> _Step:
 
 def may_pass(error: Exception) -> bool:
     """Whether the same step may do better the next time."""
-    from dagster_lake.resources.dbt import DbtRunError
+    from dagster_lake.resources.dbt_manifest import DbtRunError
 
     if isinstance(error, DbtRunError):
         return not _REFUSED_SQL.search(str(error))

@@ -26,6 +26,9 @@ _MEASURES = {
 """Columns whose percentiles are worth a look: what is taken of them, and what that is called."""
 
 _WINDOW_END = "time_bucket(INTERVAL 5 MINUTE, _time - INTERVAL 1 MICROSECOND) + INTERVAL 5 MINUTE"
+_OWN_PERCENTILES = ("http_method", "pageviews", *(f"{name}_latency" for name in _PERCENTILES))
+"""The columns of a table that has percentiles itself."""
+
 _BUSIEST = "(SELECT http_method FROM results GROUP BY ALL ORDER BY sum(pageviews) DESC, http_method LIMIT 1)"
 
 
@@ -51,7 +54,7 @@ def stream_plots(table: Pinned, hours: Collection[str]) -> dict[str, str]:
         return _ingest_plots(table)
     with reading(table.uri) as con:
         con.execute(f"CREATE VIEW results AS {scan_sql(table, hours)}")
-        if "p95_latency" in table.schema.names:
+        if {*_OWN_PERCENTILES} <= {*table.schema.names}:
             counted = "pageviews in each window"
             busiest = next((method for (method,) in con.execute(_BUSIEST).fetchall()), None)
             title = f"latency of {busiest}, ms"

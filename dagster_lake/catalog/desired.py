@@ -11,7 +11,8 @@ from dagster_lake.catalog.model import Column, Securable, State, state_of
 from dagster_lake.compile.columns import DESCRIPTIONS
 from dagster_lake.compile.spark_quoting import literal
 from dagster_lake.contract import Contract
-from dagster_lake.health.status_table import COLUMNS, LAYER, OWNER, TABLE, status_table
+from dagster_lake.health.status_table import COLUMNS, LAYER, TABLE, status_table
+from dagster_lake.settings_project import ProjectSettings
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import (
@@ -226,7 +227,7 @@ def _status_table(config: CatalogConfig) -> Securable:
         f"{config.catalog}.{LAYER}.{TABLE}",
         {"location": f"{config.storage_root}{spec.uri.path}"},
         spec.description,
-        {"domain": config.domain, "owner": OWNER, "layer": LAYER, "pii": "none"},
+        {"domain": config.domain, "owner": ProjectSettings().owner, "layer": LAYER, "pii": "none"},
         columns={name: Column(description) for name, description in COLUMNS.items()},
         spec=spec,
     )

@@ -126,7 +126,7 @@ def _planned(console: "Console", file: Path | None) -> "tuple[Workspace, State, 
     from dagster_lake.catalog.workspace import Workspace
     from dagster_lake.cli.catalog import settings
     from dagster_lake.contract import contracts
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
 
     chosen = load_config(file or DEFAULT_FILE)
     lake_settings = settings()

@@ -13,7 +13,7 @@ from dagster_lake.channel_names import DEFAULT_CHANNEL
 from dagster_lake.cli.finding import Finding
 from dagster_lake.contract import ContractError
 from dagster_lake.errors import LakeError
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import Settings
 from dagster_lake.stream_declarations import stream_declarations
 

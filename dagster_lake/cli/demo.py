@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.errors import CommandError, readable_errors
 
 
 @readable_errors
@@ -39,9 +39,15 @@ def demo(
     from dagster_lake.cli.demo_report import print_report
     from dagster_lake.cli.demo_run import build
     from dagster_lake.cli.text import path_text
+    from dagster_lake.settings_project import ProjectSettings
 
     wanted = wanted_hours(day, hours)
     chosen = settings()
+    if not ProjectSettings().has_shop_models:
+        raise CommandError(
+            "the demo builds the shop's tables, and LAKE_CONTRACTS or LAKE_DBT_PROJECT names other data; "
+            "materialise your assets in Dagster (`lake dev`), or unset both"
+        )
     refuse_unfit(chosen)
     existing_lake(chosen)  # a lake of another format is told before anything runs
     begin_with(wanted, chosen, day)  # before the definitions are loaded, which ask for the first hour

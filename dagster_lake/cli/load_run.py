@@ -139,7 +139,8 @@ def _unmade(contract: Contract, lake: Lake) -> list[str]:
 
 def _make_gold(lake: Lake, settings: Settings, hour: str, progress: Progress) -> None:
     """Gold by the hour, which finds out itself which hours of silver it has not read, and gold that is made whole."""
-    from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, build, manifest
+    from dagster_lake.resources.dbt import build
+    from dagster_lake.resources.dbt_manifest import HOURLY_TAG, STREAMS, manifest
     from dagster_lake.storage.delta import pin
 
     models = [n for n in manifest()["nodes"].values() if n["resource_type"] == "model" and n["schema"] != STREAMS]

@@ -11,6 +11,7 @@ import typer
 from dagster_lake.cli.alerts_commands import alerts
 from dagster_lake.cli.branch_commands import branch
 from dagster_lake.cli.catalog_commands import catalog
+from dagster_lake.cli.dbt import dbt
 from dagster_lake.cli.demo import demo
 from dagster_lake.cli.deploy_commands import deploy
 from dagster_lake.cli.dev import dev
@@ -67,6 +68,7 @@ def lake(
 
 for command in (demo, dev, load, stream, watch, status, query, preview, lineage, doctor, repair, upgrade, reset):
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(dbt)
 app.add_typer(alerts, name="alerts")
 app.add_typer(branch, name="branch")
 app.add_typer(catalog, name="catalog")

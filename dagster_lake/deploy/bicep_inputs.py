@@ -110,7 +110,7 @@ def _captured(contract: Contract, source: EventHubSource) -> str:
 
 def generated() -> dict[Path, str]:
     """The files and their content, for the project's own contracts and streams. Raises BicepInputError."""
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
     from dagster_lake.stream_declarations import stream_declarations
 
     rules = retention(contracts(), stream_declarations(manifest()))

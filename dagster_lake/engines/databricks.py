@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dagster_lake.compile.silver import uses_masking_key
-from dagster_lake.contract import Contract
+from dagster_lake.contract import Contract, own_texts
 from dagster_lake.engines.base import Check, Step, StepResult
 from dagster_lake.engines.databricks_runs import OwnRuns, Runs, SharedRun
 from dagster_lake.engines.landed import LandedPartition
@@ -113,6 +113,7 @@ class DatabricksEngine:
             key_id=self.settings.pii_key_id,
             secret_scope=own.secret_scope,
             secret_key=own.secret_key if own.secret_scope else None,
+            contracts=own_texts(),
         )
 
     @cached_property

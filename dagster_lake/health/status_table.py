@@ -15,7 +15,6 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 
 LAYER, TABLE = "gold", "lake_status"
-OWNER = "team:shop"
 DESCRIPTION = "How the lake is: one row for each table and raw data set, as of observed_at. Written anew each time."
 
 _UTC = pa.timestamp("us", tz="UTC")

@@ -9,7 +9,8 @@ from dagster_lake.alerts.kinds import AlertKind, alert_kinds
 from dagster_lake.contract import Contract, ContractError, EventHubSource, contracts
 from dagster_lake.live.early import EarlySql
 from dagster_lake.live.single_events import of_single_events
-from dagster_lake.resources.dbt import compiled, manifest
+from dagster_lake.resources.dbt import compiled
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import Settings
 from dagster_lake.sinks.sink import Sink, sinks_of
 from dagster_lake.storage.paths import Lake

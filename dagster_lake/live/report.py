@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_lake.assets.keys import bronze_key, quarantine_key, raw_key, silver_key
 from dagster_lake.contract import contracts
 from dagster_lake.live.tables import stream_models
-from dagster_lake.resources.dbt import STREAMS
+from dagster_lake.resources.dbt_manifest import STREAMS
 
 
 def report_finished(hours: Mapping[str, list[str]]) -> None:

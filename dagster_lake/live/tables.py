@@ -15,7 +15,8 @@ from dagster_lake.engines.judged import accepted_loads
 from dagster_lake.engines.made import tables_made
 from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
-from dagster_lake.resources.dbt import STREAMS, build, manifest
+from dagster_lake.resources.dbt import build
+from dagster_lake.resources.dbt_manifest import STREAMS, manifest
 from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 

@@ -1,6 +1,7 @@
 """A step or check as JSON on its way to Databricks, and what became of it on its way back. Never a secret."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from dagster_lake.engines.base import Check, Counts, Step, StepResult
 from dagster_lake.engines.landed import LandedFile, LandedPartition
 from dagster_lake.errors import LakeError
 
-VERSION = 2
+VERSION = 3
 
 
 class DocumentError(LakeError):
@@ -19,6 +20,7 @@ class DocumentError(LakeError):
 class Work:
     """One step or check of the lake at ``root``, with all that it needs to know of the place it comes from.
 
+    ``contracts`` are somebody's own, as text by the name of a file; without any they are those of the wheel.
     ``landed`` is what raw holds of the step's partitions, for bronze. ``catalog`` is Unity Catalog's, if tables are
     addressed there. The masking key is named (``key_id``) and looked up where the step runs, in the secret scope.
     """
@@ -30,6 +32,7 @@ class Work:
     key_id: str | None = None
     secret_scope: str | None = None
     secret_key: str | None = None
+    contracts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

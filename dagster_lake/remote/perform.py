@@ -1,12 +1,14 @@
 """Runs one piece of work with Spark, on Databricks, and says how it goes."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from upath import UPath
 
-from dagster_lake.contract import Contract, contracts
+from dagster_lake.contract import Contract, contracts, load_contracts
 from dagster_lake.engines.base import Step, StepResult
 from dagster_lake.engines.landed import LandedPartition
 from dagster_lake.errors import LakeError
@@ -31,12 +33,22 @@ def perform(work: Work, say: Callable[[str], None]) -> StepResult | dict[str, di
     settings = Settings(root=work.root, catalog=work.catalog, pii_key_id=work.key_id)
     spark = spark_session(settings)
     say(f"Spark {spark.version} is ready after {time.monotonic() - started:.1f} s")
-    engine = SparkEngine(lake, contracts(), settings, spark=spark, landed=_landed_of(work), key=lambda: _key(work))
+    engine = SparkEngine(lake, _contracts(work), settings, spark=spark, landed=_landed_of(work), key=lambda: _key(work))
     say(f"{work.name}: {_reading(work)}")
     started = time.monotonic()
     result = engine.run(work.task) if isinstance(work.task, Step) else engine.check(work.task)
     say(f"{work.name}: {_done(result)} in {time.monotonic() - started:.1f} s")
     return result
+
+
+def _contracts(work: Work) -> dict[str, Contract]:
+    """Those that came with the work, or else the wheel's."""
+    if not work.contracts:
+        return contracts()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in work.contracts.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        return load_contracts(Path(folder))
 
 
 def _lake(root: str) -> Lake:

@@ -113,7 +113,7 @@ def read_only_uri(file: str) -> str:
     if not path.is_file():
         raise DatabaseError(
             f"there is no SQLite database {file}; correct LAKE_DATABASE_URL, or fill the lake's own by materialising "
-            "sources/orders and sources/order_items"
+            "the assets of the group sources"
         )
     beside = path.with_name(f"{path.name}-shm")
     shared = beside.exists() or os.access(path.parent, os.W_OK)

@@ -4,7 +4,6 @@ One dbt runs at a time in a process, because dbt keeps its adapter and its flags
 may run dbt at once, each with its own target folder.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,16 +15,23 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import DBT_PROJECT, DBT_TARGET, Settings
+from dagster_lake.resources.dbt_manifest import (
+    HOURLY_TAG,
+    STREAMS,
+    DbtRunError,
+    flags,
+    manifest,
+    parsed,
+    require_project,
+)
+from dagster_lake.settings import Settings
 from dagster_lake.storage.paths import Lake
 
 if TYPE_CHECKING:
@@ -38,10 +44,6 @@ if TYPE_CHECKING:
 
     Session = DbtSession | SparkDbtSession
 
-_SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "tests/**/*")
-HOURLY_TAG = "hourly"
-STREAMS = "streams"
-"""The schema of the models over event streams."""
 ATTEMPTS = 8
 _KEEP_SECONDS = 7 * 24 * 3600
 # On Spark and SQL warehouses; delta-rs raises nothing like it, for there storage.delta tries again itself.
@@ -50,10 +52,6 @@ _LOST = re.compile(
 )
 _TARGETS = {"duckdb": "local", "spark": "spark", "databricks": "databricks"}
 _one_dbt = threading.Lock()
-
-
-class DbtRunError(LakeError):
-    """dbt failed: the message says which node, why, and where its compiled SQL is."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +219,7 @@ def _run(
 ) -> Iterator[NodeResult]:
     """One call of dbt, on one view of the lake."""
     name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    target = DBT_TARGET / "runs" / name
+    target = require_project().target / "runs" / name
     _forget_old_runs(target.parent)
     with _session(name, lake, settings) as session:
         session.notes = piece.notes
@@ -395,7 +393,7 @@ def _invoke(
     from dbt.cli.main import dbtRunner, dbtRunnerResult
 
     profile = _TARGETS[settings.engine]
-    manifest = _parsed(_stamp(DBT_PROJECT), profile, json.dumps(session.workspace))
+    of_target = parsed(profile, json.dumps(session.workspace))
     finished: SimpleQueue[Any] = SimpleQueue()
 
     def heard(event: Any) -> None:
@@ -410,14 +408,14 @@ def _invoke(
 
     def run() -> dbtRunnerResult:
         try:
-            return dbtRunner(manifest=manifest, callbacks=[heard]).invoke(
+            return dbtRunner(manifest=of_target, callbacks=[heard]).invoke(
                 [
                     "build",
-                    *("--select", *(_selector(manifest, unique_id) for unique_id in select)),
+                    *("--select", *(_selector(of_target, unique_id) for unique_id in select)),
                     *("--indirect-selection", "empty", "--exclude-resource-type", "unit_test"),
                     *("--vars", json.dumps({**session.workspace, **variables})),
                     *(["--full-refresh"] if full_refresh else []),
-                    *_flags(target, profile),
+                    *flags(target, profile),
                 ]
             )
         finally:
@@ -437,7 +435,7 @@ def compiled(models: Sequence[str], inline: str, lake: Lake, settings: Settings)
     Tables are named in it by schema and name, as a session shows them. Raises DbtRunError for what does not compile.
     """
     name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    target = DBT_TARGET / "runs" / name
+    target = require_project().target / "runs" / name
     with _one_dbt, _session(name, lake, settings) as session:
         nodes = manifest()["nodes"]
         names = ["fqn:" + ".".join(nodes[id]["fqn"]) for id in models]
@@ -451,9 +449,9 @@ def _compile(arguments: Sequence[str], target: Path, session: "Session", setting
     from dbt.cli.main import dbtRunner
 
     profile = _TARGETS[settings.engine]
-    manifest = _parsed(_stamp(DBT_PROJECT), profile, json.dumps(session.workspace))
+    of_target = parsed(profile, json.dumps(session.workspace))
     variables = json.dumps({**session.workspace, **session.variables})
-    done = dbtRunner(manifest=manifest).invoke(["compile", *arguments, "--vars", variables, *_flags(target, profile)])
+    done = dbtRunner(manifest=of_target).invoke(["compile", *arguments, "--vars", variables, *flags(target, profile)])
     if not done.success:
         raise DbtRunError(f"dbt could not compile {' '.join(arguments)}: {done.exception or done.result}")
     return {result.node.unique_id: result.node.compiled_code for result in done.result}  # type: ignore[union-attr]
@@ -461,15 +459,6 @@ def _compile(arguments: Sequence[str], target: Path, session: "Session", setting
 
 def _selector(manifest: "Manifest", unique_id: str) -> str:
     return "fqn:" + ".".join(manifest.nodes[unique_id].fqn)
-
-
-def _flags(target: Path, profile: str = "local") -> list[str]:
-    return [
-        *("--target", profile, "--no-populate-cache"),
-        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-        *("--target-path", str(target), "--log-path", str(target / "logs")),
-        *("--log-level", "none", "--log-level-file", "none", "--no-write-json", "--no-send-anonymous-usage-stats"),
-    ]
 
 
 def _node_result(data: Any, target: Path, session: "Session") -> NodeResult:
@@ -485,55 +474,3 @@ def _node_result(data: Any, target: Path, session: "Session") -> NodeResult:
         sql_file=sql_file,
         written=session.written(f"{info.node_relation.schema}.{info.node_name}") if stored else None,
     )
-
-
-# ---- the manifest -------------------------------------------------------------------------------------------------
-
-
-def manifest() -> Mapping[str, Any]:
-    """The dbt project's manifest, from ``target/manifest.json``, written anew when the project's files have changed."""
-    if not (DBT_PROJECT / "dbt_project.yml").exists():
-        raise DbtRunError(f"there is no dbt project at {DBT_PROJECT}; install dagster-lake again")
-    return _manifest(_stamp(DBT_PROJECT))
-
-
-@cache
-def _manifest(stamp: str) -> Mapping[str, Any]:
-    file = DBT_TARGET / "manifest.json"
-    stamp_file = file.with_suffix(".stamp")
-    if not (file.exists() and stamp_file.exists() and stamp_file.read_text() == stamp):
-        _parsed(stamp, "local", "{}")
-    found: Mapping[str, Any] = json.loads(file.read_bytes())
-    return found
-
-
-@cache
-def _parsed(stamp: str, profile: str, variables: str) -> "Manifest":
-    """dbt's own manifest for one target. Several processes may ask at once: one parses at a time, and the file that
-    ``manifest`` reads appears whole."""
-    from dbt.cli.main import dbtRunner
-    from filelock import FileLock
-
-    DBT_TARGET.mkdir(parents=True, exist_ok=True)
-    scratch = DBT_TARGET / ("parse" if profile == "local" else f"parse-{profile}")
-    flags = [flag for flag in _flags(scratch, profile) if flag != "--no-write-json"]
-    with FileLock(DBT_TARGET / "parse.lock"):
-        result = dbtRunner().invoke(["parse", "--vars", variables, *flags])
-        if not result.success:
-            raise DbtRunError(f"the dbt project in {DBT_PROJECT} does not parse: {result.exception}")
-        if profile == "local":
-            (scratch / "manifest.json").replace(DBT_TARGET / "manifest.json")
-            (scratch / "stamp").write_text(stamp)
-            (scratch / "stamp").replace(DBT_TARGET / "manifest.stamp")
-    parsed: Manifest = result.result  # type: ignore[assignment]
-    return parsed
-
-
-def _stamp(project: Path) -> str:
-    """A digest of every file that the manifest depends on."""
-    digest = hashlib.sha256(version("dbt-core").encode())
-    for file in sorted({file for pattern in _SOURCES for file in project.glob(pattern) if file.is_file()}):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(project)}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()

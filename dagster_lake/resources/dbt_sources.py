@@ -1,6 +1,6 @@
-"""Contracts -> what dbt knows of silver: ``dbt/models/sources.yml``, and a macro that lists the data sets of events.
+"""Contracts -> what dbt knows of silver: ``models/sources.yml``, and a macro that lists the data sets of events.
 
-Run this module to write both files again.
+Run this module to write both files of the dbt project again.
 """
 
 from pathlib import Path
@@ -10,13 +10,11 @@ import yaml
 
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.engines.scan import sql_type
-from dagster_lake.settings import DBT_PROJECT
+from dagster_lake.resources.dbt_manifest import require_project
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import accepted_table, has_newest, newest_table, silver_name, silver_table
 
-SOURCES_FILE = DBT_PROJECT / "models" / "sources.yml"
-EVENTS_FILE = DBT_PROJECT / "macros" / "lake" / "data_sets_of_events.sql"
 _WRITTEN = "Written from the contracts by `python -m dagster_lake.resources.dbt_sources`; do not edit."
 _ADDED = {
     "_enqueued_time": "When the event reached the hub.",
@@ -97,6 +95,18 @@ def _related(contract: Contract) -> dict[str, Any]:
     return {"key": [p.name for p in contract.keys], **({"references": references} if references else {})}
 
 
+def files_of(project: Path) -> tuple[Path, Path]:
+    """Where the two files are in a dbt project."""
+    return project / "models" / "sources.yml", project / "macros" / "data_sets_of_events.sql"
+
+
+def _write() -> None:
+    sources, events = files_of(require_project(installed=False).folder)
+    for file, text in ((sources, sources_yaml(contracts())), (events, events_macro(contracts()))):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        print(f"Wrote {file}")
+
+
 if __name__ == "__main__":
-    SOURCES_FILE.write_text(sources_yaml(contracts()), encoding="utf-8")
-    EVENTS_FILE.write_text(events_macro(contracts()), encoding="utf-8")
+    _write()

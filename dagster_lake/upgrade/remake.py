@@ -87,7 +87,8 @@ def _models_told(lake: Lake, settings: Settings) -> list[str]:
 
 
 def _make_models(lake: Lake, settings: Settings, say: Say) -> None:
-    from dagster_lake.resources.dbt import HOURLY_TAG, STREAMS, build, manifest
+    from dagster_lake.resources.dbt import build
+    from dagster_lake.resources.dbt_manifest import HOURLY_TAG, STREAMS, manifest
 
     hours = sorted(hour for name, hours in _hours(lake).items() for hour in hours if name)
     models = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]

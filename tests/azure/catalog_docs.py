@@ -18,7 +18,7 @@ from dagster_lake.catalog.desired import desired_state
 from dagster_lake.catalog.model import Securable, State
 from dagster_lake.cli import app
 from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import PROJECT_ROOT
 from tests.azure.catalog_yaml import STEP, config, filled_in, write_yaml
 from tests.azure.fake_unity_catalog import WAREHOUSE, FakeUnityCatalog, Fault, Refused

@@ -11,7 +11,7 @@ from dagster_lake.catalog.desired import desired_state
 from dagster_lake.catalog.model import KINDS, Column, Securable, State, state_of
 from dagster_lake.catalog.plan import Action, bare, plan
 from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from tests.azure.catalog_yaml import ROOT, STEP, config
 
 

@@ -122,6 +122,7 @@ def test_a_step_travels_as_json_and_arrives_unchanged() -> None:
         "key-1",
         "scope",
         "pii-key",
+        {"meters.odcs.yaml": "name: meters"},
     )
     assert read(json.loads(json.dumps(written(work)))) == work
     for hours in (None, ("2026-01-01T00",)):

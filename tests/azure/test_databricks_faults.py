@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_lake.contract import load_contracts
 from dagster_lake.engines import databricks
 from dagster_lake.engines.base import Check, Step
 from dagster_lake.engines.databricks import DatabricksEngine, RemoteStepError
@@ -245,6 +246,19 @@ def test_a_step_without_a_key_says_where_to_put_one(tmp_path: Path) -> None:
     ):
         here.engine.run(SILVER)
     assert caught.value.error_type == "MaskingKeyError"
+
+
+def test_contracts_of_somebody_s_own_travel_with_the_step_for_the_wheel_there_has_the_shop_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(__file__).parents[1] / "support" / "foreign_project" / "contracts"
+    monkeypatch.setenv("LAKE_CONTRACTS", str(own))
+    with remote(tmp_path) as here:
+        here.engine.contracts = load_contracts(own)
+        assert here.engine.run(Step("readings", "silver", ("2026-01-05T00",))).table == "silver.readings"
+        monkeypatch.delenv("LAKE_CONTRACTS")
+        with pytest.raises(RemoteStepError, match="readings"):
+            here.engine.run(Step("readings", "silver", ("2026-01-05T00",)))
 
 
 # ---- one job cluster for the steps of a run ----

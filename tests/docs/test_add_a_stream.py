@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.resources import dbt
+from dagster_lake.resources import dbt_manifest
 from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import stream_declarations
@@ -32,10 +32,10 @@ def test_the_new_stream_of_the_page_passes_its_vectors_and_is_a_table(
     world.write_hours(lake, world.hours)
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
     with project(tmp_path / "dbt", files):
-        declared = stream_declarations(dbt.manifest())[NAME]
+        declared = stream_declarations(dbt_manifest.manifest())[NAME]
         assert declared.stream_analytics is None
         assert declared.tells_final
-        vectors = ["test", "--select", f"{NAME},test_type:unit", *dbt._flags(tmp_path / "target")]
+        vectors = ["test", "--select", f"{NAME},test_type:unit", *dbt_manifest.flags(tmp_path / "target")]
         done = dbtRunner().invoke(vectors)
         assert done.success
         names = [result.node.name for result in done.result]  # type: ignore[union-attr]

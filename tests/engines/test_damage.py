@@ -17,7 +17,8 @@ from dagster_lake.engines.duckdb import DuckDBEngine
 from dagster_lake.engines.spark import SparkEngine
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources.dbt import DbtRunError, NodeResult, build
+from dagster_lake.resources.dbt import NodeResult, build
+from dagster_lake.resources.dbt_manifest import DbtRunError
 from dagster_lake.settings import Settings
 from dagster_lake.storage import checksums, delta
 from dagster_lake.storage.damage import TableDamaged

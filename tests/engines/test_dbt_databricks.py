@@ -13,7 +13,7 @@ from dagster_lake.engines.dbt_spark_session import _name_tables
 from dagster_lake.engines.dbt_tables import pin_lake
 from dagster_lake.engines.spark_session import spark_session
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt
+from dagster_lake.resources import dbt, dbt_manifest
 from dagster_lake.settings import Settings
 from dagster_lake.settings_databricks import DatabricksSettings
 from dagster_lake.storage.paths import Lake
@@ -56,10 +56,10 @@ def test_every_model_and_test_compiles_offline_in_the_spelling_of_databricks(
         raise AssertionError("dbt compile opened a connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    result = dbtRunner().invoke(["compile", *dbt._flags(tmp_path, "databricks")])
+    result = dbtRunner().invoke(["compile", *dbt_manifest.flags(tmp_path, "databricks")])
     assert result.success, result.exception
     compiled = {r.node.unique_id: r.node.compiled_code for r in result.result}  # type: ignore[union-attr]
-    wanted = [node for node in dbt.manifest()["nodes"].values() if node["resource_type"] in ("model", "test")]
+    wanted = [node for node in dbt_manifest.manifest()["nodes"].values() if node["resource_type"] in ("model", "test")]
     assert {node["unique_id"] for node in wanted} <= compiled.keys()
     without_comments = {id: re.sub(r"--[^\n]*", "", sql) for id, sql in compiled.items()}
     assert {id: m[0] for id, sql in without_comments.items() if (m := DUCKDB_ONLY.search(sql))} == {}

@@ -14,6 +14,7 @@ from dagster_lake import commit
 from dagster_lake.contract import contracts
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
+from dagster_lake.resources.dbt_manifest import DbtRunError
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
@@ -138,7 +139,7 @@ def test_engines_take_turns_on_one_lake_and_a_run_killed_before_its_note_is_caug
             world.write(each)
         if numbers == (1,):
             die_at("gold.engagement_daily.noted:before")
-            with pytest.raises(dbt.DbtRunError, match="Killed"):
+            with pytest.raises(DbtRunError, match="Killed"):
                 build(lake, engine, models(*CHAIN), *numbers)
             commit.observe(None)
         results = build(lake, engine, models(*CHAIN), *numbers)
@@ -258,14 +259,14 @@ def test_a_model_whose_columns_differ_from_its_yaml_is_refused_by_name(lake: Lak
     spec = silver_table(lake, contracts()["users"])
     as_text = pa.schema([pa.field("jobs", pa.string()) if c.name == "jobs" else c for c in spec.schema])
     overwrite(TableSpec(spec.uri, as_text, "_snapshot"), filled([], as_text).to_reader, {})
-    with pytest.raises(dbt.DbtRunError, match=r"users_history.*jobs: declared array<string>, selected string"):
+    with pytest.raises(DbtRunError, match=r"users_history.*jobs: declared array<string>, selected string"):
         build(lake, "spark", models("users_history"))
 
 
 def test_a_type_that_changed_is_refused_with_the_remedy(lake: Lake) -> None:
     schema = pa.schema([pa.field("day", pa.string()), pa.field("orders", pa.int64())])
     overwrite(TableSpec(lake.table("gold", "daily_sales"), schema), filled([{}], schema).to_reader, {})
-    with pytest.raises(dbt.DbtRunError, match=r"daily_sales.day is string in the lake and date in the model.*remove"):
+    with pytest.raises(DbtRunError, match=r"daily_sales.day is string in the lake and date in the model.*remove"):
         build(lake, "spark", models("daily_sales"))
 
 
@@ -275,7 +276,7 @@ def test_a_failing_model_is_named_with_its_message_and_compiled_sql(lake: Lake) 
     told = (
         r"(?s)model\.dagster_lake\.engagement_hourly: error.*user_id.*compiled SQL: .*\.sql\nskipped .*engagement_daily"
     )
-    with pytest.raises(dbt.DbtRunError, match=told) as failed:
+    with pytest.raises(DbtRunError, match=told) as failed:
         build(lake, "spark", models(*CHAIN), 0)
     path = Path(str(failed.value).split("compiled SQL: ")[1].splitlines()[0])
     assert "user_id" in path.read_text()
@@ -284,6 +285,6 @@ def test_a_failing_model_is_named_with_its_message_and_compiled_sql(lake: Lake) 
 def test_a_failing_test_is_reported_and_stops_what_is_downstream(lake: Lake) -> None:
     rate_minus_nine(lake)
     test = next(id for id in nodes("engagement_hourly") if "counts_are_not_negative" in id)
-    with pytest.raises(dbt.DbtRunError, match=r"engagement_hourly_counts_are_not_negative.*: fail: Got 1 result"):
+    with pytest.raises(DbtRunError, match=r"engagement_hourly_counts_are_not_negative.*: fail: Got 1 result"):
         build(lake, "spark", [*models("engagement_hourly", "engagement_daily"), test], 0)
     assert pin(lake.table("gold", "engagement_daily")) is None

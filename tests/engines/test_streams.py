@@ -7,7 +7,7 @@ import pytest
 
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.resources import dbt
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import Settings
 from dagster_lake.sinks.deliver import fill
 from dagster_lake.sinks.sink import Sink

@@ -8,7 +8,8 @@ from textwrap import dedent
 from unittest.mock import patch
 
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt
+from dagster_lake.resources import dbt, dbt_manifest
+from dagster_lake.resources.dbt_project import DbtProject
 from dagster_lake.settings import DBT_PROJECT, Settings
 from dagster_lake.storage.paths import Lake
 
@@ -22,7 +23,7 @@ def project(folder: Path, models: Mapping[str, str]) -> Iterator[None]:
         (shutil.copytree if here.is_dir() else shutil.copyfile)(here, there)
     for name, text in models.items():
         write_model(folder, name, text)
-    with patch.object(dbt, "DBT_PROJECT", folder), patch.object(dbt, "DBT_TARGET", folder / "target"):
+    with patch.object(dbt_manifest, "dbt_project", lambda: DbtProject(folder, folder / "target")):
         yield
 
 
@@ -44,6 +45,6 @@ def failure(lake: Lake, engine: str, model: str) -> str:
     """What is said when this model fails."""
     try:
         build(lake, engine, model)
-    except dbt.DbtRunError as error:
+    except dbt_manifest.DbtRunError as error:
         return str(error)
     raise AssertionError(f"{model} was built")

@@ -232,7 +232,9 @@ def _definitions() -> list[Any]:
     from dagster_lake.checks import contract_checks
     from dagster_lake.landing_checks import landing_checks
 
-    return [*source_assets(), *contract_assets(), *contract_checks(), *accepted_checks(), *landing_checks()]
+    sources = source_assets()
+    raw_to_silver = contract_assets([key for source in sources for key in source.keys])
+    return [*sources, *raw_to_silver, *contract_checks(), *accepted_checks(), *landing_checks()]
 
 
 @cache

@@ -21,7 +21,8 @@ from dagster_lake.engines.base import Step
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.engines.told_damage import tells_damage
 from dagster_lake.health.tables import raw_health, tables_health
-from dagster_lake.resources.dbt import DbtRunError, NodeResult, build
+from dagster_lake.resources.dbt import NodeResult, build
+from dagster_lake.resources.dbt_manifest import DbtRunError
 from dagster_lake.storage import delta
 from dagster_lake.storage.damage import TableDamaged
 from dagster_lake.storage.examine import content_faults

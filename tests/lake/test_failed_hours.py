@@ -99,7 +99,7 @@ def test_a_refusal_is_not_tried_again(lake: TestLake, monkeypatch: pytest.Monkey
 
 
 def test_what_may_pass_is_told_from_what_may_not() -> None:
-    from dagster_lake.resources.dbt import DbtRunError
+    from dagster_lake.resources.dbt_manifest import DbtRunError
     from dagster_lake.storage.delta import DeltaWriteError, LostToOthers
 
     assert all(map(steps.may_pass, [OSError(), LostToOthers(), DbtRunError("gold.x: IO Error: Could not read")]))

@@ -16,9 +16,10 @@ from dagster_lake import commit
 from dagster_lake.contract import contracts
 from dagster_lake.engines.scan import scan_sql
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt
-from dagster_lake.resources.dbt_sources import EVENTS_FILE, SOURCES_FILE, events_macro, sources_yaml
-from dagster_lake.settings import Settings
+from dagster_lake.resources import dbt, dbt_manifest
+from dagster_lake.resources.dbt_manifest import DbtRunError
+from dagster_lake.resources.dbt_sources import events_macro, files_of, sources_yaml
+from dagster_lake.settings import DBT_PROJECT, Settings
 from dagster_lake.storage.delta import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.table_spec import TableSpec
@@ -36,7 +37,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def nodes(*models: str) -> list[str]:
     """The unique ids of these models and of the tests that are checks of them."""
-    found = dbt.manifest()["nodes"]
+    found = dbt_manifest.manifest()["nodes"]
     ids = {f"model.dagster_lake.{model}" for model in models}
     tests = [
         id for id, node in found.items() if node["resource_type"] == "test" and {*node["depends_on"]["nodes"]} & ids
@@ -197,7 +198,7 @@ def test_a_run_killed_before_or_after_any_commit_and_run_again_gives_the_same_ta
         write_hours(lake, "pageviews", world.pageviews)
         commit.observe(die)
         try:
-            with pytest.raises(dbt.DbtRunError, match="Killed"):
+            with pytest.raises(DbtRunError, match="Killed"):
                 run(lake, 3)
         finally:
             commit.observe(None)
@@ -316,7 +317,7 @@ def test_a_failing_model_is_named_with_its_message_and_compiled_sql(lake: Lake) 
     broken = pa.table({"event_id": ["x"], "_lake_hour": [hour(0)]})
     overwrite(TableSpec(lake.table("silver", "pageviews"), broken.schema), broken.to_reader, {})
     told = r"(?s)model\.dagster_lake\.engagement_hourly: error.*user_id.*compiled SQL: .*\.sql\nskipped .*engagements"
-    with pytest.raises(dbt.DbtRunError, match=told) as failed:
+    with pytest.raises(DbtRunError, match=told) as failed:
         run(lake, 0)
     path = Path(str(failed.value).split("compiled SQL: ")[1].splitlines()[0])
     assert "user_id" in path.read_text()
@@ -324,7 +325,7 @@ def test_a_failing_model_is_named_with_its_message_and_compiled_sql(lake: Lake) 
 
 def test_a_failing_test_is_reported_and_stops_what_is_downstream(lake: Lake) -> None:
     rate_minus_nine(lake)
-    with pytest.raises(dbt.DbtRunError, match=r"engagement_hourly_counts_are_not_negative.*: fail: Got 1 result"):
+    with pytest.raises(DbtRunError, match=r"engagement_hourly_counts_are_not_negative.*: fail: Got 1 result"):
         run(lake, 0)
     assert pin(lake.table("gold", "engagements")) is None
 
@@ -358,8 +359,8 @@ def test_dbt_by_hand_without_hours_writes_no_hourly_table(lake: Lake, monkeypatc
     run(lake, 0, HOURS - 1)
     stood = versions(lake)
     monkeypatch.setenv("LAKE_ROOT", str(lake.root))
-    flags = dbt._flags(lake.root / "target")  # type: ignore[arg-type]
-    runner = dbtRunner(manifest=dbt._parsed(dbt._stamp(dbt.DBT_PROJECT), "local", "{}"))
+    flags = dbt_manifest.flags(lake.root / "target")  # type: ignore[arg-type]
+    runner = dbtRunner(manifest=dbt_manifest.parsed("local", "{}"))
     result = runner.invoke(["run", "--select", "engagement_hourly", *flags])
     assert not result.success
     [told] = [r.message for r in result.result if r.node.name == "engagement_hourly"]  # type: ignore[union-attr]
@@ -372,7 +373,7 @@ def test_dbt_by_hand_without_hours_writes_no_hourly_table(lake: Lake, monkeypatc
 
 
 def test_a_selected_node_without_a_result_fails() -> None:
-    with pytest.raises(dbt.DbtRunError, match=r"did not run model\.dagster_lake\.engagements"):
+    with pytest.raises(DbtRunError, match=r"did not run model\.dagster_lake\.engagements"):
         list(dbt._checked(["model.dagster_lake.engagements"], iter([])))
 
 
@@ -390,7 +391,7 @@ def test_two_threads_run_one_after_the_other(lake: Lake) -> None:
 def test_two_processes_writing_the_same_tables_converge(lake: Lake) -> None:
     world = random_world(1)
     world.write(lake)
-    dbt.manifest()
+    dbt_manifest.manifest()
     code = "import sys; from tests.lake.test_gold import *; run(Lake.at(sys.argv[1]), *map(int, sys.argv[2:]))"
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(lake.root), *hours], stderr=subprocess.PIPE, text=True)
@@ -436,13 +437,14 @@ def test_the_unit_tests_of_dbt_pass(lake: Lake, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("LAKE_ROOT", str(lake.root))
     target = lake.root / "target"
-    result = dbtRunner().invoke(["test", "--select", "test_type:unit", *dbt._flags(Path(str(target)))])
+    result = dbtRunner().invoke(["test", "--select", "test_type:unit", *dbt_manifest.flags(Path(str(target)))])
     assert result.success, result.exception or [(r.node.name, r.message) for r in result.result]  # type: ignore[union-attr]
     assert len(result.result) >= 4  # type: ignore[arg-type]
 
 
 def test_dbt_s_sources_are_what_the_contracts_say() -> None:
-    written = {SOURCES_FILE: sources_yaml(contracts()), EVENTS_FILE: events_macro(contracts())}
+    sources, events = files_of(DBT_PROJECT)
+    written = {sources: sources_yaml(contracts()), events: events_macro(contracts())}
     assert {file: file.read_text() for file in written} == written, (
         "run `python -m dagster_lake.resources.dbt_sources` after changing a contract"
     )

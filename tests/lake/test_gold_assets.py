@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.paths import Lake

@@ -271,7 +271,7 @@ def test_it_waits_for_no_other_asset_and_is_made_by_the_hour_on_its_own() -> Non
 
 def test_unity_catalog_holds_the_table_with_the_same_columns(tmp_path: Path) -> None:
     from dagster_lake.catalog.desired import desired_state
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
     from tests.azure.catalog_yaml import ROOT, config
 
     state = desired_state(config(tmp_path), contracts(), manifest())

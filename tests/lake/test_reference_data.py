@@ -10,7 +10,7 @@ import pytest
 from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.contract import contracts
 from dagster_lake.reference_data import columns_for, publish_reference
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.settings import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import Lake

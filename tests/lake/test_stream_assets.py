@@ -21,7 +21,7 @@ from dagster_lake.definitions import defs
 from dagster_lake.failures.of_data import sinks_in_trouble
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.land import land_hours
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.sinks.sink import DELIVERED
 from dagster_lake.stream_analytics import CHECK, computed_there, stream_analytics_assets, stream_analytics_checks

@@ -19,7 +19,8 @@ from dagster_lake.contract import contracts
 from dagster_lake.engines import pieces
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.empty_hour import empty_hour
-from dagster_lake.resources import dbt
+from dagster_lake.resources import dbt, dbt_manifest
+from dagster_lake.resources.dbt_manifest import DbtRunError
 from dagster_lake.settings import Settings
 from dagster_lake.storage.delta import pin
 from dagster_lake.storage.manifest import write_manifest
@@ -27,7 +28,7 @@ from dagster_lake.storage.paths import Lake
 from dagster_lake.stream_declarations import stream_declarations
 from tests.lake.stream_world import DAY, Row, StreamWorld, at, rows_of
 
-STREAMS = sorted([*stream_declarations(dbt.manifest()), "events_in_time"])
+STREAMS = sorted([*stream_declarations(dbt_manifest.manifest()), "events_in_time"])
 ALERTS = ("high_latency_alerts", "high_latency_alerts_enriched")
 FLOATS = 1e-12
 """Relative: percentiles and standard deviations may be rounded differently in their last digits."""
@@ -45,7 +46,7 @@ def models(*names: str) -> list[str]:
 def checks(*names: str) -> list[str]:
     """The dbt tests of these streams."""
     wanted = models(*names)
-    return [id for id, node in dbt.manifest()["nodes"].items() if node.get("attached_node") in wanted]
+    return [id for id, node in dbt_manifest.manifest()["nodes"].items() if node.get("attached_node") in wanted]
 
 
 def run(lake: Lake, select: Sequence[str], *hours: str, full_refresh: bool = False) -> None:
@@ -394,7 +395,7 @@ def test_a_run_killed_before_or_after_a_commit_and_run_again_gives_the_same_tabl
     for number, point in enumerate(f"streams.{name}:{moment}" for name in ALERTS for moment in ("before", "after")):
         world.view(f"11:{number + 10}", latency=3000)
         world.write_hours(lake, [f"{DAY}T11"])
-        with dying_at(point), pytest.raises(dbt.DbtRunError, match="Killed"):
+        with dying_at(point), pytest.raises(DbtRunError, match="Killed"):
             run(lake, models(*ALERTS), f"{DAY}T11")
         run(lake, models(*ALERTS), f"{DAY}T11")
         assert unlike(read(lake, *ALERTS), world.streams()) == {}
@@ -442,7 +443,7 @@ def test_a_dbt_test_judges_the_hours_of_its_run(lake: Lake) -> None:
     write_deltalake(str(table.uri), table.table.to_pyarrow_table(), mode="append")
     [unique] = checks("vip_pageviews")
     run(lake, [unique], f"{DAY}T10")
-    with pytest.raises(dbt.DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
+    with pytest.raises(DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
         run(lake, [unique], f"{DAY}T12")
 
 
@@ -476,7 +477,7 @@ def test_a_range_in_pieces_ends_with_the_piece_in_which_a_test_fails(
     world.write_snapshots(lake)
     world.write_hours(lake, world.hours)
     monkeypatch.setattr(pieces, "PIECE_ROWS", 3)
-    with pytest.raises(dbt.DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
+    with pytest.raises(DbtRunError, match=r"vip_pageviews_has_one_row_per_pageview.*Got 1 result"):
         run(lake, [*models("vip_pageviews"), *checks("vip_pageviews")], world.hours[0], world.hours[-1])
     assert {row["_lake_hour"] for row in rows_of(lake, "vip_pageviews")} == {f"{DAY}T08", f"{DAY}T09"}
 

@@ -23,7 +23,8 @@ from dagster_lake.contract import contracts
 from dagster_lake.engines.base import Step
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
 from dagster_lake.landing.land import land_hours, land_snapshot
-from dagster_lake.resources.dbt import build, manifest
+from dagster_lake.resources.dbt import build
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Manifest, read_manifest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dagster_lake.assets.steps import MOST_RETRIES, may_pass
 from dagster_lake.commit import observe
-from dagster_lake.resources.dbt import DbtRunError
+from dagster_lake.resources.dbt_manifest import DbtRunError
 from tests.lake.crashing import Death
 
 MODELS = ("gold.", "streams.")

@@ -68,7 +68,7 @@ def test_data_sets_of_one_folder_that_are_kept_differently_are_told() -> None:
 
 
 def test_files_of_a_stream_s_sink_are_kept_no_longer_than_what_they_are_made_of() -> None:
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
     from dagster_lake.stream_declarations import stream_declarations
 
     rules = retention(contracts(), stream_declarations(manifest()))
@@ -77,7 +77,7 @@ def test_files_of_a_stream_s_sink_are_kept_no_longer_than_what_they_are_made_of(
 
 
 def test_a_stream_is_kept_as_long_as_the_shortest_of_what_it_is_made_of() -> None:
-    from dagster_lake.resources.dbt import manifest
+    from dagster_lake.resources.dbt_manifest import manifest
     from dagster_lake.stream_declarations import stream_declarations
 
     streams = stream_declarations(manifest())

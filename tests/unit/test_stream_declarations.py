@@ -15,7 +15,7 @@ from dagster_lake.assets.reference_data import reference_data_assets
 from dagster_lake.contract import contracts
 from dagster_lake.deploy.bicep_inputs import retention
 from dagster_lake.reconcile.stream import shape_of
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import DBT_PROJECT, PROJECT_ROOT
 from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
 from dagster_lake.stream_declarations import StreamDeclaration, StreamDeclarationError, stream_declarations

@@ -8,7 +8,7 @@ import pytest
 from dagster_lake.assets.sinks import sink_key
 from dagster_lake.contract import contracts
 from dagster_lake.definitions import defs
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.sinks.sink import sinks_of
 from dagster_lake.stream_declarations import StreamDeclarationError, stream_declarations
 

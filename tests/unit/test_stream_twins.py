@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake.lake_hour import hour_of
-from dagster_lake.resources.dbt import manifest
+from dagster_lake.resources.dbt_manifest import manifest
 from dagster_lake.settings import PROJECT_ROOT
 from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
 from tests.lake.stream_world import DETAILS, Row, StreamWorld, instant, ordered, timed

@@ -1,0 +1,32 @@
+"""``lake dbt``: dbt by hand, on the dbt project of the lake."""
+
+import os
+import sys
+
+import typer
+
+from dagster_lake.cli.errors import readable_errors
+
+
+@readable_errors
+def dbt(context: typer.Context) -> None:
+    """Run dbt on the lake's dbt project, with the lake's profiles and macros: `lake dbt deps`.
+
+    What follows `dbt` goes to dbt as it is. The project is the shop's, or the one that LAKE_DBT_PROJECT names.
+
+    Tables are made by Dagster, which tells a model its hours; here one looks, and installs packages.
+
+    **Examples**
+
+        lake dbt deps
+        lake dbt parse
+        lake dbt ls --resource-type model
+        lake dbt test --select test_type:unit
+    """
+    from dagster_lake.cli.catalog import settings
+    from dagster_lake.resources.dbt_manifest import require_project
+
+    chosen = settings()
+    os.environ["LAKE_ROOT"] = str(chosen.root)
+    command = [sys.executable, "-m", "dbt.cli.main", *context.args, *require_project(installed=False).flags]
+    os.execv(command[0], command)
