@@ -6,6 +6,7 @@ from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets import code_version
 from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
 from dagster_lake.assets.keys import bronze_key, common, partitioning, raw_key
 from dagster_lake.assets.metadata import definition_metadata, step_metadata
@@ -28,6 +29,7 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
         kinds={"delta", "bronze"},
         description=f"{contract.description} Columns as they came; what the contract does not know is rescued.",
         metadata=definition_metadata(bronze_schema(contract), contract, f"bronze.{contract.name}"),
+        code_version=code_version.of_tables(contract),
         check_specs=[
             check_of(
                 contract,

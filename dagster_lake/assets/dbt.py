@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
+from dagster_lake.assets.code_version import of_model
 from dagster_lake.assets.dbt_columns import column_lineage, column_schema
 from dagster_lake.assets.follow import gold_follows, streams_follow, whole_gold_follows
 from dagster_lake.assets.partitions import hourly, hours_of
@@ -85,7 +86,10 @@ def _multi_asset(
         spec = translator.get_asset_spec(found, model["unique_id"], None)
         specs.append(
             spec.replace_attributes(
-                kinds={"dbt", "delta"}, group_name=model["schema"], automation_condition=automation
+                kinds={"dbt", "delta"},
+                group_name=model["schema"],
+                automation_condition=automation,
+                code_version=of_model(model, found["macros"]),
             ).merge_attributes(metadata={"dagster/column_lineage": column_lineage(found, model, translator)})
         )
         nodes_by_key[spec.key] = model["unique_id"]

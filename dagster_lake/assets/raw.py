@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dagster_lake.assets import code_version
 from dagster_lake.assets.keys import common, partitioning, raw_key
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hours_of
@@ -39,6 +40,7 @@ def raw_asset(contract: Contract, deps: Sequence[dg.AssetKey] = ()) -> dg.Assets
         kinds=_kinds(contract),
         description=f"{contract.description} As it arrived, with a manifest; everything after it is made from it.",
         metadata={"contract": contract.file},
+        code_version=code_version.of_raw(contract),
         **common(contract),
         **partitioning(contract),
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 import dagster as dg
 
+from dagster_lake.assets import code_version
 from dagster_lake.assets.acceptance import run_silver
 from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
 from dagster_lake.assets.keys import bronze_key, common, newest_key, partitioning, quarantine_key, silver_key
@@ -53,6 +54,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 silver,
                 group_name="silver",
+                code_version=code_version.of_tables(contract),
                 kinds={"delta", "silver"},
                 description=_description(contract),
                 metadata={
@@ -64,6 +66,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 quarantine,
                 group_name="quarantine",
+                code_version=code_version.of_tables(contract),
                 kinds={"delta"},
                 description=f"Rows of {contract.name} that break a rule of the contract, with all their reasons.",
                 metadata=definition_metadata(quarantine_schema(contract), contract, f"quarantine.{contract.name}"),
@@ -163,6 +166,7 @@ def newest_asset(contract: Contract) -> dg.AssetsDefinition:
         key=newest_key(contract),
         deps=[silver_key(contract)],
         group_name="silver",
+        code_version=code_version.of_tables(contract),
         kinds={"delta", "silver"},
         description=f"{contract.description} One row a key, the latest valid one.",
         metadata={
