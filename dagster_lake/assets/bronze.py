@@ -7,8 +7,9 @@ from functools import partial
 import dagster as dg
 
 from dagster_lake.assets import code_version
+from dagster_lake.assets.common import common, partitioning
 from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
-from dagster_lake.assets.keys import bronze_key, common, partitioning, raw_key
+from dagster_lake.assets.keys import bronze_key, raw_key
 from dagster_lake.assets.metadata import definition_metadata, step_metadata
 from dagster_lake.assets.pending import partitions_to_run
 from dagster_lake.assets.steps import tried_again

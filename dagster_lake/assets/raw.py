@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_lake.assets import code_version
-from dagster_lake.assets.keys import common, partitioning, raw_key
+from dagster_lake.assets.common import common, partitioning
+from dagster_lake.assets.keys import raw_key
 from dagster_lake.assets.metadata import bars
 from dagster_lake.assets.partitions import hours_of
 from dagster_lake.assets.steps import tried_again

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from dagster_lake.assets.keys import common, silver_key
+from dagster_lake.assets.common import common
+from dagster_lake.assets.keys import silver_key
 from dagster_lake.contract import Contract, contracts
 from dagster_lake.resources.lake import LakeResource
 from dagster_lake.stream_declarations import StreamDeclaration

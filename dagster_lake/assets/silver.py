@@ -10,8 +10,9 @@ import dagster as dg
 
 from dagster_lake.assets import code_version
 from dagster_lake.assets.acceptance import run_silver
+from dagster_lake.assets.common import common, partitioning
 from dagster_lake.assets.hourly_checks import Evaluated, balanced, check_of, evaluated
-from dagster_lake.assets.keys import bronze_key, common, newest_key, partitioning, quarantine_key, silver_key
+from dagster_lake.assets.keys import bronze_key, newest_key, quarantine_key, silver_key
 from dagster_lake.assets.metadata import (
     balance_table,
     bars,
