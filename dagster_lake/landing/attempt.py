@@ -28,7 +28,7 @@ LOCK_SECONDS = 900
 PUBLISH_ATTEMPTS = 12
 _BACK_OFF = BackOff(timedelta(seconds=0.5), timedelta(seconds=20))
 LEFTOVER_AGE = timedelta(hours=24)
-REPLACED_AGE = timedelta(hours=1)
+REPLACED_AGE = timedelta(minutes=10)
 _Landed = TypeVar("_Landed")
 
 
