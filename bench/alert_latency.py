@@ -28,9 +28,9 @@ from bench.measure import MEGABYTE, judged, temporary_folder
 from bench.stream_truth import SECOND, micros
 from bench.verify_streams import Findings, delays, told, verify
 from dagster_lake.lake_hour import HourRange, hour_of
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.sources import open_sources
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
+from dagster_lake.sources.choice import open_sources
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
 from dagster_lake.storage.paths import Lake
 from generators.columns import times
 from generators.dials import Dirt

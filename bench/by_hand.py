@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from dagster_lake.masking import masking_key
-from dagster_lake.settings import Settings
+from dagster_lake.privacy.masking_key import masking_key
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 
 BATCH_ROWS = 100_000

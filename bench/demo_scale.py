@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.measure import judged, markdown, measured_process, middle, peak_megabytes, report, temporary_folder
 from bench.whole_graph import measure
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 
 MOST = 1.5
 DAY = HourRange.of("2026-01-01T00", "2026-01-01T23")
@@ -142,9 +142,9 @@ def ours(layer: str) -> Seconds:
 
 def our_steps(layer: str) -> Seconds:
     """Bronze, or silver with quarantine and the newest rows, one data set after another."""
-    from dagster_lake.assets.pending import pending_snapshots
-    from dagster_lake.engines.base import Step
-    from dagster_lake.resources.lake import LakeResource
+    from dagster_lake.defs.contracts.pending import pending_snapshots
+    from dagster_lake.engines.step import Step
+    from dagster_lake.lake_resource import LakeResource
     from dagster_lake.storage.tables import has_newest
 
     lake = LakeResource()
@@ -162,9 +162,9 @@ def our_steps(layer: str) -> Seconds:
 
 def our_gold() -> Seconds:
     """Both dbt runs, and the seconds that dbt gives for each model; models run beside each other."""
-    from dagster_lake.resources.dbt import build as dbt_build
-    from dagster_lake.resources.dbt_manifest import manifest
-    from dagster_lake.resources.lake import LakeResource
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.dbt_runner.run import build as dbt_build
+    from dagster_lake.lake_resource import LakeResource
 
     lake, models = LakeResource(), [n for n in manifest()["nodes"].values() if n["resource_type"] == "model"]
     seconds: Seconds = {}
@@ -211,8 +211,8 @@ def difference(layer: str, name: str, lake: Path, out: Path) -> str:
     from deltalake import DeltaTable
     from upath import UPath
 
-    from dagster_lake.engines.scan import scan_sql
-    from dagster_lake.storage.delta import Pinned
+    from dagster_lake.storage.delta.write import Pinned
+    from dagster_lake.storage.duckdb.scan import scan_sql
 
     zones = [root / "sensitive" if (root / "sensitive" / layer / name).exists() else root for root in (lake, out)]
     places = [UPath(zone / layer / name) for zone in zones]

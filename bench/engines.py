@@ -95,7 +95,7 @@ def started(lake: Path, layer: str) -> float:
     """The seconds until the engine has answered its first question."""
     begun = time.perf_counter()
     import dagster_lake.definitions  # noqa: F401
-    from dagster_lake.resources.lake import LakeResource
+    from dagster_lake.lake_resource import LakeResource
 
     engine = LakeResource().engine
     if engine.name == "spark":

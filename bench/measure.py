@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 MEGABYTE = 1_000_000
 RESULT = "result of the measurement: "

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import judged, markdown, measured_process, middle, report, temporary_folder
-from dagster_lake.assets.partitions import FIRST_HOUR
+from dagster_lake.defs.partitions import FIRST_HOUR
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.lake_resource import LakeResource
 from generators import orders, pageviews
 from generators.world import World
 
@@ -136,7 +136,7 @@ def measure(history: int, hours: int, events: int) -> list[dict[str, object]]:
 def measured_hour(lake: LakeResource, hour: HourRange, busy: World) -> dict[str, object]:
     """Puts one busy hour into the sources, and times each step of it."""
     from dagster_lake.landing.land import manifests
-    from dagster_lake.storage import delta
+    from dagster_lake.storage.delta import write as delta
 
     generate(lake, hour, busy)
     delta._held.clear()  # an hourly run begins in a new process, which has read no log yet
@@ -157,7 +157,7 @@ def seconds(job: Job) -> float:
 
 def steps(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
     """Everything that materialises these hours, in order."""
-    from dagster_lake.engines.base import Step
+    from dagster_lake.engines.step import Step
     from dagster_lake.landing.land import land_hours
     from dagster_lake.storage.tables import has_newest
 
@@ -174,7 +174,7 @@ def steps(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
 
 def checks(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
     """What checks these hours: the contracts' rules on silver, and dbt's tests of the hourly chain."""
-    from dagster_lake.engines.base import Check
+    from dagster_lake.engines.step import Check
 
     for name in HOURLY:
         contract = lake.contracts[name]
@@ -187,8 +187,8 @@ def checks(lake: LakeResource, hours: HourRange) -> Iterator[tuple[str, Job]]:
 
 def dbt(lake: LakeResource, hours: HourRange, schema: str, kind: str) -> None:
     """Runs the hourly models of a schema, or their tests, as a run of Dagster does."""
-    from dagster_lake.resources.dbt import build as dbt_build
-    from dagster_lake.resources.dbt_manifest import manifest
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.dbt_runner.run import build as dbt_build
 
     nodes = manifest()["nodes"]
     hourly = (id for id, node in nodes.items() if node["resource_type"] == "model" and "hourly" in node["tags"])
@@ -202,7 +202,7 @@ def dbt(lake: LakeResource, hours: HourRange, schema: str, kind: str) -> None:
 
 def world(lake: LakeResource) -> World:
     """The world of the history."""
-    from dagster_lake.resources.world import world_of
+    from dagster_lake.shop.world import world_of
 
     return world_of(lake.settings)
 
@@ -223,9 +223,9 @@ def busy_world(lake: LakeResource, hours: HourRange, events: int) -> World:
 
 def generate(lake: LakeResource, hours: HourRange, from_world: World) -> None:
     """Puts the hours' rows and events into the database and the event hubs."""
-    from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-    from dagster_lake.resources.shop_database import open_shop
-    from dagster_lake.resources.world import dirt_of
+    from dagster_lake.shop.database import open_shop
+    from dagster_lake.shop.world import dirt_of
+    from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
     from generators.database import table_batches
     from generators.events import hub_batches
 
@@ -242,11 +242,11 @@ def generate(lake: LakeResource, hours: HourRange, from_world: World) -> None:
 
 def land_snapshot(lake: LakeResource, data_set: str) -> None:
     """Writes a snapshot into the landing folder and takes it to silver."""
-    from dagster_lake.assets.pending import pending_snapshots
-    from dagster_lake.engines.base import Step
+    from dagster_lake.defs.contracts.pending import pending_snapshots
+    from dagster_lake.engines.step import Step
     from dagster_lake.landing.land import land_snapshot as land
     from dagster_lake.landing.whole import tell_whole
-    from dagster_lake.resources.world import dirt_of
+    from dagster_lake.shop.world import dirt_of
     from dagster_lake.storage.paths import local_path
     from generators import files
 

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from bench.measure import judged, markdown, middle, temporary_folder
 from bench.verify_streams import told, verify
 from dagster_lake.lake_hour import HourRange, hour_of
-from dagster_lake.resources.sources import open_sources
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
+from dagster_lake.sources.choice import open_sources
 from dagster_lake.storage.paths import Lake
 
 _START = "from dagster_lake.cli import app; app(prog_name='lake')"

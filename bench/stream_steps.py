@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from bench.measure import markdown, measured_process, peak_megabytes, report
 from bench.one_more_hour import land_snapshot
-from dagster_lake.assets.partitions import FIRST_HOUR
+from dagster_lake.defs.partitions import FIRST_HOUR
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.lake_resource import LakeResource
 from generators import pageviews
 from generators.world import World
 
@@ -116,8 +116,8 @@ def timed(step: Job, lake: LakeResource, hours: HourRange) -> tuple[float, objec
 
 def generate(lake: LakeResource, hours: HourRange) -> int:
     """Puts the events of the hours into the embedded log; gives how many."""
-    from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-    from dagster_lake.resources.world import dirt_of, world_of
+    from dagster_lake.shop.world import dirt_of, world_of
+    from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
     from generators.events import hub_batches
 
     hub, world, dirt = lake.sources.event_hub, world_of(lake.settings), dirt_of(lake.settings)
@@ -146,7 +146,7 @@ def land(lake: LakeResource, hours: HourRange) -> int:
 
 def to_layer(layer: Literal["bronze", "silver"]) -> Job:
     """The step that takes pageviews and stars to this layer."""
-    from dagster_lake.engines.base import Step
+    from dagster_lake.engines.step import Step
 
     def step(lake: LakeResource, hours: HourRange) -> None:
         for name in DATA_SETS:
@@ -157,14 +157,14 @@ def to_layer(layer: Literal["bronze", "silver"]) -> Job:
 
 def all_streams(lake: LakeResource, hours: HourRange) -> None:
     """Runs dbt for every stream, its start included; no tests."""
-    from dagster_lake.resources.dbt import build
+    from dagster_lake.dbt_runner.run import build
 
     list(build(stream_models(), hours, lake.lake, lake.settings))
 
 
 def stream_models() -> list[str]:
     """The streams' ids in dbt."""
-    from dagster_lake.resources.dbt_manifest import STREAMS, manifest
+    from dagster_lake.dbt_runner.manifest import STREAMS, manifest
 
     nodes = manifest()["nodes"].values()
     return [node["unique_id"] for node in nodes if node["resource_type"] == "model" and node["schema"] == STREAMS]

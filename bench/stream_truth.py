@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dagster_lake.resources.event_hub import EventHub
+from dagster_lake.sources.event_hub.protocol import EventHub
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000

@@ -28,7 +28,7 @@ from bench.engines import jvm_megabytes
 from bench.measure import judged, markdown, measured_process, middle, peak_megabytes, report, temporary_folder
 from bench.stream_steps import TEN_DAYS, WHOLE, Lakes, measure_steps, stream_models
 from bench.streams_by_hand import write_streams
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 
 MOST_TIMES_BY_HAND = 1.5
 LEAST_TIMES_SPARK = 5.0
@@ -177,8 +177,8 @@ def counted(name: str, scratch: Path) -> str:
     """How many rows Spark wrote and how many we did, and for the aggregate, how many pageviews they count."""
     import duckdb
 
-    from dagster_lake.engines.scan import scan_sql
-    from dagster_lake.storage.delta import pin
+    from dagster_lake.storage.delta.write import pin
+    from dagster_lake.storage.duckdb.scan import scan_sql
     from dagster_lake.storage.paths import Lake
 
     ours_pinned = pin(Lake.at(str(scratch / "ours")).table("streams", name))
@@ -215,8 +215,8 @@ def stream(side: str, name: str, lake: Path, out: Path, views: int) -> None:
 def ours(name: str) -> float:
     """By dbt, as a Dagster run does it; gives the seconds of the models, which are run one after the other."""
     import dagster_lake.definitions  # noqa: F401
-    from dagster_lake.resources.dbt import build
-    from dagster_lake.resources.lake import LakeResource
+    from dagster_lake.dbt_runner.run import build
+    from dagster_lake.lake_resource import LakeResource
 
     lake = LakeResource()
     models = stream_models() if name == ALL else [f"model.dagster_lake.{name}"]
@@ -233,7 +233,7 @@ def by_hand(name: str, lake: Path, out: Path) -> float:
 def spark(name: str, lake: Path, out: Path, files: int) -> float:
     """By Spark Structured Streaming, ``files`` files a micro-batch; gives the seconds once Spark has started."""
     from bench.streams_spark import write_stream
-    from dagster_lake.engines.spark_session import spark_session
+    from dagster_lake.engines.spark.session import spark_session
 
     session = spark_session(Settings())
     started = time.perf_counter()

@@ -13,7 +13,7 @@ import yaml
 
 from bench.by_hand import ByHand, by_hand
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import DBT_PROJECT, Settings
+from dagster_lake.settings.lake import DBT_PROJECT, Settings
 
 EVENTS = {
     "views": ("pageviews", "event_id, user_id, http_method, uri, client_ip, latency, event_time"),

@@ -40,14 +40,14 @@ from bench.stream_truth import (
     valid,
     windows,
 )
-from dagster_lake.contract import EventHubSource, contracts
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import EventHubSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
 from dagster_lake.landing.hubs import hub_of
-from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.resources.opened import Sources
-from dagster_lake.storage.delta import pin
-from dagster_lake.storage.duckdb_files import let_read
+from dagster_lake.sources.event_hub.protocol import EventHubError
+from dagster_lake.sources.opened import Sources
+from dagster_lake.storage.delta.write import pin
+from dagster_lake.storage.duckdb.files import let_read
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.paths import Lake
 
 HUBS = ("pageviews", "stars")
@@ -93,7 +93,7 @@ class Findings:
 
 def main() -> int:
     """Verifies, prints and judges."""
-    from dagster_lake.resources.lake import LakeResource
+    from dagster_lake.lake_resource import LakeResource
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -2,36 +2,36 @@
 
 import dagster as dg
 
-from dagster_lake.alert_checks import alert_checks
-from dagster_lake.alerts.kinds import alert_kinds
-from dagster_lake.assets.acceptance import accepted_checks
-from dagster_lake.assets.alert_notices import alert_notices_assets
-from dagster_lake.assets.contracts import contract_assets
-from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
-from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.assets.lake_status import lake_status_asset
-from dagster_lake.assets.reconciliation import reconciliation_assets
-from dagster_lake.assets.reference_data import reference_data_assets
-from dagster_lake.assets.reports import report_assets
-from dagster_lake.assets.sinks import sink_assets
-from dagster_lake.assets.sources import source_assets
-from dagster_lake.automation import jobs, schedules, sensors
-from dagster_lake.checks import contract_checks
-from dagster_lake.database_checks import database_checks
-from dagster_lake.failures.sensor import failures_told_sensor
-from dagster_lake.freshness_checks import freshness_checks
-from dagster_lake.landing_checks import landing_checks
-from dagster_lake.lineage.sensor import run_lineage_sensor
-from dagster_lake.near_real_time import events_arriving, near_real_time_job
-from dagster_lake.old_runs import forget_old_runs, old_runs_job
-from dagster_lake.resources.adls import adls_resources
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.sinks.sink import sinks_of
-from dagster_lake.stream_analytics import computed_there, stream_analytics_assets, stream_analytics_checks
-from dagster_lake.stream_declarations import stream_declarations
-from dagster_lake.telemetry.sensors import run_metrics
-from dagster_lake.tidy_tables import tidy_job, tidy_tables
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.defs.adls import adls_resources
+from dagster_lake.defs.contracts.acceptance import accepted_checks
+from dagster_lake.defs.contracts.assets import contract_assets
+from dagster_lake.defs.contracts.checks import contract_checks
+from dagster_lake.defs.contracts.database_checks import database_checks
+from dagster_lake.defs.contracts.freshness_checks import freshness_checks
+from dagster_lake.defs.contracts.landing_checks import landing_checks
+from dagster_lake.defs.contracts.reconciliation import reconciliation_assets
+from dagster_lake.defs.databricks_jobs.assets import databricks_job_assets, databricks_job_sensors
+from dagster_lake.defs.dbt.assets import dbt_assets
+from dagster_lake.defs.operations.failures_told import failures_told_sensor
+from dagster_lake.defs.operations.lake_status import lake_status_asset
+from dagster_lake.defs.operations.old_runs import forget_old_runs, old_runs_job
+from dagster_lake.defs.operations.run_lineage import run_lineage_sensor
+from dagster_lake.defs.operations.run_metrics import run_metrics
+from dagster_lake.defs.reports import report_assets
+from dagster_lake.defs.schedules import jobs, schedules, sensors
+from dagster_lake.defs.shop import source_assets
+from dagster_lake.defs.streams.alert_checks import alert_checks
+from dagster_lake.defs.streams.alert_notices import alert_notices_assets
+from dagster_lake.defs.streams.near_real_time import events_arriving, near_real_time_job
+from dagster_lake.defs.streams.reference_data import reference_data_assets
+from dagster_lake.defs.streams.sinks import sink_assets
+from dagster_lake.defs.streams.stream_analytics import computed_there, stream_analytics_assets, stream_analytics_checks
+from dagster_lake.defs.streams.tidy_tables import tidy_job, tidy_tables
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.streams.alerts.kinds import alert_kinds
+from dagster_lake.streams.declarations import stream_declarations
+from dagster_lake.streams.sinks.sink import sinks_of
 
 streams = stream_declarations(manifest()).values()
 alerts = alert_kinds(streams)

@@ -11,8 +11,8 @@ import pyarrow as pa
 from generators.world import World
 
 if TYPE_CHECKING:
-    from dagster_lake.resources.event_hub import EventHub
-    from dagster_lake.settings import Settings
+    from dagster_lake.settings.lake import Settings
+    from dagster_lake.sources.event_hub.protocol import EventHub
 
 
 class TargetError(Exception):
@@ -34,9 +34,9 @@ def open_target(hub: str, hub_folder: Path | None, namespace: str | None) -> Ite
 
     Raises `TargetError` when it cannot be opened; so does `send` when it cannot go on.
     """
-    from dagster_lake.resources.azure_event_hub import AzureEventHub
-    from dagster_lake.resources.world import world_of
-    from dagster_lake.settings import Settings
+    from dagster_lake.settings.lake import Settings
+    from dagster_lake.shop.world import world_of
+    from dagster_lake.sources.event_hub.azure import AzureEventHub
 
     if hub_folder is not None and namespace is not None:
         raise TargetError("--hub-folder and --namespace are both given; keep one of them")
@@ -58,9 +58,9 @@ def open_target(hub: str, hub_folder: Path | None, namespace: str | None) -> Ite
 
 
 def _opened(settings: "Settings", hub_folder: Path | None) -> "tuple[EventHub, object]":
-    from dagster_lake.resources.azure_event_hub import AzureEventHub
-    from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-    from dagster_lake.resources.sources import open_event_hub
+    from dagster_lake.sources.choice import open_event_hub
+    from dagster_lake.sources.event_hub.azure import AzureEventHub
+    from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
     from dagster_lake.storage.paths import Lake
 
     if hub_folder is not None:

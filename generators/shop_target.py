@@ -14,8 +14,8 @@ _HOUR = timedelta(hours=1)
 
 def lake_world() -> tuple[World, Dirt]:
     """The generated world that the lake's settings describe, and how dirty it is."""
-    from dagster_lake.resources.world import dirt_of, world_of
-    from dagster_lake.settings import Settings
+    from dagster_lake.settings.lake import Settings
+    from dagster_lake.shop.world import dirt_of, world_of
 
     with telling():
         settings = Settings()
@@ -27,7 +27,7 @@ def fill(url: str, world: World, dirt: Dirt, first: datetime, hours: int) -> Ite
 
     The tables are made when absent. Raises `TargetError` when the database cannot be filled.
     """
-    from dagster_lake.resources.shop_database import ShopDatabase
+    from dagster_lake.shop.database import ShopDatabase
 
     with _named(url), telling():
         shop = ShopDatabase(url)

@@ -8,8 +8,8 @@ import pytest
 
 import tests.no_lake  # noqa: F401
 from dagster_lake import clock
-from dagster_lake.engines.java import find_java
-from dagster_lake.storage.shared_duckdb import database
+from dagster_lake.engines.spark.java import find_java
+from dagster_lake.storage.duckdb.shared import database
 
 # For every Spark that tests start, in this process or another: a JVM that lives for minutes gains nothing from its
 # second compiler, and the queries are small. Without it a JVM keeps 48 MB for compiled code; once these are full,

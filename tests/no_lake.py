@@ -5,7 +5,7 @@ import os
 
 _named = os.environ.get("LAKE_ROOT")
 os.environ["LAKE_ROOT"] = os.devnull + "/no-lake"
-import dagster_lake.assets.partitions  # noqa: E402, F401
+import dagster_lake.defs.partitions  # noqa: E402, F401
 
 if _named is None:
     del os.environ["LAKE_ROOT"]

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 
 @readable_errors
@@ -23,8 +23,8 @@ def dbt(context: typer.Context) -> None:
         lake dbt ls --resource-type model
         lake dbt test --select test_type:unit
     """
-    from dagster_lake.cli.catalog import settings
-    from dagster_lake.resources.dbt_manifest import require_project
+    from dagster_lake.cli.shared.lake import settings
+    from dagster_lake.dbt_runner.manifest import require_project
 
     chosen = settings()
     os.environ["LAKE_ROOT"] = str(chosen.root)

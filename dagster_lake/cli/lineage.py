@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,9 @@ def lineage(
     """
     from dagster import DagsterInstance
 
-    from dagster_lake.cli.dagster_home import at_dagster_home
-    from dagster_lake.cli.errors import CommandError
-    from dagster_lake.lineage.emit import LineageError, require_library, send, write
+    from dagster_lake.cli.shared.dagster_home import at_dagster_home
+    from dagster_lake.cli.shared.errors import CommandError
+    from dagster_lake.operations.lineage.emit import LineageError, require_library, send, write
 
     file = to.absolute() if to else None
     try:
@@ -56,12 +56,12 @@ def _events(instance: "DagsterInstance", since: datetime | None) -> "Iterator[Ru
 
     from dagster import RunsFilter
 
-    from dagster_lake.cli.catalog import settings, wanted_lake
-    from dagster_lake.contract import contracts
+    from dagster_lake.cli.shared.lake import settings, wanted_lake
+    from dagster_lake.contract.model import contracts
     from dagster_lake.definitions import defs
-    from dagster_lake.lineage.datasets import Names
-    from dagster_lake.lineage.events import RunEvents
-    from dagster_lake.telemetry.runs import read_run
+    from dagster_lake.operations.lineage.datasets import Names
+    from dagster_lake.operations.lineage.events import RunEvents
+    from dagster_lake.operations.telemetry.runs import read_run
 
     chosen = settings()
     events = RunEvents(defs, Names(wanted_lake(chosen), chosen, contracts()))

@@ -8,25 +8,25 @@ from typing import Annotated
 
 import typer
 
-from dagster_lake.cli.alerts_commands import alerts
-from dagster_lake.cli.branch_commands import branch
-from dagster_lake.cli.catalog_commands import catalog
+from dagster_lake.cli.alerts.commands import alerts
+from dagster_lake.cli.branch import branch
 from dagster_lake.cli.dbt import dbt
-from dagster_lake.cli.demo import demo
-from dagster_lake.cli.deploy_commands import deploy
-from dagster_lake.cli.dev import dev
-from dagster_lake.cli.doctor import doctor
-from dagster_lake.cli.keys_commands import keys
+from dagster_lake.cli.demo.command import demo
+from dagster_lake.cli.deploy.commands import deploy
+from dagster_lake.cli.dev.command import dev
+from dagster_lake.cli.doctor.command import doctor
+from dagster_lake.cli.keys import keys
 from dagster_lake.cli.lineage import lineage
-from dagster_lake.cli.load import load
+from dagster_lake.cli.load.command import load
 from dagster_lake.cli.preview import preview
 from dagster_lake.cli.query import query
 from dagster_lake.cli.repair import repair
-from dagster_lake.cli.reset import reset
+from dagster_lake.cli.reset.command import reset
 from dagster_lake.cli.status import status
-from dagster_lake.cli.stream import stream
+from dagster_lake.cli.stream.command import stream
+from dagster_lake.cli.unity_catalog import catalog
 from dagster_lake.cli.upgrade import upgrade
-from dagster_lake.cli.watch import watch
+from dagster_lake.cli.watch.command import watch
 
 # Click suggests commands itself; typer would say it a second time.
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True, add_completion=False, suggest_commands=False)

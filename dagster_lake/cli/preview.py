@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 if TYPE_CHECKING:
-    from dagster_lake.storage.delta import Pinned
+    from dagster_lake.storage.delta.write import Pinned
 
 
 @readable_errors
@@ -33,9 +33,9 @@ def preview(
     """
     from rich.console import Console
 
-    from dagster_lake.cli.catalog import find_table, settings, wanted_lake
-    from dagster_lake.cli.first_rows import print_columns, print_rows
-    from dagster_lake.storage.delta import pin
+    from dagster_lake.cli.shared.first_rows import print_columns, print_rows
+    from dagster_lake.cli.shared.lake import find_table, settings, wanted_lake
+    from dagster_lake.storage.delta.write import pin
     from dagster_lake.storage.listing import tables
 
     console = Console(highlight=False)
@@ -54,7 +54,7 @@ def preview(
 
 
 def _partition(pinned: "Pinned", name: str, hour: str) -> str:
-    from dagster_lake.cli.errors import CommandError
+    from dagster_lake.cli.shared.errors import CommandError
 
     held = pinned.partitions()
     if pinned.partition_column is None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
-from dagster_lake.cli.format import Format
+from dagster_lake.cli.shared.errors import readable_errors
+from dagster_lake.cli.shared.format import Format
 
 ROWS_SHOWN = 50
 
@@ -34,9 +34,9 @@ def query(
         lake query --format csv "select * from gold.daily_sales" > sales.csv
         lake query - < question.sql
     """
-    from dagster_lake.cli.catalog import settings, wanted_lake
-    from dagster_lake.cli.reader import ask
-    from dagster_lake.cli.render import render
+    from dagster_lake.cli.shared.lake import settings, wanted_lake
+    from dagster_lake.cli.shared.reader import ask
+    from dagster_lake.cli.shared.render import render
     from dagster_lake.storage.listing import tables
 
     chosen = settings()

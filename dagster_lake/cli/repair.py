@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +41,8 @@ def repair(
     """
     from rich.console import Console
 
-    from dagster_lake.cli.catalog import find_table, settings, wanted_lake
-    from dagster_lake.cli.made_again import commands
+    from dagster_lake.cli.shared.lake import find_table, settings, wanted_lake
+    from dagster_lake.cli.shared.made_again import commands
     from dagster_lake.clock import utc_now
     from dagster_lake.storage.listing import tables
     from dagster_lake.storage.mend import carry_out, mending
@@ -75,7 +75,7 @@ def repair(
 
 
 def _faults(table: "LakeTable", console: "Console") -> "list[Fault]":
-    from dagster_lake.storage.delta import pin
+    from dagster_lake.storage.delta.write import pin
     from dagster_lake.storage.examine import content_faults, table_faults
 
     found = [fault for fault in table_faults(table.uri) if fault.kind != "data"]
@@ -89,7 +89,7 @@ def _faults(table: "LakeTable", console: "Console") -> "list[Fault]":
 
 
 def _told(table: "LakeTable", plan: "Mending") -> "Iterator[str]":
-    from dagster_lake.cli.made_again import only_here
+    from dagster_lake.cli.shared.made_again import only_here
 
     for place in plan.forget:
         yield f"move {place.name} aside; the table can do without"

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.table import Table
 
-    from dagster_lake.health.tables import TableHealth
+    from dagster_lake.operations.health.tables import TableHealth
     from dagster_lake.storage.listing import RawDataSet
     from dagster_lake.storage.paths import Lake
 
@@ -32,9 +32,9 @@ def status() -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from dagster_lake.cli.catalog import EMPTY, existing_lake, settings
-    from dagster_lake.cli.text import path_text
-    from dagster_lake.health.tables import tables_health
+    from dagster_lake.cli.shared.lake import EMPTY, existing_lake, settings
+    from dagster_lake.cli.shared.text import path_text
+    from dagster_lake.operations.health.tables import tables_health
     from dagster_lake.storage.listing import raw_data_sets
 
     console = Console(highlight=False)
@@ -66,7 +66,7 @@ def status() -> None:
 def _damaged(lake: "Lake") -> "Iterator[str]":
     """What is wrong with raw's manifests, tables' logs, and which live files are not there."""
     from dagster_lake.engines.told_damage import damage_of
-    from dagster_lake.health.tables import raw_health
+    from dagster_lake.operations.health.tables import raw_health
     from dagster_lake.storage.listing import tables
 
     yield from (one.problem for one in raw_health(lake) if one.problem is not None)
@@ -77,8 +77,8 @@ def _damaged(lake: "Lake") -> "Iterator[str]":
 
 def _late(lake: "Lake | None") -> "Iterator[str]":
     """The data sets whose newest data is older than their contract says, one line each."""
-    from dagster_lake.contract import contracts
-    from dagster_lake.health.newest_data import newest_data
+    from dagster_lake.contract.model import contracts
+    from dagster_lake.operations.health.newest_data import newest_data
 
     now = datetime.now(UTC)
     for newest in newest_data(lake, contracts().values()) if lake else ():
@@ -88,7 +88,7 @@ def _late(lake: "Lake | None") -> "Iterator[str]":
 
 def _sinks(lake: "Lake | None") -> "Iterator[str]":
     """The sinks that do not take their rows, one line each."""
-    from dagster_lake.sinks.trouble import troubles
+    from dagster_lake.streams.sinks.trouble import troubles
 
     for trouble in troubles(lake, datetime.now(UTC)) if lake else ():
         yield (
@@ -106,7 +106,7 @@ def _raw_table(landed: "list[RawDataSet]") -> "Table":
 
 
 def _delta_table(found: "list[TableHealth]") -> "Table":
-    from dagster_lake.cli.text import age_text, size_text
+    from dagster_lake.cli.shared.text import age_text, size_text
 
     now = datetime.now(UTC)
     table = _titled("Tables", "table", "rows", "bytes", "ver", "age", "hour")

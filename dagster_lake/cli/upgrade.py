@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 
 
 @readable_errors
@@ -30,8 +30,8 @@ def upgrade(
 
     from rich.console import Console
 
-    from dagster_lake.cli.catalog import settings
-    from dagster_lake.cli.text import duration_text, path_text
+    from dagster_lake.cli.shared.lake import settings
+    from dagster_lake.cli.shared.text import duration_text, path_text
     from dagster_lake.storage.paths import FORMAT_VERSION, Lake
     from dagster_lake.upgrade.versions import steps_left
     from dagster_lake.upgrade.versions import upgrade as carry_out

@@ -6,8 +6,8 @@ are quarantined too, but say nothing of the load: they are not bad.
 
 from dataclasses import dataclass, field
 
-from dagster_lake.compile.columns import partition_field, position_fields
-from dagster_lake.contract import Contract
+from dagster_lake.contract.columns import partition_field, position_fields
+from dagster_lake.contract.model import Contract
 
 JUDGED_FROM_ROWS = 20
 """Of fewer rows a share says little; they are withheld only when none of them is valid."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from dagster_lake.compile.dialect import Dialect, is_exact
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 
 LONGEST_TEXT = 2**31 - 1
 """Characters; no engine holds a longer text."""

@@ -4,9 +4,9 @@ JSON comes as rows of ``lines``: the body's bytes, the row's position, its raw f
 ``_ingested_at`` and partition. Typed sources come as rows of ``lines`` with their own columns instead of a body.
 """
 
-from dagster_lake.compile.columns import RESCUED, bronze_schema, partition_field
 from dagster_lake.compile.dialect import Dialect
-from dagster_lake.contract import Contract
+from dagster_lake.contract.columns import RESCUED, bronze_schema, partition_field
+from dagster_lake.contract.model import Contract
 
 
 def bronze_select(contract: Contract, dialect: Dialect) -> str:

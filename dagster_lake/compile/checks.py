@@ -4,10 +4,10 @@ These do not trust the step that wrote silver: they read what is there, in its f
 """
 
 from dagster_lake.compile.bounds import above_maximum, below_minimum
-from dagster_lake.compile.columns import INGESTED_AT, partition_field
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import dedupe_of
-from dagster_lake.contract import Contract, DatabaseSource, Property
+from dagster_lake.contract.columns import INGESTED_AT, partition_field
+from dagster_lake.contract.model import Contract, DatabaseSource, Property
 
 MASKED = {"hmac": "[A-Za-z0-9_.-]{1,32}:[0-9a-f]{64}", "redact": "\\*\\*\\*", "partial": ".\\*\\*\\*"}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dagster_lake.compile.exact_numbers import NUMBER, plain_form, spelled_out
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 
 DEEPEST = 1000
 """Levels of objects and arrays in a JSON text, the outermost being the first; what is deeper is malformed."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from dagster_lake.compile.dialect import DEEPEST, RANGES, exact, form_of, is_exact
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, STRING, marked, re2
-from dagster_lake.contract import Property
-from dagster_lake.patterns import common_pattern
+from dagster_lake.contract.model import Property
+from dagster_lake.contract.patterns import common_pattern
 
 # DuckDB's JSON reader takes more than JSON, and passes numbers through doubles. What may be concerned is found by one
 # cheap expression that may be wrong about a string's content; only what it finds is looked at closely.

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 
 _WHOLE = "-?(?:0|[1-9][0-9]*)"
 _PLACES = 1000

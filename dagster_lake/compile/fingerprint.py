@@ -5,10 +5,10 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from dagster_lake.compile.bronze import bronze_select
-from dagster_lake.compile.columns import bronze_schema, quarantine_schema, silver_schema
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import losers_select, quarantine_select, silver_select
-from dagster_lake.contract import Contract
+from dagster_lake.contract.columns import bronze_schema, quarantine_schema, silver_schema
+from dagster_lake.contract.model import Contract
 
 
 def fingerprint(contract: Contract) -> str:

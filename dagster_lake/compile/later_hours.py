@@ -8,10 +8,10 @@ already is left alone.
 
 from collections.abc import Collection
 
-from dagster_lake.compile.columns import partition_field, position_fields
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import dedupe_of, keys_select, look_back, losers_select, valid_keys_select
-from dagster_lake.contract import Contract
+from dagster_lake.contract.columns import partition_field, position_fields
+from dagster_lake.contract.model import Contract
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
 
 

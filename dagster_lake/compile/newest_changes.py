@@ -18,10 +18,10 @@ the SELECTs below, one building on the other.
 
 from collections.abc import Collection
 
-from dagster_lake.compile.columns import DELETED_AT, LAKE_HOUR, NEWER_IN_QUARANTINE, position_fields, silver_schema
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import placed_keys_select
-from dagster_lake.contract import Contract, DatabaseSource
+from dagster_lake.contract.columns import DELETED_AT, LAKE_HOUR, NEWER_IN_QUARANTINE, position_fields, silver_schema
+from dagster_lake.contract.model import Contract, DatabaseSource
 
 GONE = "_gone"
 """Of a row to merge: whether the key has no valid version left, so that its row is to be deleted."""

@@ -6,10 +6,10 @@ Its row is the one of the last snapshot with a valid one.
 
 from collections.abc import Sequence
 
-from dagster_lake.compile.columns import MISSING_SINCE, NEWER_IN_QUARANTINE, SNAPSHOT, silver_schema
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import keys_select
-from dagster_lake.contract import Contract
+from dagster_lake.contract.columns import MISSING_SINCE, NEWER_IN_QUARANTINE, SNAPSHOT, silver_schema
+from dagster_lake.contract.model import Contract
 
 
 def accepted_select(contract: Contract, dialect: Dialect, taken: Sequence[str]) -> str:

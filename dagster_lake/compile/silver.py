@@ -9,7 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dagster_lake.compile.bounds import above_maximum, below_minimum, too_long, too_short
-from dagster_lake.compile.columns import (
+from dagster_lake.compile.derive import derived
+from dagster_lake.compile.dialect import Dialect
+from dagster_lake.contract.columns import (
     RESCUED,
     SOURCE_FILE,
     bronze_schema,
@@ -18,9 +20,7 @@ from dagster_lake.compile.columns import (
     quarantine_schema,
     silver_schema,
 )
-from dagster_lake.compile.derive import derived
-from dagster_lake.compile.dialect import Dialect
-from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, Property
+from dagster_lake.contract.model import Contract, DatabaseSource, EventHubSource, Property
 from dagster_lake.lake_hour import HourRange
 
 LOOK_BACK_HOURS = 24

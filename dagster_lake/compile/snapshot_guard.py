@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from dagster_lake.compile.dialect import Dialect
 from dagster_lake.compile.silver import valid_keys_select
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 
 MOST_LOST = 0.2
 

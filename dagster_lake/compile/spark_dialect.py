@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from dagster_lake.compile.dialect import DEEPEST, RANGES, WHITE_SPACE, exact, form_of, is_exact
 from dagster_lake.compile.json_marks import MARK, MARKED_SCALAR, SCALAR, marked
-from dagster_lake.compile.spark_quoting import literal, quoted
-from dagster_lake.contract import Property
-from dagster_lake.patterns import common_pattern
+from dagster_lake.contract.model import Property
+from dagster_lake.contract.patterns import common_pattern
+from dagster_lake.sql.spark import literal, quoted
 
 FINDS = "_lake_finds"
-"""The function, of a text and a regular expression, that ``engines.spark_patterns`` gives a session."""
+"""The function, of a text and a regular expression, that ``engines.spark.patterns`` gives a session."""
 
 # Every escape but a surrogate that stands alone.
 _GOOD_ESCAPE = "\\\\[^u]|\\\\u(?![dD][89a-fA-F])|\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from upath import UPath
 
-from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.contract.model import Contract, EventHubSource, contracts
 from dagster_lake.errors import LakeError
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import StreamDeclaration
+from dagster_lake.streams.declarations import StreamDeclaration
 
 GENERATED = PROJECT_ROOT / "infra" / "bicep" / "generated"
 MOST_RULES = 99
@@ -110,8 +110,8 @@ def _captured(contract: Contract, source: EventHubSource) -> str:
 
 def generated() -> dict[Path, str]:
     """The files and their content, for the project's own contracts and streams. Raises BicepInputError."""
-    from dagster_lake.resources.dbt_manifest import manifest
-    from dagster_lake.stream_declarations import stream_declarations
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.streams.declarations import stream_declarations
 
     rules = retention(contracts(), stream_declarations(manifest()))
     lists = {"retention": [asdict(rule) for rule in rules], "event_hubs": [asdict(hub) for hub in hubs(contracts())]}

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster_lake.catalog.config import load_config
 from dagster_lake.deploy.errors import DeployError
 from dagster_lake.deploy.target import Target
+from dagster_lake.unity_catalog.config import load_config
 
 SCHEME = "https://"
 

@@ -21,7 +21,7 @@ from pydantic import (
 
 from dagster_lake.deploy.errors import DeployError
 from dagster_lake.deploy.yaml_problems import first_problem
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 DEFAULT_FILE = PROJECT_ROOT / "lake.yaml"
 

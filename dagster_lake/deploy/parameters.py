@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_lake.deploy.errors import DeployError
 from dagster_lake.deploy.lake_file import Environment, LakeFile, Stage, postgresql_tier
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 BICEP = PROJECT_ROOT / "infra" / "bicep"
 VARIABLE = "LAKE_DEPLOYMENT"

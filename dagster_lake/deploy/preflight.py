@@ -10,7 +10,7 @@ from dagster_lake.deploy.az_failure import AzFailed
 from dagster_lake.deploy.bicep_inputs import generated
 from dagster_lake.deploy.errors import DeployError
 from dagster_lake.deploy.lake_file import LakeFile, Stage
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 OLDEST_AZ = (2, 60, 0)
 OLDEST_BICEP = (0, 30, 3)

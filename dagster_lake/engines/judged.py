@@ -7,8 +7,8 @@ from importlib.metadata import version
 from dagster_lake.compile.bronze import bronze_select
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import quarantine_select
-from dagster_lake.contract import Contract
-from dagster_lake.storage import delta
+from dagster_lake.contract.model import Contract
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.refusals import Note, notes

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.engines.judged import raw_of, raw_read
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.paths import Lake

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.engines.landed import LandedFile, LandedPartition
 from dagster_lake.landing.land import manifests
 from dagster_lake.storage.manifest import Manifest, landed_files

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from upath import UPath
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.errors import LakeError
 from dagster_lake.storage.damage import TableDamaged, table_name
 from dagster_lake.storage.paths import LAYERS, Lake

@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 from upath import UPath
 
 from dagster_lake.landing.result import LandingError
-from dagster_lake.storage.adls_path import is_adls
-from dagster_lake.storage.azure_errors import reaching
+from dagster_lake.storage.adls.blobs import Blob, list_blobs, remove_blobs
+from dagster_lake.storage.adls.errors import reaching
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.back_off import BackOff
-from dagster_lake.storage.blobs import Blob, list_blobs, remove_blobs
 from dagster_lake.storage.manifest import MANIFEST_NAME, Manifest, ManifestReplaced, RawFile
 from dagster_lake.storage.paths import local_path
 

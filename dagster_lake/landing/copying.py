@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, cast
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.errors import LakeError
 from dagster_lake.landing.as_lines import BrokenOff, as_lines
 from dagster_lake.landing.attempt import AttemptFolder, HashingFile
 from dagster_lake.landing.form import SNIFFED, Form, form_of, unreadable
 from dagster_lake.landing.line_count import LineCounter
 from dagster_lake.landing.result import Skipped, Unreadable
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.manifest import Original
 from dagster_lake.storage.paths import local_path
 

@@ -14,11 +14,11 @@ from typing import BinaryIO, TypeVar, cast
 
 from upath import UPath
 
-from dagster_lake.contract import FileSource
+from dagster_lake.contract.model import FileSource
 from dagster_lake.errors import LakeError
 from dagster_lake.landing.result import Skipped, Unreadable
-from dagster_lake.storage.adls_path import is_adls
-from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs
+from dagster_lake.storage.adls.blobs import Blob, BlobChanged, UnchangedBlob, list_blobs
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import local_path
 
 ENDINGS = {"json_lines": (".jsonl", ".ndjson", ".json"), "json_document": (".json",)}

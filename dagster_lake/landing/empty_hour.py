@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.lake_hour import HOUR, hour_key
 from dagster_lake.storage.manifest import Manifest
 

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.contract.model import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, Position
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA, EventHub, Position
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.manifest import Manifest, landed_files
 from dagster_lake.storage.paths import local_path
 from dagster_lake.storage.sequence_runs import Runs, joined, runs_of, unseen

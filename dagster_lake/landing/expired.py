@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.contract.model import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.landing.result import Landed
 from dagster_lake.storage.manifest import Manifest, read_manifest

@@ -16,7 +16,7 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.manifest import (
     Attempt,
     Manifest,

@@ -13,7 +13,7 @@ from itertools import pairwise
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.attempt import locked
 from dagster_lake.landing.result import Landed

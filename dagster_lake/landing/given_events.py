@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.contract.model import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.result import Landed, LandingError
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, Position
-from dagster_lake.resources.opened import Sources
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA, Position
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import ManifestError
 from dagster_lake.storage.paths import Lake
 

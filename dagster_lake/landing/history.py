@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from dagster_lake import clock
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers
 from dagster_lake.landing.empty_hour import empty_hour
 from dagster_lake.landing.rows import columns_of, read_table
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.database_dialect import WRITTEN
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.database.dialect import WRITTEN
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Attempt, ManifestReplaced, landed_partitions, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake

@@ -8,7 +8,7 @@ from functools import partial
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, DatabaseSource, EventHubSource
+from dagster_lake.contract.model import Contract, DatabaseSource, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing import events, rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_leftovers, until_published
@@ -19,8 +19,8 @@ from dagster_lake.landing.gaps import closed, end_of, hold_other_hours, with_gap
 from dagster_lake.landing.hubs import captured_hub, hub_of
 from dagster_lake.landing.result import Landed, LandingError
 from dagster_lake.landing.zone import require_one_zone
-from dagster_lake.resources.event_hub import EVENT_SCHEMA
-from dagster_lake.resources.opened import Sources
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Attempt, Manifest, ManifestReplaced, read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake

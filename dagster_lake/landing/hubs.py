@@ -1,11 +1,11 @@
 """The event hub that a data set's events are read from: the one that the settings name, or what Capture wrote of it."""
 
-from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.contract.model import Contract, EventHubSource
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.captured_event_hub import CapturedEventHub
-from dagster_lake.resources.event_hub import EventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.storage.adls_path import AdlsPath
+from dagster_lake.sources.event_hub.captured import CapturedEventHub
+from dagster_lake.sources.event_hub.protocol import EventHub
+from dagster_lake.sources.opened import Sources
+from dagster_lake.storage.adls.path import AdlsPath
 from dagster_lake.storage.paths import Lake, is_remote
 
 

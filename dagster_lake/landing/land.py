@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.hours import land_hours, late_commits
 from dagster_lake.landing.result import Landed, LandingError, Skipped, Unreadable

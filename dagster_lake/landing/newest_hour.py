@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from upath import UPath
 
-from dagster_lake.contract import EventHubSource, contracts
+from dagster_lake.contract.model import EventHubSource, contracts
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.paths import Lake

@@ -9,14 +9,14 @@ import pyarrow as pa
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract, DatabaseSource, Property
+from dagster_lake.contract.model import Contract, DatabaseSource, Property
 from dagster_lake.lake_hour import HOUR, HourRange
 from dagster_lake.landing.attempt import ROW_GROUP_ROWS, AttemptFolder
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.database import Database, Untimed
-from dagster_lake.resources.database_dialect import listed, quoted
-from dagster_lake.resources.database_fit import RESCUED
-from dagster_lake.storage.duckdb_files import reading
+from dagster_lake.sources.database.database import Database, Untimed
+from dagster_lake.sources.database.dialect import listed, quoted
+from dagster_lake.sources.database.fit import RESCUED
+from dagster_lake.storage.duckdb.files import reading
 from dagster_lake.storage.manifest import Manifest, landed_files
 
 _TYPES: dict[str, pa.DataType] = {

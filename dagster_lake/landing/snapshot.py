@@ -15,7 +15,7 @@ from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract, FileSource
+from dagster_lake.contract.model import Contract, FileSource
 from dagster_lake.landing.as_lines import document_rows
 from dagster_lake.landing.attempt import AttemptFolder, locked, remove_old_blobs, until_published
 from dagster_lake.landing.copying import Copied, NoJson, add_copy, copy_file, refuse, refuse_others
@@ -32,7 +32,7 @@ from dagster_lake.landing.dropped import (
 from dagster_lake.landing.result import Landed, LandingError, Unreadable
 from dagster_lake.landing.whole import look_twice
 from dagster_lake.landing.zone import require_one_zone
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.manifest import (
     Attempt,
     Manifest,

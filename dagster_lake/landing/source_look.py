@@ -13,20 +13,20 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from dagster_lake.compile.columns import UTC_MICROSECONDS
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import keys_select
-from dagster_lake.contract import Contract, DatabaseSource
-from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.engines.scan import empty_sql, listed_paths, quoted, scan_sql
+from dagster_lake.contract.columns import UTC_MICROSECONDS
+from dagster_lake.contract.model import Contract, DatabaseSource
 from dagster_lake.lake_hour import HourRange, parse_hour
 from dagster_lake.landing.rows import columns_of, read_table
-from dagster_lake.resources.database import Database
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.database.database import Database
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.duckdb.connection import connection
+from dagster_lake.storage.duckdb.scan import empty_sql, listed_paths, quoted, scan_sql
 from dagster_lake.storage.manifest import landed_files, read_manifest
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import deletions_table, newest_table, quarantine_table, silver_table
 
 EXAMPLES = 10

@@ -17,7 +17,7 @@ from upath import UPath
 
 from dagster_lake import clock
 from dagster_lake.commit import commit
-from dagster_lake.contract import Contract, FileSource
+from dagster_lake.contract.model import Contract, FileSource
 from dagster_lake.landing.dropped import Dropped, look_into
 from dagster_lake.landing.result import Unreadable
 from dagster_lake.storage.manifest import Manifest

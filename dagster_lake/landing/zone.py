@@ -1,6 +1,6 @@
 """A data set lies in one zone: what moves to another is moved by hand, not begun anew beside the old."""
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.landing.result import LandingError
 from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.paths import Lake

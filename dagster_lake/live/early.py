@@ -15,23 +15,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_lake.alerts.kinds import AlertKind
 from dagster_lake.compile.bronze import bronze_select
-from dagster_lake.compile.columns import LAKE_HOUR, bronze_schema, position_fields, silver_schema
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import dedupe_of, losers_select, silver_select, uses_masking_key, valid_keys_select
-from dagster_lake.contract import Contract
-from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.engines.raw_lines import offer_lines
-from dagster_lake.engines.scan import empty_sql, literal, quoted, scan_sql
+from dagster_lake.contract.columns import LAKE_HOUR, bronze_schema, position_fields, silver_schema
+from dagster_lake.contract.model import Contract
+from dagster_lake.engines.duckdb.lines import offer_lines
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, parse_hour
 from dagster_lake.live.known_keys import KnownKeys
-from dagster_lake.masking import masking_key
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.privacy.masking_key import masking_key
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.duckdb.connection import connection
+from dagster_lake.storage.duckdb.scan import empty_sql, literal, quoted, scan_sql
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table
+from dagster_lake.streams.alerts.kinds import AlertKind
 
 MEMORY_LIMIT = "500MB"
 """A second of events takes a few; a backlog spills. Tables are made beside it, which may use the lake's limit."""

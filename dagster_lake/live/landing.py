@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Protocol
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, EventHubSource
+from dagster_lake.contract.model import Contract, EventHubSource
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.landing.result import Landed
 from dagster_lake.live.finished import MOST_HOURS, finished_hours, hours_to_do
-from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.resources.opened import Sources
+from dagster_lake.sources.event_hub.protocol import EventHubError
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.paths import Lake
 

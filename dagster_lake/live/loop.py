@@ -11,11 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_lake import clock
-from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.alerts.notices import Rows
-from dagster_lake.alerts.notify import tell
-from dagster_lake.alerts.sender import Sender
 from dagster_lake.lake_hour import parse_hour
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
@@ -24,8 +21,11 @@ from dagster_lake.live.status import Status
 from dagster_lake.live.tables import LiveTables, Made, Stopped
 from dagster_lake.live.tidy import Tidy, written_live
 from dagster_lake.live.worker import Worker
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.sinks.deliver import fill
+from dagster_lake.streams.alerts.kinds import AlertKind
+from dagster_lake.streams.alerts.notices import Rows
+from dagster_lake.streams.alerts.notify import tell
+from dagster_lake.streams.alerts.sender import Sender
+from dagster_lake.streams.sinks.deliver import fill
 
 WEBHOOK_SECONDS = 2.0
 """Alerts of this long are posted together."""
@@ -129,8 +129,8 @@ class Live:
 
     def _tell_owners(self) -> None:
         """Notes that events have expired for those whom failures are told; who watches the lake tells it otherwise."""
-        from dagster_lake.failures.of_data import expired_events
-        from dagster_lake.failures.tell import tell_failures
+        from dagster_lake.operations.failures.of_data import expired_events
+        from dagster_lake.operations.failures.tell import tell_failures
 
         lake, settings = self._resource.lake, self._resource.settings
         try:

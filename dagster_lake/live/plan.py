@@ -5,16 +5,16 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from dagster_lake.alerts.kinds import AlertKind, alert_kinds
-from dagster_lake.contract import Contract, ContractError, EventHubSource, contracts
+from dagster_lake.contract.model import Contract, ContractError, EventHubSource, contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.dbt_runner.run import compiled
 from dagster_lake.live.early import EarlySql
 from dagster_lake.live.single_events import of_single_events
-from dagster_lake.resources.dbt import compiled
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import Settings
-from dagster_lake.sinks.sink import Sink, sinks_of
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
+from dagster_lake.streams.alerts.kinds import AlertKind, alert_kinds
+from dagster_lake.streams.declarations import StreamDeclaration, stream_declarations
+from dagster_lake.streams.sinks.sink import Sink, sinks_of
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.alerts.notices import Noted
-from dagster_lake.alerts.notify import tell
-from dagster_lake.alerts.written import written_hours
-from dagster_lake.contract import Contract
-from dagster_lake.engines.base import Engine, Step, StepResult
+from dagster_lake.contract.model import Contract
+from dagster_lake.dbt_runner.manifest import STREAMS, manifest
+from dagster_lake.dbt_runner.run import build
 from dagster_lake.engines.judged import accepted_loads
 from dagster_lake.engines.made import tables_made
+from dagster_lake.engines.step import Engine, Step, StepResult
 from dagster_lake.errors import LakeError
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
-from dagster_lake.resources.dbt import build
-from dagster_lake.resources.dbt_manifest import STREAMS, manifest
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
+from dagster_lake.streams.alerts.kinds import AlertKind
+from dagster_lake.streams.alerts.notices import Noted
+from dagster_lake.streams.alerts.notify import tell
+from dagster_lake.streams.alerts.written import written_hours
 
 
 class Stopped(LakeError):

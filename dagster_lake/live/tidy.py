@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from upath import UPath
 
-from dagster_lake.alerts.notices import notices_table
-from dagster_lake.alerts.outbox import deliveries_table
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.live.tables import stream_models
-from dagster_lake.storage import delta
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table, quarantine_table, silver_table
+from dagster_lake.streams.alerts.notices import notices_table
+from dagster_lake.streams.alerts.outbox import deliveries_table
 
 KEPT = timedelta(hours=1)
 """How long a version stays readable: longer than reads of a table of events take."""

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from upath import UPath
 
-from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.engines.scan import scan_sql
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.duckdb.connection import connection
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.paths import Lake
 
 LATENCY_HOURS = 14 * 24

@@ -1,7 +1,7 @@
 """Which snapshots silver has taken: those it holds rows of, and those that are noted though they hold no valid row."""
 
-from dagster_lake.contract import Contract
-from dagster_lake.storage import delta
+from dagster_lake.contract.model import Contract
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import accepted_table, silver_table
 

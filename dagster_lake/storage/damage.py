@@ -15,7 +15,7 @@ from typing import Any, Literal
 from upath import UPath
 
 from dagster_lake.errors import LakeError
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 
 Kind = Literal["hint", "checkpoint", "last", "middle", "data"]
 _COMMIT = re.compile(r"^(\d{20})\.json$")
@@ -200,7 +200,7 @@ def unreadable_commit(content: bytes) -> str | None:
 def _files(folder: UPath) -> dict[str, int]:
     """The files of a log with their sizes."""
     if is_adls(folder):
-        from dagster_lake.storage.blobs import list_blobs
+        from dagster_lake.storage.adls.blobs import list_blobs
 
         return {blob.path.name: blob.size for blob in list_blobs(folder) if blob.path.parent == folder}
     try:

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
 from upath import UPath
 
-from dagster_lake.storage import delta
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.checksums import differs
 from dagster_lake.storage.damage import Fault, TableDamaged, log_faults
-from dagster_lake.storage.delta import DeltaWriteError, Pinned
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.write import DeltaWriteError, Pinned
 from dagster_lake.storage.manifest import ManifestError
 
 UNREADABLE = (DeltaError, DeltaWriteError, TableDamaged, ManifestError, OSError)
@@ -68,7 +68,7 @@ def _live(pinned: Pinned) -> Iterator[tuple[UPath, int, int, str | None]]:
 
 def _sizes(uri: UPath) -> Callable[[UPath], int | None]:
     if is_adls(uri):
-        from dagster_lake.storage.blobs import list_blobs
+        from dagster_lake.storage.adls.blobs import list_blobs
 
         held = {str(blob.path): blob.size for blob in list_blobs(uri)}
         return lambda place: held.get(str(place))

@@ -3,7 +3,7 @@
 import logging
 
 from dagster_lake.errors import LakeError
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import DEFAULT_FIRST_HOUR, Lake, LakeFormatError, is_remote
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from upath import UPath
 
 from dagster_lake.errors import LakeError
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import local_path
 
 
@@ -56,7 +56,7 @@ def alone(folder: UPath, *, seconds: float) -> Iterator[None]:
 def look(file: UPath) -> Seen:
     """How a small file stands."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import read_blob
+        from dagster_lake.storage.adls.blobs import read_blob
 
         found = read_blob(file)
         return Seen(None) if found is None else Seen(found[0], found[2])
@@ -70,7 +70,7 @@ def etag(file: UPath) -> str | None:
     """What tells this state of a blob from others; None where there is none, and on a local disk."""
     if not is_adls(file):
         return None
-    from dagster_lake.storage.blobs import etag_of
+    from dagster_lake.storage.adls.blobs import etag_of
 
     return etag_of(file)
 
@@ -78,7 +78,7 @@ def etag(file: UPath) -> str | None:
 def holds(file: UPath, content: Path) -> bool:
     """Whether a file holds just what another one, on this machine, does."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import look_at, read_blob
+        from dagster_lake.storage.adls.blobs import look_at, read_blob
 
         there = look_at(file)
         if there is None or there.size != content.stat().st_size:
@@ -92,7 +92,7 @@ def holds(file: UPath, content: Path) -> bool:
 def put_guarded(file: UPath, content: bytes, seen: str | None) -> None:
     """Replaces a file as a whole. Raises Overtaken where its ``etag`` is not the one that was seen."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import BlobChanged, put_blob
+        from dagster_lake.storage.adls.blobs import BlobChanged, put_blob
 
         try:
             put_blob(file, content, replacing=seen)

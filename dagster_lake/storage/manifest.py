@@ -19,7 +19,7 @@ from upath import UPath
 
 from dagster_lake.commit import commit
 from dagster_lake.errors import LakeError
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import local_path
 from dagster_lake.storage.sequence_runs import Run
 
@@ -158,7 +158,7 @@ def write_manifest(folder: UPath, manifest: Manifest, *, replacing: Manifest | N
     if not is_adls(folder):
         _replace_file(local_path(folder) / MANIFEST_NAME, text, f"raw.{manifest.data_set}")
         return
-    from dagster_lake.storage.blobs import BlobChanged, put_blob
+    from dagster_lake.storage.adls.blobs import BlobChanged, put_blob
 
     try:
         with commit(f"raw.{manifest.data_set}"):
@@ -185,7 +185,7 @@ def landed_partitions(raw: UPath, beginning: str = "") -> list[str]:
     the names of folders on a local disk.
     """
     if is_adls(raw):
-        from dagster_lake.storage.blobs import list_blobs
+        from dagster_lake.storage.adls.blobs import list_blobs
 
         return sorted(blob.path.parent.name for blob in list_blobs(raw, beginning) if blob.path.name == MANIFEST_NAME)
     if not raw.exists():
@@ -225,7 +225,7 @@ def _sha256(place: UPath) -> str:
 def _sizes(folder: UPath, manifest: Manifest) -> dict[str, int]:
     """The size of each of the manifest's files that is there, by its path."""
     if is_adls(folder):
-        from dagster_lake.storage.blobs import list_blobs
+        from dagster_lake.storage.adls.blobs import list_blobs
 
         return {f"{b.path.parent.name}/{b.path.name}": b.size for b in list_blobs(folder)} if manifest.files else {}
     places = {file.path: folder / file.path for file in manifest.files}
@@ -236,7 +236,7 @@ def _read(folder: UPath) -> tuple[Manifest | None, str | None]:
     """The manifest, and the etag of its file where it is in ADLS."""
     file, etag = folder / MANIFEST_NAME, None
     if is_adls(folder):
-        from dagster_lake.storage.blobs import read_blob
+        from dagster_lake.storage.adls.blobs import read_blob
 
         found = read_blob(file)
         if found is None:

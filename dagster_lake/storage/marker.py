@@ -36,7 +36,7 @@ def change_marker(root: UPath, change: Callable[[Content | None], Content | None
             if (content := _changed(_read(root)[0], change)) is not None:
                 _replace(root / MARKER, content)
         return
-    from dagster_lake.storage.blobs import BlobChanged, put_blob
+    from dagster_lake.storage.adls.blobs import BlobChanged, put_blob
 
     while True:
         text, etag = _read(root)
@@ -60,9 +60,9 @@ def _read(root: UPath) -> tuple[str | None, str | None]:
     marker = root / MARKER
     if isinstance(root, Path):
         return (marker.read_text(), None) if marker.exists() else (None, None)
-    from dagster_lake.storage.azure import require_libraries, require_token
-    from dagster_lake.storage.azure_errors import reaching
-    from dagster_lake.storage.blobs import read_blob
+    from dagster_lake.storage.adls.blobs import read_blob
+    from dagster_lake.storage.adls.errors import reaching
+    from dagster_lake.storage.adls.options import require_libraries, require_token
 
     require_libraries()
     # The first thing that anybody asks of a lake: a wrong address is to be told at once.

@@ -17,9 +17,9 @@ from pathlib import Path
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage import delta
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.damage import HINT, Fault, table_name
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.moving import move_folder
 from dagster_lake.storage.publish import publish_bytes, published, withdraw
 
@@ -103,7 +103,7 @@ def _copy(place: UPath, to: UPath) -> None:
 
 def _replace(place: UPath, content: bytes) -> None:
     if is_adls(place):
-        from dagster_lake.storage.blobs import upload_blob
+        from dagster_lake.storage.adls.blobs import upload_blob
 
         upload_blob(place, content, {})
         return

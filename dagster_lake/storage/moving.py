@@ -6,7 +6,7 @@ from pathlib import Path
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.manifest import MANIFEST_NAME
 
 
@@ -28,7 +28,7 @@ def move_folder(folder: UPath, to: UPath, name: str) -> None:
 
 
 def _move_blobs(folder: UPath, to: UPath) -> None:
-    from dagster_lake.storage.blobs import copy_blob, list_blobs, remove_blobs
+    from dagster_lake.storage.adls.blobs import copy_blob, list_blobs, remove_blobs
 
     blobs = list_blobs(folder)
     saying = [blob for blob in blobs if blob.path.name == MANIFEST_NAME or blob.path.parent.name == "_delta_log"]

@@ -11,7 +11,7 @@ from typing import Any
 from upath import UPath
 
 from dagster_lake.errors import LakeError
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 from dagster_lake.storage.marker import MARKER, change_marker, read_marker
 
 FORMAT_VERSION = 2
@@ -56,7 +56,7 @@ class Lake:
         """The layout of the lake that the settings name, whether or not there is one; nothing is read or written."""
         if not is_remote(settings.root):
             return cls(_local_root(settings.root), settings.sources)
-        from dagster_lake.storage.azure import adls_root
+        from dagster_lake.storage.adls.options import adls_root
 
         return cls(adls_root(settings), settings.sources or PROJECT_ROOT / ".lake-sources")
 

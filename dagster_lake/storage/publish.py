@@ -4,7 +4,7 @@ import uuid
 
 from upath import UPath
 
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import local_path
 
 
@@ -16,7 +16,7 @@ def publish(file: UPath, text: str) -> None:
 def publish_bytes(file: UPath, content: bytes) -> None:
     """As ``publish``."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import upload_blob
+        from dagster_lake.storage.adls.blobs import upload_blob
 
         upload_blob(file, content, {})
         return
@@ -30,7 +30,7 @@ def publish_bytes(file: UPath, content: bytes) -> None:
 def published(file: UPath) -> bytes | None:
     """What was published there; None when nothing was."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import read_blob
+        from dagster_lake.storage.adls.blobs import read_blob
 
         found = read_blob(file)
         return None if found is None else found[0]
@@ -43,7 +43,7 @@ def published(file: UPath) -> bytes | None:
 def withdraw(file: UPath) -> None:
     """Removes what was published there, if anything was."""
     if is_adls(file):
-        from dagster_lake.storage.blobs import remove_blob
+        from dagster_lake.storage.adls.blobs import remove_blob
 
         remove_blob(file)
         return

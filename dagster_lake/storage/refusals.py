@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import Lake, local_path
 from dagster_lake.storage.publish import publish, withdraw
 
@@ -35,7 +35,7 @@ def notes(lake: Lake, data_set: str) -> dict[str, Note]:
     """Every note of a data set, by partition: there are as many as there were bad loads."""
     folder = _folder(lake, data_set)
     if is_adls(folder):
-        from dagster_lake.storage.blobs import list_blobs, read_blob
+        from dagster_lake.storage.adls.blobs import list_blobs, read_blob
 
         found = {blob.path.name: read_blob(blob.path) for blob in list_blobs(folder)}
         texts = {name: blob[0].decode() for name, blob in found.items() if blob is not None}

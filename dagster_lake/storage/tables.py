@@ -3,7 +3,7 @@
 import pyarrow as pa
 from upath import UPath
 
-from dagster_lake.compile.columns import (
+from dagster_lake.contract.columns import (
     DELETED_AT,
     LAKE_HOUR,
     SNAPSHOT,
@@ -15,9 +15,9 @@ from dagster_lake.compile.columns import (
     quarantine_schema,
     silver_schema,
 )
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 
 
 def bronze_table(lake: Lake, contract: Contract) -> TableSpec:

@@ -12,7 +12,7 @@ from pathlib import Path
 from upath import UPath
 
 from dagster_lake.commit import commit
-from dagster_lake.storage.adls_path import is_adls
+from dagster_lake.storage.adls.path import is_adls
 from dagster_lake.storage.paths import Lake, local_path
 from dagster_lake.storage.publish import publish, withdraw
 
@@ -57,7 +57,7 @@ def _folder(lake: Lake) -> UPath:
 
 def _notes(folder: UPath) -> list[tuple[str, str]]:
     if is_adls(folder):
-        from dagster_lake.storage.blobs import list_blobs
+        from dagster_lake.storage.adls.blobs import list_blobs
 
         return [(blob.path.parent.name, blob.path.name) for blob in list_blobs(folder)]
     return [
@@ -70,7 +70,7 @@ def _notes(folder: UPath) -> list[tuple[str, str]]:
 
 def _is_there(note: UPath) -> bool:
     if is_adls(note):
-        from dagster_lake.storage.blobs import etag_of
+        from dagster_lake.storage.adls.blobs import etag_of
 
         return etag_of(note) is not None
     return note.exists()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from upath import UPath
 
-from dagster_lake.contract import Contract, contracts
-from dagster_lake.settings import Settings
+from dagster_lake.contract.model import Contract, contracts
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.manifest import landed_partitions
 from dagster_lake.storage.marker import change_marker
 from dagster_lake.storage.moving import move_folder

@@ -6,12 +6,12 @@ in its place: nothing else knows.
 
 from collections.abc import Sequence
 
-from dagster_lake.compile.columns import partition_field
-from dagster_lake.contract import Contract, contracts
-from dagster_lake.engines.base import Engine
-from dagster_lake.engines.base import Step as EngineStep
+from dagster_lake.contract.columns import partition_field
+from dagster_lake.contract.model import Contract, contracts
+from dagster_lake.engines.step import Engine
+from dagster_lake.engines.step import Step as EngineStep
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.listing import ONLY_HERE, LakeTable, raw_data_sets, tables
 from dagster_lake.storage.moving import move_folder
 from dagster_lake.storage.paths import Lake
@@ -33,7 +33,7 @@ def _aside_told(lake: Lake, settings: Settings) -> list[str]:
 
 
 def _move_aside(lake: Lake, settings: Settings, say: Say) -> None:
-    from dagster_lake.masking import masking_key
+    from dagster_lake.privacy.masking_key import masking_key
 
     if any(contract.personal for contract in contracts().values()):
         # Raises for another key than the lake's while silver is there to tell: afterwards any would be taken.
@@ -53,7 +53,7 @@ def _made_told(lake: Lake, settings: Settings) -> list[str]:
 
 
 def _make(lake: Lake, settings: Settings, say: Say) -> None:
-    from dagster_lake.engines.choice import engine_of
+    from dagster_lake.engine_choice import engine_of
     from dagster_lake.landing.land import partitions
 
     engine = engine_of(lake, contracts(), settings)
@@ -87,8 +87,8 @@ def _models_told(lake: Lake, settings: Settings) -> list[str]:
 
 
 def _make_models(lake: Lake, settings: Settings, say: Say) -> None:
-    from dagster_lake.resources.dbt import build
-    from dagster_lake.resources.dbt_manifest import HOURLY_TAG, STREAMS, manifest
+    from dagster_lake.dbt_runner.manifest import HOURLY_TAG, STREAMS, manifest
+    from dagster_lake.dbt_runner.run import build
 
     hours = sorted(hour for name, hours in _hours(lake).items() for hour in hours if name)
     models = [node for node in manifest()["nodes"].values() if node["resource_type"] == "model"]

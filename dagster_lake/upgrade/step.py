@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 
 Say = Callable[[str], None]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.marker import change_marker, read_marker
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError
 from dagster_lake.upgrade import from_1, remake

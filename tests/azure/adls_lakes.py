@@ -5,10 +5,10 @@ from functools import cached_property
 
 from deltalake import DeltaTable
 
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import Settings
-from dagster_lake.storage.azure import adls_root, delta_options
-from dagster_lake.storage.blobs import list_blobs
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.adls.blobs import list_blobs
+from dagster_lake.storage.adls.options import adls_root, delta_options
 from tests.azure.azurite import ACCOUNT, KEY, Azurite
 from tests.lake.lakes import Row, TestLake
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from dagster_lake.settings import Settings
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import Settings
 from tests.azure.bicep_deployment import Deployment, Resource
 from tests.azure.bicep_promises import at
 
@@ -126,7 +126,7 @@ def _environment(lake: Deployment, app: Resource, container: dict[str, Any]) -> 
 
 
 def _as_whom(lake: Deployment, app: Resource, values: dict[str, str]) -> Iterator[str]:
-    """Every app comes to Azure and Databricks as the identity that it has: see resources/databricks_sign_in.py."""
+    """Every app comes to Azure and Databricks as the identity that it has: see databricks/sign_in.py."""
     [identity] = app.body["identity"]["userAssignedIdentities"]
     if values.get("AZURE_CLIENT_ID") != f"{identity}.properties.clientId":
         yield f"{app.name}: comes as {values.get('AZURE_CLIENT_ID')}"

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dagster_lake.contract import Contract, EventHubSource, FileSource
-from dagster_lake.resources.captured_event_hub import CAPTURE_LAG
+from dagster_lake.contract.model import Contract, EventHubSource, FileSource
+from dagster_lake.sources.event_hub.captured import CAPTURE_LAG
 from dagster_lake.storage.paths import LAYERS
 from tests.azure.bicep_deployment import Deployment, Resource
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.deploy.lake_file import Stage, load_lake_file
 from dagster_lake.deploy.parameters import VARIABLE, encoded, parameters
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.bicep_access import access
 from tests.azure.bicep_apps import apps
 from tests.azure.bicep_data import captured, kept

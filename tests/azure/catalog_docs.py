@@ -13,13 +13,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from dagster_lake.catalog.config import CatalogConfig
-from dagster_lake.catalog.desired import desired_state
-from dagster_lake.catalog.model import Securable, State
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.settings.lake import PROJECT_ROOT
+from dagster_lake.unity_catalog.config import CatalogConfig
+from dagster_lake.unity_catalog.desired import desired_state
+from dagster_lake.unity_catalog.model import Securable, State
 from tests.azure.catalog_yaml import STEP, config, filled_in, write_yaml
 from tests.azure.fake_unity_catalog import WAREHOUSE, FakeUnityCatalog, Fault, Refused
 from tests.docs.console import shortened

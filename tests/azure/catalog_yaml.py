@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from dagster_lake.catalog.config import DEFAULT_FILE, CatalogConfig, load_config
+from dagster_lake.unity_catalog.config import DEFAULT_FILE, CatalogConfig, load_config
 
 STEP = "7f0c8f3e-52a5-4c1b-8f0d-3f1f1d1f9a10"
 ROOT = "abfss://lake@shopdev.dfs.core.windows.net"

@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from upath import UPath
 
 from dagster_lake.cli import app
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.storage import delta
-from dagster_lake.storage.blobs import list_blobs, remove_blobs, upload_blob
+from dagster_lake.settings.lake import PROJECT_ROOT
+from dagster_lake.storage.adls.blobs import list_blobs, remove_blobs, upload_blob
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.upgrade import remake
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import ACCOUNT, KEY, Azurite
@@ -123,7 +123,7 @@ def test_an_older_table_made_anew_is_not_read_from_memory(lake: Lake) -> None:
 def test_what_another_process_wrote_is_seen(lake: Lake) -> None:
     from deltalake import write_deltalake
 
-    from dagster_lake.storage.azure import delta_options
+    from dagster_lake.storage.adls.options import delta_options
 
     uri = lake.table("silver", "people")
     assert pinned(uri).rows() == 2
@@ -162,7 +162,7 @@ def test_the_libraries_logs_never_show_the_signature(lake: Lake, sas: str, caplo
 def test_the_adls_resource_is_there_for_a_lake_in_adls_only(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster_azure.adls2 import ADLS2Resource
 
-    from dagster_lake.resources.adls import adls_resources
+    from dagster_lake.defs.adls import adls_resources
 
     monkeypatch.setenv("LAKE_ROOT", "/tmp/somewhere")
     assert adls_resources() == {}

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.lake_resource import LakeResource
 from tests.azure.adls_lakes import AdlsLake
 from tests.azure.azurite import Azurite
 from tests.lake.lakes import TINY, TestLake, differences, hours

@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.contract import FileSource, contracts
+from dagster_lake.contract.model import FileSource, contracts
 from dagster_lake.lake_hour import HOUR as HOUR_LONG
 from dagster_lake.lake_hour import HourRange, parse_hour
 from dagster_lake.landing import attempt, hours, whole
@@ -22,13 +22,13 @@ from dagster_lake.landing.hours import land_hours
 from dagster_lake.landing.land import manifests, partitions
 from dagster_lake.landing.newest_hour import newest_hub_hour
 from dagster_lake.landing.snapshot import land_snapshot
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.resources.shop_database import ShopDatabase
-from dagster_lake.storage import blobs
-from dagster_lake.storage.azure_errors import StorageError
-from dagster_lake.storage.blobs import Blob, BlobChanged, UnchangedBlob, etag_of, list_blobs, put_blob, upload_blob
+from dagster_lake.shop.database import ShopDatabase
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.opened import Sources
+from dagster_lake.storage.adls import blobs
+from dagster_lake.storage.adls.blobs import Blob, BlobChanged, UnchangedBlob, etag_of, list_blobs, put_blob, upload_blob
+from dagster_lake.storage.adls.errors import StorageError
 from dagster_lake.storage.manifest import (
     ManifestError,
     ManifestReplaced,
@@ -319,7 +319,7 @@ def test_a_lake_that_cannot_be_opened_says_which_setting_to_mend(
 
 
 def test_a_signature_that_expires_in_mid_run_is_told_by_table_and_raw_alike(azurite: Azurite) -> None:
-    from dagster_lake.storage import delta
+    from dagster_lake.storage.delta import write as delta
 
     container = azurite.new_container()
     Lake.of(adls_settings(azurite, container))

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 from bench.verify_streams import verify
 from dagster_lake import clock
-from dagster_lake.cli.stream_run import ONCE, run
+from dagster_lake.cli.stream.run import ONCE, run
 from dagster_lake.lake_hour import HOUR, HourRange, hour_of
 from dagster_lake.live.finished import finished_hours
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
 from tests.azure.adls_lakes import AdlsLake
 from tests.azure.azurite import Azurite
 from tests.live.event_worlds import START, Event, send

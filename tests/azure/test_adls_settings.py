@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
-from dagster_lake.storage.adls_path import AddressError, AdlsPath, parse_address
-from dagster_lake.storage.azure import AzureSettingsError, adls_root, delta_options
-from dagster_lake.storage.azure_errors import StorageError, reaching
-from dagster_lake.storage.azure_identity import SCOPE, SHORTEST_SECONDS, Identity, default_identity
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.adls.errors import StorageError, reaching
+from dagster_lake.storage.adls.identity import SCOPE, SHORTEST_SECONDS, Identity, default_identity
+from dagster_lake.storage.adls.options import AzureSettingsError, adls_root, delta_options
+from dagster_lake.storage.adls.path import AddressError, AdlsPath, parse_address
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import Lake
 
 ROOT = "abfss://lake@shop.dfs.core.windows.net/a"

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_lake import clock
-from dagster_lake.alerts.notices import Rows, notices_table
-from dagster_lake.alerts.notify import notify
-from dagster_lake.alerts.sender import Sent
-from dagster_lake.engines.duckdb_connection import connection
-from dagster_lake.reconcile.outputs import files_of, outputs_of, results_sql
-from dagster_lake.settings import Settings
-from dagster_lake.storage.blobs import upload_blob
-from dagster_lake.storage.delta import pin
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.adls.blobs import upload_blob
+from dagster_lake.storage.delta.write import pin
+from dagster_lake.storage.duckdb.connection import connection
 from dagster_lake.storage.paths import Lake
+from dagster_lake.streams.alerts.notices import Rows, notices_table
+from dagster_lake.streams.alerts.notify import notify
+from dagster_lake.streams.alerts.sender import Sent
+from dagster_lake.streams.stream_analytics.outputs import files_of, outputs_of, results_sql
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import Azurite
 from tests.lake.test_alerts import NOW, SLOW, alert, rows

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.unfinished import begin, end, unfinished
 
 from ..lake.racing import PAIRS, SCHEMA, STATES, Prepare, after_both, content, raced

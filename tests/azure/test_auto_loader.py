@@ -17,19 +17,19 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from dagster_lake import clock, commit
-from dagster_lake.contract import contracts
-from dagster_lake.engines.auto_loader import load
-from dagster_lake.engines.auto_loader_options import auto_loader_options
-from dagster_lake.engines.base import Step
-from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.engines.upkeep import UpkeepError, tend
+from dagster_lake.contract.model import contracts
+from dagster_lake.databricks.auto_loader.load import load
+from dagster_lake.databricks.auto_loader.options import auto_loader_options
+from dagster_lake.databricks.upkeep import UpkeepError, tend
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.spark.session import spark_session
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import HourRange, hour_key
 from dagster_lake.landing.land import land_hours, land_snapshot, partitions
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.event_hub import EVENT_SCHEMA
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 

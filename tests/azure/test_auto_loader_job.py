@@ -10,20 +10,20 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake import clock
-from dagster_lake.assets.raw import raw_asset
-from dagster_lake.assets.steps import MOST_RETRIES
-from dagster_lake.contract import contracts
-from dagster_lake.engines.auto_loader import _add_attempt
-from dagster_lake.engines.base import Step
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.contract.model import contracts
+from dagster_lake.databricks.auto_loader.load import _add_attempt
+from dagster_lake.databricks.jobs import JobRunError
+from dagster_lake.defs.contracts.raw import raw_asset
+from dagster_lake.defs.steps import MOST_RETRIES
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
 from dagster_lake.engines.made import tables_made
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import parse_hour
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import land_snapshot, partitions
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.databricks_jobs import JobRunError
-from dagster_lake.resources.event_hub import EVENT_SCHEMA
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.unfinished import unfinished
 from tests.azure.fake_databricks_jobs import FakeJobs

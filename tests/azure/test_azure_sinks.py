@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 from pydantic import SecretStr
 
-from dagster_lake.sinks import files as files_module
-from dagster_lake.sinks import hub as hub_module
-from dagster_lake.storage.blobs import list_blobs, read_blob
+from dagster_lake.storage.adls.blobs import list_blobs, read_blob
 from dagster_lake.storage.paths import Lake
+from dagster_lake.streams.sinks import files as files_module
+from dagster_lake.streams.sinks import hub as hub_module
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import Azurite
 from tests.lake.crashing import dying_at, points_of

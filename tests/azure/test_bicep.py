@@ -6,7 +6,7 @@ import re
 import pytest
 
 from dagster_lake.deploy.lake_file import STAGES, Stage
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.bicep_access import Access, expected
 from tests.azure.bicep_deployment import Deployment, names_in
 from tests.azure.bicep_guards import LOG_ALERTS, METRIC_ALERTS
@@ -81,7 +81,7 @@ def test_a_lake_without_databricks_has_nothing_of_databricks(lakes: dict[tuple[s
 
 
 def test_the_outputs_fit_the_file_of_the_catalogue(lakes: dict[tuple[str, str], Deployment]) -> None:
-    from dagster_lake.catalog.config import CatalogConfig
+    from dagster_lake.unity_catalog.config import CatalogConfig
 
     outputs = lakes["prod", "everything"].outputs
     CatalogConfig(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.bicep_lakes import BICEP, broken
 
 CHECKER = PROJECT_ROOT.parent / "shared" / "tools" / "check_bicep.py"

@@ -16,12 +16,12 @@ import pytest
 import yaml
 from dagster._core.test_utils import environ
 
+from dagster_lake.defs.operations.run_metrics import run_metrics
 from dagster_lake.lake_hour import HOUR, hour_key
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.telemetry.json_logs import document
-from dagster_lake.telemetry.news import Cursor
-from dagster_lake.telemetry.sensors import run_metrics
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.telemetry.json_logs import document
+from dagster_lake.operations.telemetry.news import Cursor
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.bicep_apps import ELSEWHERE
 from tests.azure.bicep_deployment import Deployment
 from tests.azure.bicep_lakes import BICEP, deployed

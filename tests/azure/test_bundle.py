@@ -14,9 +14,9 @@ import duckdb
 import pytest
 import yaml
 
-from dagster_lake.contract import contracts
-from dagster_lake.resources.databricks_compute import NEEDED_THERE
-from dagster_lake.settings import DBT_PROJECT, PROJECT_ROOT
+from dagster_lake.contract.model import contracts
+from dagster_lake.databricks.compute import NEEDED_THERE
+from dagster_lake.settings.lake import DBT_PROJECT, PROJECT_ROOT
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import quarantine_table
 from tests.azure.bundle import read_bundle, targets
@@ -58,7 +58,7 @@ def test_the_bundle_has_all_that_a_workspace_needs() -> None:
     [
         ("bundle/resources/step.yml", "timeout_seconds:", "timeout_second:", "timeout_second"),
         ("bundle/resources/step.yml", "entry_point: lake-step", "entry_point: lake-steps", "no entry point lake-steps"),
-        ("pyproject.toml", "engines.upkeep:main", "engines.upkeep:start", "upkeep:start is not there"),
+        ("pyproject.toml", "databricks.upkeep:main", "databricks.upkeep:start", "upkeep:start is not there"),
         ("bundle/resources/step.yml", "package_name: dagster_lake", "package_name: dagster_pond", "no package"),
         ("bundle/resources/step.yml", "cluster_policies.lake.id", "cluster_policies.pond.id", "is not known"),
         ("bundle/resources/step.yml", "${var.runtime}", "${var.runtimes}", "${var.runtimes} is not known"),

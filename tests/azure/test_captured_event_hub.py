@@ -17,21 +17,21 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.assets.raw import raw_asset
-from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.contract.model import Contract, EventHubSource, contracts
+from dagster_lake.defs.contracts.landing_checks import check_of
+from dagster_lake.defs.contracts.raw import raw_asset
 from dagster_lake.lake_hour import HourRange
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing import gaps
 from dagster_lake.landing.hubs import hub_of
 from dagster_lake.landing.land import land_hours, late_commits, manifests
 from dagster_lake.landing.result import Landed, LandingError
-from dagster_lake.landing_checks import check_of
-from dagster_lake.resources import event_batch
-from dagster_lake.resources.captured_event_hub import CAPTURE_LAG, CapturedEventHub
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHubError, Position
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
-from dagster_lake.storage.adls_path import AddressError
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.event_hub import batches as event_batch
+from dagster_lake.sources.event_hub.captured import CAPTURE_LAG, CapturedEventHub
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA, EventHubError, Position
+from dagster_lake.sources.opened import Sources
+from dagster_lake.storage.adls.path import AddressError
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 

@@ -469,7 +469,7 @@ def test_no_secret_is_sent_or_shown(empty: Workspace) -> None:
 def test_a_comment_cannot_end_its_literal(applied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
-    import dagster_lake.contract as module
+    import dagster_lake.contract.model as module
 
     nasty = "It's \\' a `name`; DROP TABLE x --\nand a second line"
     changed: Callable[[], Any] = lambda: {  # noqa: E731

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.catalog.config import DEFAULT_FILE, load_config
-from dagster_lake.catalog.errors import CatalogError
+from dagster_lake.unity_catalog.config import DEFAULT_FILE, load_config
+from dagster_lake.unity_catalog.errors import CatalogError
 from tests.azure.catalog_yaml import ROOT, filled_in, write_yaml
 
 GROUPS = filled_in()["groups"]

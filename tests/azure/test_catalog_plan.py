@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.catalog.desired import desired_state
-from dagster_lake.catalog.model import KINDS, Column, Securable, State, state_of
-from dagster_lake.catalog.plan import Action, bare, plan
-from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt_manifest import manifest
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.unity_catalog.desired import desired_state
+from dagster_lake.unity_catalog.model import KINDS, Column, Securable, State, state_of
+from dagster_lake.unity_catalog.plan import Action, bare, plan
 from tests.azure.catalog_yaml import ROOT, STEP, config
 
 

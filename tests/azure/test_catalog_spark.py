@@ -8,13 +8,13 @@ import pytest
 from deltalake import DeltaTable
 from upath import UPath
 
-from dagster_lake.catalog import sql
-from dagster_lake.catalog.desired import desired_state
-from dagster_lake.catalog.model import State
-from dagster_lake.contract import contracts
-from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.contract.model import contracts
+from dagster_lake.engines.spark.session import spark_session
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.unity_catalog import sql
+from dagster_lake.unity_catalog.desired import desired_state
+from dagster_lake.unity_catalog.model import State
 from tests.azure.catalog_yaml import config
 
 NASTY = "It's \\' a `name`; DROP TABLE x --\nand a second line"

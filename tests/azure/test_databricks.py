@@ -16,9 +16,9 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from dagster_lake.engines.delta_jars import DeltaJars
-from dagster_lake.engines.spark_session import _options
-from dagster_lake.settings import Settings
+from dagster_lake.engines.spark.delta_jars import DeltaJars
+from dagster_lake.engines.spark.session import _options
+from dagster_lake.settings.lake import Settings
 from tests.azure.fake_databricks import FakeDatabricks
 from tests.azure.workspaces import QUICK, VOLUME
 from tests.engines.tables import differences

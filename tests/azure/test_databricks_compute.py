@@ -12,17 +12,17 @@ import pytest
 from databricks.sdk.service.jobs import JobEnvironment, SubmitTask
 from packaging.requirements import Requirement
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Check, Counts, Step, StepResult
-from dagster_lake.engines.databricks import DatabricksEngine
+from dagster_lake.contract.model import contracts
+from dagster_lake.databricks import wheel as databricks_wheel
+from dagster_lake.databricks.compute import NEEDED_THERE, cost, submission
+from dagster_lake.databricks.engine import DatabricksEngine
+from dagster_lake.databricks.remote.document import DocumentError, Work, read, read_result, written, written_result
+from dagster_lake.databricks.wheel import remote_wheel
+from dagster_lake.databricks.workspace import WorkspaceError
 from dagster_lake.engines.landed import LandedFile, LandedPartition
-from dagster_lake.remote.document import DocumentError, Work, read, read_result, written, written_result
-from dagster_lake.resources import databricks_wheel
-from dagster_lake.resources.databricks import WorkspaceError
-from dagster_lake.resources.databricks_compute import NEEDED_THERE, cost, submission
-from dagster_lake.resources.databricks_wheel import remote_wheel
-from dagster_lake.settings import PROJECT_ROOT, Settings
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.engines.step import Check, Counts, Step, StepResult
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import Lake
 
 WHEEL = "/Volumes/main/lake/dagster/wheels/dagster_lake-1-py3-none-any.whl"

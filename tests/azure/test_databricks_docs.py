@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.settings_databricks import DatabricksSettings, Prices
+from dagster_lake.settings.databricks import DatabricksSettings, Prices
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "databricks.md"
 TABLE = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)

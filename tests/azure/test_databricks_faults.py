@@ -12,12 +12,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.contract import load_contracts
-from dagster_lake.engines import databricks
-from dagster_lake.engines.base import Check, Step
-from dagster_lake.engines.databricks import DatabricksEngine, RemoteStepError
+from dagster_lake.contract.model import load_contracts
+from dagster_lake.databricks import engine as databricks
+from dagster_lake.databricks.engine import DatabricksEngine, RemoteStepError
+from dagster_lake.databricks.workspace import WorkspaceError
 from dagster_lake.engines.landed import LandedFile, LandedPartition
-from dagster_lake.resources.databricks import WorkspaceError
+from dagster_lake.engines.step import Check, Step
 from tests.azure.fake_databricks import Fault
 from tests.azure.workspaces import KEY, SILVER, VOLUME, remote
 from tests.lake.lakes import NOW

@@ -9,13 +9,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.databricks_jobs import databricks_job_assets, databricks_job_sensors
-from dagster_lake.assets.databricks_jobs_file import Job, JobsFileError, jobs_of
-from dagster_lake.resources.databricks import WorkspaceError
-from dagster_lake.resources.databricks_jobs import JobRunError, JobsWorkspace
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.databricks.jobs import JobRunError, JobsWorkspace
+from dagster_lake.databricks.workspace import WorkspaceError
+from dagster_lake.defs.databricks_jobs.assets import databricks_job_assets, databricks_job_sensors
+from dagster_lake.defs.databricks_jobs.file import Job, JobsFileError, jobs_of
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.fake_databricks import Fault
 from tests.azure.fake_databricks_jobs import FakeJobs
 

@@ -10,15 +10,15 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from typer.testing import CliRunner
 
-from dagster_lake.catalog.workspace import Workspace as CatalogWorkspace
-from dagster_lake.cli.checkup_databricks import databricks_findings
-from dagster_lake.cli.finding import Finding
+from dagster_lake.cli.doctor.databricks import databricks_findings
+from dagster_lake.cli.doctor.finding import Finding
 from dagster_lake.cli.main import app
-from dagster_lake.engines.dbt_databricks import signed_in
-from dagster_lake.resources.databricks import Workspace, WorkspaceError
-from dagster_lake.resources.databricks_sign_in import workspace_config
-from dagster_lake.settings import DBT_PROJECT, Settings
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.databricks.sign_in import workspace_config
+from dagster_lake.databricks.workspace import Workspace, WorkspaceError
+from dagster_lake.dbt_runner.databricks import signed_in
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import DBT_PROJECT, Settings
+from dagster_lake.unity_catalog.workspace import Workspace as CatalogWorkspace
 from tests.azure.fake_databricks import TOKEN, FakeDatabricks, Fault
 from tests.azure.fake_identity_endpoint import ALMOST_OVER, CLIENT_ID, DATABRICKS, FakeIdentityEndpoint
 from tests.azure.fake_sql_warehouse import FakeSqlWarehouse

@@ -11,7 +11,7 @@ import pytest
 from dagster_lake.deploy import bicep_inputs
 from dagster_lake.deploy.lake_file import LakeFile, fields
 from dagster_lake.deploy.preflight import PROVIDERS
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.azure_ids import SUBSCRIPTION, TENANT
 from tests.azure.bicep_lakes import BICEP
 from tests.azure.deploying import Deploying, deploying
@@ -211,7 +211,7 @@ def test_outputs_are_printed_for_people_for_programs_and_for_a_dotenv_file(dev: 
 
 
 def test_the_outputs_are_settings_that_the_lake_reads(dev: Deploying) -> None:
-    from dagster_lake.settings import Settings
+    from dagster_lake.settings.lake import Settings
 
     lines = dict(line.split("=", 1) for line in dev.done("outputs", "--env").splitlines())
     names = {name.removeprefix("LAKE_").lower() for name in lines}

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from dagster_lake import clock
 from dagster_lake.deploy import deployment
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.azure_ids import SUBSCRIPTION
 from tests.azure.deploying import Deploying, deploying
 from tests.azure.fake_az import broken

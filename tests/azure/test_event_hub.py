@@ -20,19 +20,19 @@ from pydantic import SecretStr
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import land_hours, manifests
-from dagster_lake.resources import event_batch
-from dagster_lake.resources.azure_event_hub import SETTLED, AzureEventHub
-from dagster_lake.resources.azure_hub_connection import AT_ONCE, HubConnection, Patience
-from dagster_lake.resources.azure_hub_reader import SLOTS
-from dagster_lake.resources.captured_event_hub import CapturedEventHub
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHub, EventHubError, Position, SendInterrupted
-from dagster_lake.resources.opened import Sources
-from dagster_lake.resources.sources import open_event_hub
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.choice import open_event_hub
+from dagster_lake.sources.event_hub import batches as event_batch
+from dagster_lake.sources.event_hub.azure import SETTLED, AzureEventHub
+from dagster_lake.sources.event_hub.azure_connection import AT_ONCE, HubConnection, Patience
+from dagster_lake.sources.event_hub.azure_reader import SLOTS
+from dagster_lake.sources.event_hub.captured import CapturedEventHub
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA, EventHub, EventHubError, Position, SendInterrupted
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 

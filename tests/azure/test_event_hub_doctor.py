@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.cli.checkup_event_hub import event_hub_findings, hub_findings
-from dagster_lake.cli.finding import Finding
-from dagster_lake.contract import EventHubSource, contracts
-from dagster_lake.settings import Settings
+from dagster_lake.cli.doctor.event_hub import event_hub_findings, hub_findings
+from dagster_lake.cli.doctor.finding import Finding
+from dagster_lake.contract.model import EventHubSource, contracts
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 
 from .captured import Captured, capture

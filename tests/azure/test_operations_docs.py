@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.bicep_lakes import deployed
 
 PAGE = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.azure.wheels import PARTS, built, checkout_at, installed_at, ran
 
 TINY = {
@@ -104,7 +104,7 @@ def test_contracts_compile_from_a_wheel_that_is_only_put_on_the_path(wheel: Path
     here = sysconfig.get_path("purelib")
     says = (
         f"import sys; sys.path[:0] = [{str(wheel)!r}, {here!r}]\n"
-        "import dagster_lake.contract as c\n"
+        "import dagster_lake.contract.model as c\n"
         "print(c.__file__, len(c.contracts()))"
     )
     bare = [sys._base_executable, "-S", "-c", says]  # type: ignore[attr-defined]
@@ -139,9 +139,10 @@ def test_on_databricks_the_wheel_needs_neither_dagster_nor_dbt_nor_duckdb(
             (reach / top).symlink_to(distribution(name).locate_file(top))  # type: ignore[arg-type]
     says = (
         f"import sys; sys.path[:0] = [{str(databricks_wheel)!r}, {str(reach)!r}]\n"
-        "import dagster_lake.remote.__main__, dagster_lake.remote.perform, dagster_lake.engines.spark\n"
-        "import dagster_lake.engines.auto_loader, dagster_lake.engines.upkeep\n"
-        "from dagster_lake.contract import contracts; contracts()\n"
+        "import dagster_lake.databricks.remote.__main__, dagster_lake.databricks.remote.perform\n"
+        "import dagster_lake.engines.spark.engine\n"
+        "import dagster_lake.databricks.auto_loader.load, dagster_lake.databricks.upkeep\n"
+        "from dagster_lake.contract.model import contracts; contracts()\n"
         "print(*{'dagster', 'dbt', 'duckdb', 'deltalake'} & set(sys.modules))"
     )
     assert ran([sys._base_executable, "-S", "-c", says], tmp_path).split() == []  # type: ignore[attr-defined,list-item]

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 PARTS = ("dagster_lake", "generators", "dbt")
 FILES = ("pyproject.toml", "setup.py", "dagster.yaml", "README.md", "LICENSE")

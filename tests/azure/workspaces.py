@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
-from dagster_lake.engines.databricks import DatabricksEngine
-from dagster_lake.settings import Settings
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.contract.model import contracts
+from dagster_lake.databricks.engine import DatabricksEngine
+from dagster_lake.engines.step import Step
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 from tests.azure.fake_databricks import SITE, FakeDatabricks
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner, Result
 from upath import UPath
 
 from dagster_lake.cli import app
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
-from dagster_lake.storage.blobs import list_blobs, upload_blob
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.adls.blobs import list_blobs, upload_blob
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from tests.azure.adls_lakes import adls_settings
 from tests.azure.azurite import KEY, Azurite
 from tests.azure.azurite import azurite as azurite

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_lake.cli.main import app
-from dagster_lake.contract import ContractError, load_contracts
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.dbt_project import DbtProjectError
-from dagster_lake.settings_project import ProjectSettings
+from dagster_lake.contract.model import ContractError, load_contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.dbt_runner.project import DbtProjectError
+from dagster_lake.settings.project import ProjectSettings
 from tests.azure.wheels import built, checkout_at, installed_at, ran
 
 PROJECT = Path(__file__).parents[1] / "support" / "foreign_project"
@@ -111,7 +111,7 @@ def test_what_dbt_is_told_of_silver_is_what_the_contracts_say(programs: Path, pr
     before = [project.joinpath(file).read_text() for file in written]
     for file in written:
         project.joinpath(file).unlink()
-    ran([programs / "python", "-m", "dagster_lake.resources.dbt_sources"], project, **own(project))
+    ran([programs / "python", "-m", "dagster_lake.dbt_runner.sources"], project, **own(project))
     assert [project.joinpath(file).read_text() for file in written] == before
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.resources import dbt_manifest
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.dbt_runner import manifest as dbt_manifest
+from dagster_lake.settings.lake import PROJECT_ROOT
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.streams.declarations import stream_declarations
 from tests.lake.dbt_projects import project
 from tests.lake.stream_world import StreamWorld, at, rows_of
 from tests.lake.test_streams import models, run

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.settings import Settings
+from dagster_lake.engines.spark.session import spark_session
+from dagster_lake.settings.lake import Settings
 from tests.engines.dialects import DuckDBSide, Side, SparkSide
 
 

@@ -15,16 +15,16 @@ from unittest.mock import patch
 import pyarrow as pa
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, FileSource, Property, Source
-from dagster_lake.engines.base import Check, Engine, Step, StepResult
-from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.engines.spark import SparkEngine
+from dagster_lake.contract.model import Contract, DatabaseSource, EventHubSource, FileSource, Property, Source
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.spark.engine import SparkEngine
+from dagster_lake.engines.step import Check, Engine, Step, StepResult
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing.land import land_hours, land_snapshot
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import has_newest
 from tests.engines.tables import differences

@@ -18,8 +18,8 @@ from dagster_lake.compile.silver import (
     suspects_select,
 )
 from dagster_lake.compile.spark_dialect import SparkDialect
-from dagster_lake.contract import Contract, Property
-from dagster_lake.engines.spark_patterns import offer_patterns
+from dagster_lake.contract.model import Contract, Property
+from dagster_lake.engines.spark.patterns import offer_patterns
 from tests.unit import compiled
 from tests.unit.compiled import Outcome, Row, lines_table, pads
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake.compile.bounds import above_maximum, below_minimum, too_long, too_short
-from dagster_lake.compile.columns import arrow_type
-from dagster_lake.contract import Property
+from dagster_lake.contract.columns import arrow_type
+from dagster_lake.contract.model import Property
 from tests.engines.dialects import Side
 
 NINES = 10**38 - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.engines.data_sets import DataSet, things
 
 KEY = Property("rival", "integer", "The key.", required=True, key=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.contract import Contract, DatabaseSource, FileSource, Property
+from dagster_lake.contract.model import Contract, DatabaseSource, FileSource, Property
 from dagster_lake.lake_hour import HOUR, hour_key
 from tests.engines.dialects import Side
 from tests.unit.compiled import HOUR as ONE_HOUR

@@ -11,21 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Check, Engine, Step
-from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.engines.spark import SparkEngine
-from dagster_lake.engines.spark_session import spark_session
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import DbtRunError
+from dagster_lake.dbt_runner.run import NodeResult, build
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.spark.engine import SparkEngine
+from dagster_lake.engines.spark.session import spark_session
+from dagster_lake.engines.step import Check, Engine, Step
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources.dbt import NodeResult, build
-from dagster_lake.resources.dbt_manifest import DbtRunError
-from dagster_lake.settings import Settings
-from dagster_lake.storage import checksums, delta
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage import checksums
 from dagster_lake.storage.damage import TableDamaged
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spark import SparkDelta
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.examine import content_faults, table_faults
 from dagster_lake.storage.mend import carry_out, mending
-from dagster_lake.storage.spark_delta import SparkDelta
-from dagster_lake.storage.table_spec import TableSpec
 from tests.lake.lakes import TestLake, hours
 
 SCHEMA = pa.schema([("id", pa.int64()), ("_lake_hour", pa.string())])

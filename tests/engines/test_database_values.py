@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dagster_lake import clock
-from dagster_lake.contract import Property
-from dagster_lake.engines.base import Check, Step
-from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.engines.spark import SparkEngine
-from dagster_lake.settings import Settings
+from dagster_lake.contract.model import Property
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.spark.engine import SparkEngine
+from dagster_lake.engines.step import Check, Step
+from dagster_lake.settings.lake import Settings
 from tests.lake.databases import AMOUNT, CHANGED_AT, KEY, NOW, Theirs, sales, their_sqlite  # noqa: F401
 
 HOURS = ("2026-01-05T10", "2026-01-05T11")

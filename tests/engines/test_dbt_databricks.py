@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.engines.dbt_databricks import DatabricksNotSet, signed_in, workspace
-from dagster_lake.engines.dbt_spark_session import _name_tables
-from dagster_lake.engines.dbt_tables import pin_lake
-from dagster_lake.engines.spark_session import spark_session
+from dagster_lake.dbt_runner import manifest as dbt_manifest
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.databricks import DatabricksNotSet, signed_in, workspace
+from dagster_lake.dbt_runner.spark_session import _name_tables
+from dagster_lake.dbt_runner.tables import pin_lake
+from dagster_lake.engines.spark.session import spark_session
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt, dbt_manifest
-from dagster_lake.settings import Settings
-from dagster_lake.settings_databricks import DatabricksSettings
+from dagster_lake.settings.databricks import DatabricksSettings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 from tests.engines.fake_warehouse import warehouse
 from tests.lake.silver_world import hour, random_world

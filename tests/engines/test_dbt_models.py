@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake import commit
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.manifest import DbtRunError
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt
-from dagster_lake.resources.dbt_manifest import DbtRunError
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import overwrite, pin, replace_partitions
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import silver_table
 from tests.engines.report import note
 from tests.engines.tables import differences

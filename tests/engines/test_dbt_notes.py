@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from dagster_lake.engines.dbt_reads import difference, differing_partitions, last_reads, older
-from dagster_lake.resources.dbt import ATTEMPTS, NodeResult, _settled
-from dagster_lake.storage.delta import Pinned, overwrite, pin, replace_partitions
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.dbt_runner.run import ATTEMPTS, NodeResult, _settled
+from dagster_lake.storage.delta.reads import difference, differing_partitions, last_reads, older
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import Pinned, overwrite, pin, replace_partitions
 
 SCHEMA = pa.schema([pa.field("_lake_hour", pa.string()), pa.field("n", pa.int64())])
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt_manifest import manifest
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
 from tests.engines.report import note
 from tests.engines.tables import differences
 from tests.engines.test_steps import tables

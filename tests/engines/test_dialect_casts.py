@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake.compile.derive import derived
-from dagster_lake.contract import EventHubSource, Property
+from dagster_lake.contract.model import EventHubSource, Property
 from tests.engines.dialects import Side, casts
 from tests.engines.json_model import Members, parsed, text_of
 from tests.unit.compiled import contract, line_rows

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.engines.dialects import DuckDBSide, Side, SparkSide
 from tests.engines.hard_json import JSON, NO_UTF_8, NOT_JSON
 from tests.engines.json_model import NAMES, Lines, Members, bronze_of, parsed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dagster_lake.compile.silver import silver_select
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.engines.dialects import DuckDBSide, Side, SparkSide
 from tests.engines.hard_json import JSON, NO_UTF_8, NOT_JSON
 from tests.unit.compiled import KEY, Row, events, line_rows, pads

@@ -4,8 +4,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.contract.model import contracts
+from dagster_lake.engines.step import Step
 from dagster_lake.landing.land import land_snapshot
 from tests.lake.lakes import Row, TestLake, write
 from tests.lake.test_hand_made_input import MONDAY, person

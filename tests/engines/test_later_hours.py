@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dagster_lake.engines.base import Check
-from dagster_lake.engines.spark import SparkEngine
+from dagster_lake.engines.spark.engine import SparkEngine
+from dagster_lake.engines.step import Check
 from tests.lake.resent_worlds import Sent, World, what_they_give
 
 EVENTS = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.engines.spark import SparkEngine
+from dagster_lake.engines.spark.engine import SparkEngine
 from tests.lake.contract_changes import a_required_field_that_a_contract_gains_is_filled_in_every_snapshot
 from tests.lake.lakes import TestLake
 from tests.lake.latest_cases import ON_SPARK

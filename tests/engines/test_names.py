@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dagster_lake
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.engines.data_sets import WRITTEN, DataSet, things
 
 KEY = Property("rival", "string", "The key.", required=True, key=True)

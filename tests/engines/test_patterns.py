@@ -8,8 +8,8 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from dagster_lake.engines.spark_patterns import offer_patterns
-from dagster_lake.patterns import PatternError, common_pattern
+from dagster_lake.contract.patterns import PatternError, common_pattern
+from dagster_lake.engines.spark.patterns import offer_patterns
 from tests.engines.dialects import Side, SparkSide
 
 ALPHABET = "abkKsiI01_ -.\n\r\tžŽſKİıßẞσςΣé😀\u2028\u0085\x0b\x00^]\\中𮯰⿼"

@@ -1,8 +1,8 @@
 """docs/engines.md says what the suite compared, and lists what there is."""
 
-from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.engines.report import page
 from tests.engines.test_steps import tables
 

@@ -12,11 +12,11 @@ import pytest
 from deltalake import DeltaTable
 from upath import UPath
 
-from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta as delta_rs
-from dagster_lake.storage.spark_delta import SparkDelta, SparkDeltaError
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.engines.spark.session import spark_session
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta import write as delta_rs
+from dagster_lake.storage.delta.spark import SparkDelta, SparkDeltaError
+from dagster_lake.storage.delta.spec import TableSpec
 from tests.engines.tables import differences
 
 SCHEMA = pa.schema(

@@ -19,17 +19,17 @@ import pytest
 from pydantic import SecretStr
 
 from dagster_lake import clock, commit
-from dagster_lake.contract import Contract, contracts
-from dagster_lake.engines.checkpoints import checkpoint_of
-from dagster_lake.engines.spark import SparkEngine
-from dagster_lake.engines.spark_session import spark_session
-from dagster_lake.engines.spark_stream import SparkLanding, kafka_options, read_event_hubs
+from dagster_lake.contract.model import Contract, contracts
+from dagster_lake.engines.spark.engine import SparkEngine
+from dagster_lake.engines.spark.session import spark_session
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.land import manifests
 from dagster_lake.landing.result import LandingError
 from dagster_lake.live import tables
+from dagster_lake.live.checkpoints import checkpoint_of
+from dagster_lake.live.spark_landing import SparkLanding, kafka_options, read_event_hubs
 from dagster_lake.live.tables import LiveTables
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.manifest import landed_files
 from tests.lake.lakes import differences
 from tests.live.event_worlds import START, Event, EventWorld

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import pytest
 from deltalake import DeltaTable
 
-from dagster_lake.assets.pending import pending_snapshots
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Check, Step, StepResult
+from dagster_lake.contract.model import contracts
+from dagster_lake.defs.contracts.pending import pending_snapshots
+from dagster_lake.engines.step import Check, Step, StepResult
 from dagster_lake.storage.tables import has_newest, silver_name
 from tests.engines.report import note
 from tests.engines.tables import differences

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import Settings
-from dagster_lake.sinks.deliver import fill
-from dagster_lake.sinks.sink import Sink
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.streams.declarations import stream_declarations
+from dagster_lake.streams.sinks.deliver import fill
+from dagster_lake.streams.sinks.sink import Sink
 from tests.engines.report import note
 from tests.engines.tables import differences
 from tests.lake.stream_world import StreamWorld, rows_of

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dagster_lake.assets.pending import pending_snapshots
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step, StepResult
+from dagster_lake.contract.model import contracts
+from dagster_lake.defs.contracts.pending import pending_snapshots
+from dagster_lake.engines.step import Step, StepResult
 from tests.lake.lakes import TestLake
 from tests.lake.test_hand_made_input import drop_users, person
 

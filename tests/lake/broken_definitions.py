@@ -1,9 +1,9 @@
 """The lake's definitions with an engine that writes every row of silver twice, for a test of what then happens."""
 
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.definitions import defs
-from dagster_lake.engines import duckdb
+from dagster_lake.engines.duckdb import engine as duckdb
 
 __all__ = ["defs"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dagster_lake.alerts import webhook as webhook_module
+from dagster_lake.streams.alerts import webhook as webhook_module
 from tests.lake.webhooks import Webhook, webhook
 
 

@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from dagster_lake.assets.pending import pending_snapshots
-from dagster_lake.contract import Contract, Property, contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.contract.model import Contract, Property, contracts
+from dagster_lake.defs.contracts.pending import pending_snapshots
+from dagster_lake.engines.step import Step
 from tests.lake.lakes import TestLake
 from tests.lake.test_hand_made_input import drop_users, person
 

@@ -14,14 +14,14 @@ import pytest
 from deltalake import DeltaTable
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, DatabaseSource, Property
-from dagster_lake.engines.base import Engine, Step, StepResult
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.contract.model import Contract, DatabaseSource, Property
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.step import Engine, Step, StepResult
 from dagster_lake.lake_hour import HourRange, hour_key
 from dagster_lake.landing.land import Landed, land_hours, late_commits, manifests
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import quarantine_table, silver_table

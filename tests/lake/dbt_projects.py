@@ -7,10 +7,11 @@ from pathlib import Path
 from textwrap import dedent
 from unittest.mock import patch
 
+from dagster_lake.dbt_runner import manifest as dbt_manifest
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.project import DbtProject
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt, dbt_manifest
-from dagster_lake.resources.dbt_project import DbtProject
-from dagster_lake.settings import DBT_PROJECT, Settings
+from dagster_lake.settings.lake import DBT_PROJECT, Settings
 from dagster_lake.storage.paths import Lake
 
 

@@ -18,12 +18,12 @@ import dagster as dg
 from deltalake import DeltaTable
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.contract.model import Contract, contracts
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import HOUR, HourRange, parse_hour
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import land_hours, land_snapshot
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.resources.world import dirt_of, world_of
+from dagster_lake.shop.world import dirt_of, world_of
 from dagster_lake.storage.tables import has_newest
 from generators.dials import Dirt
 from generators.world import World
@@ -226,11 +226,11 @@ def _size(rows: list[Row] | None) -> object:
 
 @cache
 def _definitions() -> list[Any]:
-    from dagster_lake.assets.acceptance import accepted_checks
-    from dagster_lake.assets.contracts import contract_assets
-    from dagster_lake.assets.sources import source_assets
-    from dagster_lake.checks import contract_checks
-    from dagster_lake.landing_checks import landing_checks
+    from dagster_lake.defs.contracts.acceptance import accepted_checks
+    from dagster_lake.defs.contracts.assets import contract_assets
+    from dagster_lake.defs.contracts.checks import contract_checks
+    from dagster_lake.defs.contracts.landing_checks import landing_checks
+    from dagster_lake.defs.shop import source_assets
 
     sources = source_assets()
     raw_to_silver = contract_assets([key for source in sources for key in source.keys])
@@ -239,9 +239,9 @@ def _definitions() -> list[Any]:
 
 @cache
 def _layers() -> dict[str, dict[str, dg.AssetsDefinition]]:
-    from dagster_lake.assets.bronze import bronze_asset
-    from dagster_lake.assets.raw import raw_asset
-    from dagster_lake.assets.silver import newest_asset, silver_asset
+    from dagster_lake.defs.contracts.bronze import bronze_asset
+    from dagster_lake.defs.contracts.raw import raw_asset
+    from dagster_lake.defs.contracts.silver import newest_asset, silver_asset
 
     makers: dict[str, Callable[[Contract], dg.AssetsDefinition]] = {
         "raw": raw_asset,
@@ -257,7 +257,7 @@ def _layers() -> dict[str, dict[str, dg.AssetsDefinition]]:
 
 @cache
 def _sources() -> dict[str, dg.AssetsDefinition]:
-    from dagster_lake.assets.sources import source_assets
+    from dagster_lake.defs.shop import source_assets
 
     return {key.path[-1]: asset for asset in source_assets() for key in asset.keys}
 

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_lake import clock
-from dagster_lake.contract import Contract, DatabaseSource, EventHubSource, FileSource, Property, Source
+from dagster_lake.contract.model import Contract, DatabaseSource, EventHubSource, FileSource, Property, Source
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.land import Landed, land_hours, manifests
 from dagster_lake.landing.whole import NOTE_NAME
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.resources.shop_database import ShopDatabase
+from dagster_lake.shop.database import ShopDatabase
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.manifest import landed_files
 from dagster_lake.storage.paths import Lake
 

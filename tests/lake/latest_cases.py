@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from dagster_lake.contract import Contract
+from dagster_lake.contract.model import Contract
 from dagster_lake.storage.accepted import accepted_snapshots
 from tests.lake.latest_world import ORDERS, USERS, LatestWorld, hour, snapshot, strict
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_lake.compile.columns import bronze_schema
-from dagster_lake.contract import Contract, DatabaseSource, FileSource, Property
-from dagster_lake.engines.base import Engine, Step, StepResult
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.contract.columns import bronze_schema
+from dagster_lake.contract.model import Contract, DatabaseSource, FileSource, Property
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.step import Engine, Step, StepResult
 from dagster_lake.lake_hour import HOUR, hour_key
-from dagster_lake.settings import Settings
-from dagster_lake.storage import delta
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table, deletions_table, newest_table
 from tests.unit.compiled import contract as short_contract

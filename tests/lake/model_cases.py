@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.storage.delta import pin
+from dagster_lake.storage.delta.write import pin
 from dagster_lake.storage.paths import Lake
 from tests.lake.dbt_projects import build, failure, project, write_model
 from tests.lake.silver_world import World, hour

@@ -14,14 +14,14 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 
 from dagster_lake import commit
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from tests.lake.lakes import TestLake
 
 
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "dagster_lake.engines.duckdb", "dagster_lake.resources.sources"])
+    context.set_forkserver_preload([__name__, "dagster_lake.engines.duckdb.engine", "dagster_lake.sources.choice"])
     return context
 
 

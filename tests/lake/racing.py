@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from dagster_lake.storage import delta
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
 
 SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("by", pa.string()), pa.field("_lake_hour", pa.string())])
 HOUR, OTHER = "2026-01-05T12", "2026-01-05T13"

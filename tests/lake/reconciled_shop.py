@@ -11,8 +11,8 @@ from unittest.mock import patch
 import dagster as dg
 
 from dagster_lake import clock
-from dagster_lake.assets.reconciliation import reconciliation_assets
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.defs.contracts.reconciliation import reconciliation_assets
+from dagster_lake.lake_resource import LakeResource
 from tests.lake.lakes import TINY, TestLake, hours
 from tests.lake.shop_by_hand import ShopByHand
 

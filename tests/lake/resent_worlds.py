@@ -13,17 +13,17 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Engine, Step, StepResult
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.contract.model import contracts
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.step import Engine, Step, StepResult
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing.land import land_hours
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.opened import Sources
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import quarantine_table, silver_table
 from tests.lake.lakes import content_of
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
-from dagster_lake.storage.delta import overwrite, pin, replace_partitions
+from dagster_lake.storage.delta.write import overwrite, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import newest_table, silver_table
 

@@ -23,16 +23,16 @@ from pydantic import SecretStr
 
 from dagster_lake import clock
 from dagster_lake.lake_hour import HOUR, hour_key, parse_hour
-from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.resources.sources import open_event_hub
-from dagster_lake.settings import Settings
-from dagster_lake.sinks.database import DatabaseSink
-from dagster_lake.sinks.deliver import Filled, fill
-from dagster_lake.sinks.hub import ENVELOPE
-from dagster_lake.sinks.sink import Sink
-from dagster_lake.storage.delta import Pinned, pin, replace_partitions
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.choice import open_event_hub
+from dagster_lake.sources.event_hub.protocol import EventHubError
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import Pinned, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.streams.sinks.database import DatabaseSink
+from dagster_lake.streams.sinks.deliver import Filled, fill
+from dagster_lake.streams.sinks.hub import ENVELOPE
+from dagster_lake.streams.sinks.sink import Sink
 
 STREAM = "slow_pages"
 NOW = datetime(2026, 1, 5, 20, tzinfo=UTC)

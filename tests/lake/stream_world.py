@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, hour_key, hour_of, parse_hour
-from dagster_lake.storage.delta import pin, replace_partitions
+from dagster_lake.storage.delta.write import pin, replace_partitions
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_table
 from tests.lake.silver_world import filled

@@ -19,16 +19,16 @@ from aiosmtpd.handlers import Message
 from pydantic import SecretStr, ValidationError
 
 from dagster_lake import clock
-from dagster_lake.alerts.channels import Address, said_without_address
-from dagster_lake.alerts.notices import notices_table
-from dagster_lake.alerts.outbox import LEASE, MOST_REFUSALS, deliveries_table
-from dagster_lake.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
-from dagster_lake.cli.checkup_alerts import alert_findings, all_alert_findings
-from dagster_lake.contract import Channel, contracts
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import append
-from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.telemetry.secret_values import masker
+from dagster_lake.cli.doctor.alerts import alert_findings, all_alert_findings
+from dagster_lake.contract.model import Channel, contracts
+from dagster_lake.operations.telemetry.secret_values import masker
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import append
+from dagster_lake.streams.alerts.channels import Address, said_without_address
+from dagster_lake.streams.alerts.notices import notices_table
+from dagster_lake.streams.alerts.outbox import LEASE, MOST_REFUSALS, deliveries_table
+from dagster_lake.streams.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
 from tests.lake.test_alerts import NOW, SLOW, Place, alert, rows
 from tests.lake.webhooks import SECRET, Webhook, webhook
 
@@ -47,7 +47,7 @@ def contract_names(monkeypatch: pytest.MonkeyPatch, *names: str, logged: bool = 
     """Lets the contract of pageviews, whose alerts are told here, name these channels."""
     channels = tuple(Channel(name, logged) for name in names)
     changed = {**contracts(), "pageviews": replace(contracts()["pageviews"], channels=channels)}
-    monkeypatch.setattr("dagster_lake.alerts.channels.contracts", lambda: changed)
+    monkeypatch.setattr("dagster_lake.streams.alerts.channels.contracts", lambda: changed)
 
 
 def place_with(root: Path, **channels: str) -> Place:
@@ -135,8 +135,8 @@ def test_a_channel_with_a_backlog_does_not_keep_the_others_waiting(
     contract_names(monkeypatch, NIGHT)
     place = place_with(tmp_path, night=hook.address, shop=other.address)
     hook.judge = lambda body: 503
-    monkeypatch.setattr("dagster_lake.alerts.sender.MOST_DELIVERIES", 5)
-    monkeypatch.setattr("dagster_lake.alerts.notices.PER_DELIVERY", 1)
+    monkeypatch.setattr("dagster_lake.streams.alerts.sender.MOST_DELIVERIES", 5)
+    monkeypatch.setattr("dagster_lake.streams.alerts.notices.PER_DELIVERY", 1)
     place.tell(rows(*(alert(n, minutes_ago=30) for n in range(15))))
     assert place.tell(rows(alert("new")), replace(SLOW, channels=(SHOP,))).sent.alerts == 1
     assert hook.tries <= 2 * 3 * MOST_UNAVAILABLE
@@ -362,7 +362,7 @@ def test_mails_never_travel_in_clear_to_another_machine(
 ) -> None:
     contract_names(monkeypatch, NIGHT)
     handler, address = mails
-    monkeypatch.setattr("dagster_lake.alerts.mail._HERE", set())
+    monkeypatch.setattr("dagster_lake.streams.alerts.mail._HERE", set())
     failure = place_with(tmp_path, night=address).tell(rows(alert(1))).sent.failure
     assert failure == "channel night does not offer encryption (STARTTLS); use a server that does"
     assert handler.taken == []
@@ -445,5 +445,5 @@ def test_the_doctor_sees_the_channels_of_streams_and_addresses_that_nobody_names
     missing, unused = alert_findings(settings, kinds)
     assert f"channel night, which {SLOW.stream} name, has no address" in missing.says
     assert unused.says.startswith("forgotten: no contract and no stream names it")
-    monkeypatch.setattr("dagster_lake.cli.checkup_alerts.alert_kinds", lambda _: kinds)
+    monkeypatch.setattr("dagster_lake.cli.doctor.alerts.alert_kinds", lambda _: kinds)
     assert all_alert_findings(settings) == [missing, unused], "lake doctor reads the streams"

@@ -37,16 +37,16 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
 from dagster_lake import clock
-from dagster_lake.alerts import webhook as webhook_module
-from dagster_lake.alerts.notices import notices_table
-from dagster_lake.alerts.notify import tell
-from dagster_lake.contract import Channel, contracts
+from dagster_lake.contract.model import Channel, contracts
 from dagster_lake.definitions import failures_told
-from dagster_lake.failures.sensor import Cursor
-from dagster_lake.failures.watch import Watch
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage.delta import pin
-from dagster_lake.telemetry.news import Cursor as RunsSeen
+from dagster_lake.defs.operations.failures_told import Cursor
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.failures.watch import Watch
+from dagster_lake.operations.telemetry.news import Cursor as RunsSeen
+from dagster_lake.storage.delta.write import pin
+from dagster_lake.streams.alerts import webhook as webhook_module
+from dagster_lake.streams.alerts.notices import notices_table
+from dagster_lake.streams.alerts.notify import tell
 from tests.lake.lakes import TestLake
 from tests.lake.test_alerts import SLOW, alert, rows
 from tests.lake.webhooks import Webhook, webhook
@@ -201,7 +201,7 @@ def world(landed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         name: replace(contract, channels=(Channel(OWNERS[name], logged=False),)) if name in OWNERS else contract
         for name, contract in contracts().items()
     }
-    monkeypatch.setattr("dagster_lake.alerts.channels.contracts", lambda: named)
+    monkeypatch.setattr("dagster_lake.streams.alerts.channels.contracts", lambda: named)
     copy = shutil.copytree(landed, tmp_path / "lake")
     with ExitStack() as ending:
         hooks = {name: ending.enter_context(webhook()) for name in {*OWNERS.values(), "default"}}

@@ -18,20 +18,20 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from dagster_lake import clock
-from dagster_lake.alerts import notices
-from dagster_lake.alerts.answers import NotTaken
-from dagster_lake.alerts.channels import Address
-from dagster_lake.alerts.kinds import AlertKind
-from dagster_lake.alerts.notices import COLUMNS, PER_DELIVERY, Rows, notices_table
-from dagster_lake.alerts.notify import SAID, Outcome, notify, tell
-from dagster_lake.alerts.outbox import LEASE, LONGEST_LEASE, MOST_REFUSALS, Delivery, deliveries_table
-from dagster_lake.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
-from dagster_lake.alerts.webhook import post
 from dagster_lake.lake_hour import hour_key, hour_of
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import pin, replace_partitions
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import pin, replace_partitions
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.streams.alerts import notices
+from dagster_lake.streams.alerts.answers import NotTaken
+from dagster_lake.streams.alerts.channels import Address
+from dagster_lake.streams.alerts.kinds import AlertKind
+from dagster_lake.streams.alerts.notices import COLUMNS, PER_DELIVERY, Rows, notices_table
+from dagster_lake.streams.alerts.notify import SAID, Outcome, notify, tell
+from dagster_lake.streams.alerts.outbox import LEASE, LONGEST_LEASE, MOST_REFUSALS, Delivery, deliveries_table
+from dagster_lake.streams.alerts.sender import MOST_UNAVAILABLE, Sender, Sent
+from dagster_lake.streams.alerts.webhook import post
 from tests.lake.crashing import dying_at, dying_at_number, points_of, watching
 from tests.lake.webhooks import SECRET, Webhook, webhook
 
@@ -335,7 +335,7 @@ def test_what_is_noted_after_a_look_that_found_nothing_is_sent(tmp_path: Path, h
         for number in range(3):
             assert sender.send().alerts == 0
             assert sender.quiet is not None
-            with patch("dagster_lake.alerts.sender.claim", side_effect=AssertionError("it read the tables")):
+            with patch("dagster_lake.streams.alerts.sender.claim", side_effect=AssertionError("it read the tables")):
                 assert sender.send().alerts == 0
             tell(place.lake, place.settings, {SLOW: rows(alert(number))}, "another", place.said.append)
             assert sender.send().alerts == 1

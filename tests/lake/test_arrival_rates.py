@@ -2,10 +2,10 @@
 
 import pytest
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.recompute import stream_recomputation
-from dagster_lake.engines.stream_hours import arrival_rates
-from dagster_lake.storage.delta import Pinned, pin
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.recompute import stream_recomputation
+from dagster_lake.dbt_runner.stream_hours import arrival_rates
+from dagster_lake.storage.delta.write import Pinned, pin
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import silver_table
 from tests.lake.stream_world import DAY, StreamWorld, at

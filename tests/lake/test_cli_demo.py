@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.cli import demo_hours
-from dagster_lake.cli.demo_hours import begin_with, wanted_hours
-from dagster_lake.cli.demo_run import Checked, Outcome
-from dagster_lake.cli.demo_warnings import Warned, is_planted
-from dagster_lake.cli.errors import CommandError
+from dagster_lake.cli.demo import hours as demo_hours
+from dagster_lake.cli.demo.hours import begin_with, wanted_hours
+from dagster_lake.cli.demo.run import Checked, Outcome
+from dagster_lake.cli.demo.warnings import Warned, is_planted
+from dagster_lake.cli.shared.errors import CommandError
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.cli import dev_run
-from dagster_lake.cli.errors import CommandError
-from dagster_lake.settings import Settings
+from dagster_lake.cli.dev import serve as dev_run
+from dagster_lake.cli.shared.errors import CommandError
+from dagster_lake.settings.lake import Settings
 
 
 @pytest.fixture

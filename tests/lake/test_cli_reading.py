@@ -14,9 +14,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.storage.delta import replace_partitions
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import replace_partitions
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 
 Run = Callable[..., Result]
 SCHEMA = pa.schema(

@@ -8,8 +8,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dagster_lake.cli import app, removal
-from dagster_lake.resources import history_place
+from dagster_lake.cli import app
+from dagster_lake.cli.reset import local as removal
+from dagster_lake.operations.instance import place as history_place
 from dagster_lake.storage.paths import Lake
 
 

@@ -16,18 +16,18 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import DbtRunError
+from dagster_lake.dbt_runner.run import NodeResult, build
+from dagster_lake.engines.step import Step
 from dagster_lake.engines.told_damage import tells_damage
-from dagster_lake.health.tables import raw_health, tables_health
-from dagster_lake.resources.dbt import NodeResult, build
-from dagster_lake.resources.dbt_manifest import DbtRunError
-from dagster_lake.storage import delta
+from dagster_lake.operations.health.tables import raw_health, tables_health
 from dagster_lake.storage.damage import TableDamaged
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.examine import content_faults
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from tests.lake.lakes import TestLake, hours
 
 SCHEMA = pa.schema([("id", pa.int64()), ("city", pa.string()), ("_lake_hour", pa.string())])

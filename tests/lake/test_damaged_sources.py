@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.resources.database import Database, DatabaseError
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.resources.history import HistoryDamaged, LocalHistory
-from dagster_lake.resources.shop_database import ShopDatabase
+from dagster_lake.operations.instance.sqlite_history import HistoryDamaged, LocalHistory
+from dagster_lake.shop.database import ShopDatabase
+from dagster_lake.sources.database.database import Database, DatabaseError
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.event_hub.protocol import EventHubError
 
 from .test_database import HOUR, NOON, ORDERS
 from .test_event_hub import ALWAYS, events

@@ -12,8 +12,8 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.resources.database import Database, DatabaseError
-from dagster_lake.resources.shop_database import ShopDatabase
+from dagster_lake.shop.database import ShopDatabase
+from dagster_lake.sources.database.database import Database, DatabaseError
 
 from .crashing import dying_at, points_of
 from .postgres import postgres_server, postgres_url  # noqa: F401  # fixtures

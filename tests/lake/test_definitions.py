@@ -15,18 +15,18 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.assets.sources import source_assets
-from dagster_lake.automation import close_the_hour, dropped_files
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs, failures_told
-from dagster_lake.failures.sensor import Cursor as FailuresCursor
-from dagster_lake.hourly_runs import hours_of
-from dagster_lake.notices import command_to_run_again
-from dagster_lake.resources.database import Database, DatabaseError
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.defs.operations.failures_told import Cursor as FailuresCursor
+from dagster_lake.defs.schedules import close_the_hour, dropped_files
+from dagster_lake.defs.shop import source_assets
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.failure_notice import command_to_run_again
+from dagster_lake.operations.hourly_runs import hours_of
+from dagster_lake.operations.telemetry.news import Cursor as RunsSeen
+from dagster_lake.settings.lake import PROJECT_ROOT
+from dagster_lake.sources.database.database import Database, DatabaseError
 from dagster_lake.storage.manifest import read_manifest, write_manifest
-from dagster_lake.telemetry.news import Cursor as RunsSeen
 from tests.lake.lakes import FIRST_HOUR, TestLake, hours, write
 from tests.lake.test_hand_made_input import MONDAY, drop_ids, person
 from tests.lake.test_rerun import SMALL, change_orders

@@ -9,10 +9,10 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.defs.dbt.assets import dbt_assets
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.source_look import SourceLook
-from dagster_lake.resources.lake import LakeResource
 from tests.lake.crashing import crash_images, watching
 from tests.lake.lakes import differences
 from tests.lake.reconciled_shop import FIRST, LATER, MINUTE, THREE, Shop, a_shop, metadata, told
@@ -132,7 +132,7 @@ def test_a_contract_can_switch_the_look_at_all_keys_off(small: Shop, monkeypatch
     monkeypatch.setitem(contracts(), "orders", replace(contracts()["orders"], reconcile="off"))
     small.source.delete(4)
     small.source.order(77, FIRST + 5 * MINUTE)
-    with patch("dagster_lake.assets.reconciliation.contracts", contracts):
+    with patch("dagster_lake.defs.contracts.reconciliation.contracts", contracts):
         small.reconcile()
     assert {row["order_id"] for row in small.lake.rows("silver/orders")} >= {4, 77}
     assert small.deleted() == {}

@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_lake.automation import hourly_job
 from dagster_lake.definitions import defs
-from dagster_lake.resources.database import Database, DatabaseError
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.defs.schedules import hourly_job
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.sources.database.database import Database, DatabaseError
 from tests.lake.lakes import FIRST_HOUR, TestLake, definitions, write
 from tests.lake.test_hand_made_input import OF_USERS, drop_ids, newest, person
 from tests.lake.test_rerun import SMALL

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.cli.deep import pieces
-from dagster_lake.storage import delta
+from dagster_lake.cli.doctor.deep import pieces
+from dagster_lake.storage.delta import write as delta
 from tests.lake.lakes import TestLake, hours
 
 

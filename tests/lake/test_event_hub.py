@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import clock
-from dagster_lake.resources import embedded_event_hub, event_segments
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.event_hub import EVENT_SCHEMA, EventHubError, Position
+from dagster_lake.sources.event_hub import embedded as embedded_event_hub
+from dagster_lake.sources.event_hub import segments as event_segments
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA, EventHubError, Position
 
 from .crashing import dying_at, points_of
 

@@ -11,17 +11,17 @@ import dagster as dg
 import pytest
 from dagster._core.utils import make_new_run_id
 
-from dagster_lake.assets import steps
-from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.automation import close_the_hour
 from dagster_lake.commit import observe
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs
-from dagster_lake.hourly_runs import HourRuns, hours_of
+from dagster_lake.defs import steps
+from dagster_lake.defs.dbt.assets import dbt_assets
+from dagster_lake.defs.schedules import close_the_hour
 from dagster_lake.lake_hour import HourRange, hour_key
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import partitions
 from dagster_lake.landing.result import LandingError
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.operations.hourly_runs import HourRuns, hours_of
 from dagster_lake.storage.unfinished import GOLD, STREAMS, begin, unfinished
 
 from .crashing import Death
@@ -99,8 +99,8 @@ def test_a_refusal_is_not_tried_again(lake: TestLake, monkeypatch: pytest.Monkey
 
 
 def test_what_may_pass_is_told_from_what_may_not() -> None:
-    from dagster_lake.resources.dbt_manifest import DbtRunError
-    from dagster_lake.storage.delta import DeltaWriteError, LostToOthers
+    from dagster_lake.dbt_runner.manifest import DbtRunError
+    from dagster_lake.storage.delta.write import DeltaWriteError, LostToOthers
 
     assert all(map(steps.may_pass, [OSError(), LostToOthers(), DbtRunError("gold.x: IO Error: Could not read")]))
     wrong = [
@@ -153,13 +153,13 @@ def test_streams_and_gold_are_unfinished_from_silver_on_until_they_are_made(
         raise OSError(5, "Input/output error")
         yield
 
-    monkeypatch.setattr("dagster_lake.assets.dbt.build", fail)
+    monkeypatch.setattr("dagster_lake.defs.dbt.assets.build", fail)
     for asset in shop:
         done = dg.materialize([asset], partition_key=HOURS[0], resources={"lake": LakeResource()}, raise_on_error=False)
         assert not done.success
     assert len(asked) == 2 * (steps.MOST_RETRIES + 1)
     assert unfinished(lake.resource.lake) == {HOURS[0]: [GOLD, STREAMS]}
-    monkeypatch.setattr("dagster_lake.assets.dbt.build", lambda *_, **__: iter(()))
+    monkeypatch.setattr("dagster_lake.defs.dbt.assets.build", lambda *_, **__: iter(()))
     for asset in shop:
         dg.materialize([asset], partition_key=HOURS[0], resources={"lake": LakeResource()}, raise_on_error=False)
     assert unfinished(lake.resource.lake) == {}

@@ -11,20 +11,20 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInst
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
 from typer.testing import CliRunner
 
-from dagster_lake.alerts.channels import route
 from dagster_lake.cli import app
-from dagster_lake.contract import Channel, contracts
+from dagster_lake.contract.model import Channel, contracts
 from dagster_lake.definitions import defs
-from dagster_lake.failures.data_sets import data_sets_by
-from dagster_lake.failures.failure import Failure
-from dagster_lake.failures.of_dagster import SILENT, dead_daemons
-from dagster_lake.failures.of_runs import check_failures, first_of_its_cause, run_failure
-from dagster_lake.failures.sensor import Cursor
-from dagster_lake.failures.standing import standing
-from dagster_lake.failures.tell import tell_failures
-from dagster_lake.settings import Settings
-from dagster_lake.telemetry.news import Cursor as RunsSeen
-from dagster_lake.telemetry.runs import AssetWork, CheckWork, RunWork
+from dagster_lake.defs.operations.failures_told import Cursor
+from dagster_lake.operations.failures.data_sets import data_sets_by
+from dagster_lake.operations.failures.failure import Failure
+from dagster_lake.operations.failures.of_dagster import SILENT, dead_daemons
+from dagster_lake.operations.failures.of_runs import check_failures, first_of_its_cause, run_failure
+from dagster_lake.operations.failures.standing import standing
+from dagster_lake.operations.failures.tell import tell_failures
+from dagster_lake.operations.telemetry.news import Cursor as RunsSeen
+from dagster_lake.operations.telemetry.runs import AssetWork, CheckWork, RunWork
+from dagster_lake.settings.lake import Settings
+from dagster_lake.streams.alerts.channels import route
 from tests.lake.lakes import TestLake
 from tests.lake.test_alerts import NOW, Place
 from tests.lake.webhooks import webhook
@@ -160,7 +160,7 @@ def test_a_failure_goes_to_the_channels_of_its_data_sets_else_to_the_default_one
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     named = {name: replace(contracts()[name], channels=(Channel(f"c-{name}", False),)) for name in contracts()}
-    monkeypatch.setattr("dagster_lake.alerts.channels.contracts", lambda: named)
+    monkeypatch.setattr("dagster_lake.streams.alerts.channels.contracts", lambda: named)
     assert route(Settings(), ("stars", "users")) == ("c-stars", "c-users")
     assert route(Settings(), ()) == ("default",)
 
@@ -215,7 +215,7 @@ def test_a_daemon_that_never_ran_did_not_die_and_one_that_lives_is_not_told(tmp_
 def test_data_that_stopped_is_told_where_a_schedule_or_somebody_outside_expects_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagster_lake.failures.standing.stopped_deliveries", lambda *_: failures(1))
+    monkeypatch.setattr("dagster_lake.operations.failures.standing.stopped_deliveries", lambda *_: failures(1))
     lake = Place(tmp_path).lake
     with dg.instance_for_test() as instance:
         assert standing(lake, instance, NOW, print, outside=False) == []
@@ -235,8 +235,8 @@ def test_a_look_that_fails_stops_no_other(tmp_path: Path, monkeypatch: pytest.Mo
     def broken(*_: object) -> None:
         raise OSError("a table is damaged: Jan Novák")
 
-    monkeypatch.setattr("dagster_lake.failures.standing.stopped_deliveries", broken)
-    monkeypatch.setattr("dagster_lake.failures.standing.dead_daemons", lambda *_: failures(1))
+    monkeypatch.setattr("dagster_lake.operations.failures.standing.stopped_deliveries", broken)
+    monkeypatch.setattr("dagster_lake.operations.failures.standing.dead_daemons", lambda *_: failures(1))
     said: list[str] = []
     with dg.DagsterInstance.ephemeral() as instance:
         found = standing(Place(tmp_path).lake, instance, NOW, said.append, outside=True)
@@ -261,7 +261,7 @@ def test_lake_watch_looks_once_and_says_by_its_exit_code_what_waits(
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("dagster_lake.failures.standing.dead_daemons", lambda *_: failures(1))
+    monkeypatch.setattr("dagster_lake.operations.failures.standing.dead_daemons", lambda *_: failures(1))
     for name, value in lake.environment.items():
         monkeypatch.setenv(name, value)
     with webhook() as hook:

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, parse_hour
 from dagster_lake.landing.empty_hour import empty_hour
-from dagster_lake.storage.delta import pin
+from dagster_lake.storage.delta.write import pin
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.manifest import read_manifest, write_manifest
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.unfinished import begin, end

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 from dagster_lake.storage import marker
 from dagster_lake.storage.first_hour import FirstHourError, check_first_hour, first_hour
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake
@@ -106,7 +106,7 @@ def test_definitions_of_four_years_of_hours_begin_with_the_lakes_and_load_as_fas
     Lake.of(settings(tmp_path / "long", "2021-12-01T00"))
     seconds = {}
     for name, begins in (("short", "2026-01-01T00"), ("long", "2021-12-01T00")):
-        code = "from dagster_lake.definitions import defs; from dagster_lake.assets.partitions import hourly; " + (
+        code = "from dagster_lake.definitions import defs; from dagster_lake.defs.partitions import hourly; " + (
             "defs.get_repository_def(); print(hourly.get_first_partition_key())"
         )
         started = time.monotonic()

@@ -8,9 +8,9 @@ import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.events import StepMaterializationData
 
-from dagster_lake.assets.lake_status import KEY as LAKE_STATUS
-from dagster_lake.automation import silver_carries_on
 from dagster_lake.definitions import defs
+from dagster_lake.defs.operations.lake_status import KEY as LAKE_STATUS
+from dagster_lake.defs.schedules import silver_carries_on
 
 OPEN, CLOSED, BEFORE, OLD = "2026-01-05T12", "2026-01-05T11", "2026-01-05T10", "2026-01-03T07"
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)

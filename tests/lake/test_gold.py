@@ -13,16 +13,17 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake import commit
-from dagster_lake.contract import contracts
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner import manifest as dbt_manifest
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.manifest import DbtRunError
+from dagster_lake.dbt_runner.sources import events_macro, files_of, sources_yaml
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources import dbt, dbt_manifest
-from dagster_lake.resources.dbt_manifest import DbtRunError
-from dagster_lake.resources.dbt_sources import events_macro, files_of, sources_yaml
-from dagster_lake.settings import DBT_PROJECT, Settings
-from dagster_lake.storage.delta import overwrite, pin, replace_partitions
+from dagster_lake.settings.lake import DBT_PROJECT, Settings
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import overwrite, pin, replace_partitions
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 from dagster_lake.storage.tables import accepted_table, silver_table
 from tests.lake.silver_world import FIRST, World, filled, hour, random_world, write_hours
 
@@ -417,8 +418,8 @@ def test_a_reader_s_records_that_were_vacuumed_make_it_read_everything(lake: Lak
 
 
 def test_silver_written_and_read_versions_vacuumed_in_seven_days_break_no_run(lake: Lake) -> None:
-    from dagster_lake.engines.dbt_session import DbtSession
-    from dagster_lake.storage.delta import vacuum
+    from dagster_lake.dbt_runner.duckdb_session import DbtSession
+    from dagster_lake.storage.delta.write import vacuum
 
     world = random_world(1)
     world.write(lake)
@@ -446,5 +447,5 @@ def test_dbt_s_sources_are_what_the_contracts_say() -> None:
     sources, events = files_of(DBT_PROJECT)
     written = {sources: sources_yaml(contracts()), events: events_macro(contracts())}
     assert {file: file.read_text() for file in written} == written, (
-        "run `python -m dagster_lake.resources.dbt_sources` after changing a contract"
+        "run `python -m dagster_lake.dbt_runner.sources` after changing a contract"
     )

@@ -5,12 +5,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage.delta import pin
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.defs.dbt.assets import dbt_assets
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.storage.delta.write import pin
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.streams.declarations import stream_declarations
 from tests.lake.silver_world import hour, random_world
 from tests.lake.test_gold import rate_minus_nine, rows
 

@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
-from dagster_lake.resources import history_place
-from dagster_lake.resources.history import LocalHistory
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.operations.instance import place as history_place
+from dagster_lake.operations.instance.sqlite_history import LocalHistory
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 
 NORMAL, FULL = 1, 2
 

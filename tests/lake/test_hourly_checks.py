@@ -10,15 +10,15 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 
 from dagster_lake import clock
-from dagster_lake.assets.dbt import dbt_assets
-from dagster_lake.assets.partitions import hourly
 from dagster_lake.definitions import defs
-from dagster_lake.engines.base import Check
-from dagster_lake.engines.duckdb import DuckDBEngine
-from dagster_lake.health.history import asset_histories
+from dagster_lake.defs.dbt.assets import dbt_assets
+from dagster_lake.defs.partitions import hourly
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.step import Check
 from dagster_lake.lake_hour import HOUR, hour_key
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.telemetry.runs import read_run
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.health.history import asset_histories
+from dagster_lake.operations.telemetry.runs import read_run
 from tests.lake.lakes import definitions
 from tests.lake.resent_worlds import FIRST, Sent, World
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dagster_lake.compile.silver import silver_select
 from dagster_lake.engines import pieces
-from dagster_lake.engines.base import Check
+from dagster_lake.engines.step import Check
 from dagster_lake.lake_hour import HOUR, hour_key
 from tests.depth import examples
 from tests.lake.resent_worlds import FIRST, Sent, World, what_they_give
@@ -74,7 +74,7 @@ def during_silver(happens: Callable[[], object]) -> Any:
             left.pop()()
         return silver_select(*arguments)
 
-    return patch("dagster_lake.engines.duckdb.silver_select", select)
+    return patch("dagster_lake.engines.duckdb.engine.silver_select", select)
 
 
 def test_two_runs_of_two_hours_at_once_end_as_one_after_the_other(tmp_path: Path) -> None:
@@ -106,7 +106,9 @@ def test_the_check_of_keys_finds_an_event_that_two_hours_hold(tmp_path: Path) ->
     world = World(tmp_path)
     world.send(Sent("a", 0), Sent("a", 24), Sent("c", 2), Sent("c", 27))
     world.make(*(hour_key(FIRST + n * HOUR) for n in (2, 24, 27)))
-    with patch("dagster_lake.engines.duckdb.stale_hours", lambda *_: []):  # a step that leaves the later hour alone
+    with patch(
+        "dagster_lake.engines.duckdb.engine.stale_hours", lambda *_: []
+    ):  # a step that leaves the later hour alone
         world.make(hour_key(FIRST))
 
     def found(*hours: int) -> dict[int, int]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
 from dagster_lake.landing import land
 from dagster_lake.landing.land import lacking_hours, landed_among

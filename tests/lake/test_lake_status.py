@@ -13,16 +13,16 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from dagster_lake import clock
-from dagster_lake.assets.lake_status import GOOD, KEY, troubles
-from dagster_lake.automation import hourly_job, lake_status_job, publish_lake_status
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs
-from dagster_lake.engines.base import Step
-from dagster_lake.health.history import FRESH
-from dagster_lake.health.status_table import SCHEMA
-from dagster_lake.health.tables import TableHealth
+from dagster_lake.defs.operations.lake_status import GOOD, KEY, troubles
+from dagster_lake.defs.schedules import hourly_job, lake_status_job, publish_lake_status
+from dagster_lake.engines.step import Step
 from dagster_lake.landing.land import land_snapshot, partitions
+from dagster_lake.operations.health.history import FRESH
+from dagster_lake.operations.health.status_table import SCHEMA
+from dagster_lake.operations.health.tables import TableHealth
 from tests.lake.lakes import NOW, TestLake, hours
 from tests.lake.test_hand_made_input import OF_USERS
 from tests.lake.test_rerun import SMALL
@@ -270,8 +270,8 @@ def test_it_waits_for_no_other_asset_and_is_made_by_the_hour_on_its_own() -> Non
 
 
 def test_unity_catalog_holds_the_table_with_the_same_columns(tmp_path: Path) -> None:
-    from dagster_lake.catalog.desired import desired_state
-    from dagster_lake.resources.dbt_manifest import manifest
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.unity_catalog.desired import desired_state
     from tests.azure.catalog_yaml import ROOT, config
 
     state = desired_state(config(tmp_path), contracts(), manifest())

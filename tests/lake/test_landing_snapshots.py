@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import clock
-from dagster_lake.contract import FileSource
+from dagster_lake.contract.model import FileSource
 from dagster_lake.landing import dropped, snapshot, whole
 from dagster_lake.landing.form import form_of, unreadable
 from dagster_lake.landing.land import LandingError, land_snapshot, manifests, partitions

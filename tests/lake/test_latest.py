@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.engines import newest
-from dagster_lake.engines.scan import files_sql
-from dagster_lake.storage import delta
+from dagster_lake.engines.duckdb import newest
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.duckdb.scan import files_sql
 from tests.depth import examples
 from tests.lake.latest_cases import CASES, Make
 from tests.lake.latest_world import (

@@ -9,9 +9,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dagster_lake.automation import missed_hours, unfinished_hours
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.defs.schedules import missed_hours, unfinished_hours
 from dagster_lake.landing import history
 from dagster_lake.landing.land import partitions
 from dagster_lake.storage.paths import Lake
@@ -176,9 +176,9 @@ def test_what_cannot_be_loaded_is_refused_with_the_remedy(
 
 
 def test_a_remote_lake_needs_the_setting_first(tmp_path: Path) -> None:
-    from dagster_lake.cli.errors import CommandError
-    from dagster_lake.cli.load_run import _begin_with
-    from dagster_lake.settings import Settings
+    from dagster_lake.cli.load.run import _begin_with
+    from dagster_lake.cli.shared.errors import CommandError
+    from dagster_lake.settings.lake import Settings
 
     remote = Settings(_env_file=None, root="abfss://lake@shop.dfs.core.windows.net/a")  # type: ignore[call-arg]
     with pytest.raises(CommandError, match="set LAKE_FIRST_HOUR=2024-02-29T22 here and wherever Dagster runs"):

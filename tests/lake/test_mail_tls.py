@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dagster_lake.alerts import mail
+from dagster_lake.streams.alerts import mail
 from tests.lake.test_alert_channels import NIGHT, Mails, contract_names, place_with
 from tests.lake.test_alerts import alert, rows
 from tests.lake.webhooks import SECRET

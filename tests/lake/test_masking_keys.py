@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
-from dagster_lake.masking import MaskingKeyError, masking_key
-from dagster_lake.settings import Settings
+from dagster_lake.contract.model import contracts
+from dagster_lake.privacy.masking_key import MaskingKeyError, masking_key
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 from tests.lake.lakes import TINY, TestLake, write
 

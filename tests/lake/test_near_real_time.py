@@ -13,18 +13,24 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.assets.alert_notices import HELD
-from dagster_lake.assets.alert_notices import KEY as ALERTS
-from dagster_lake.assets.partitions import hourly
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs
-from dagster_lake.hourly_runs import hours_of
+from dagster_lake.defs.partitions import hourly
+from dagster_lake.defs.streams.alert_notices import HELD
+from dagster_lake.defs.streams.alert_notices import KEY as ALERTS
+from dagster_lake.defs.streams.near_real_time import (
+    LOOKS_SECONDS,
+    LOST_AFTER,
+    SENSOR,
+    events_arriving,
+    near_real_time_job,
+)
 from dagster_lake.lake_hour import HourRange, hour_key, hour_of
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import land_hours
-from dagster_lake.near_real_time import LOOKS_SECONDS, LOST_AFTER, SENSOR, events_arriving, near_real_time_job
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.event_hub import EventHubError
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.operations.hourly_runs import hours_of
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.event_hub.protocol import EventHubError
 from tests.lake.lakes import TestLake
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -192,7 +198,7 @@ def test_events_wait_while_a_run_of_the_sensor_is_not_finished(watch: Watch, sta
 def test_a_run_that_was_killed_long_ago_holds_nothing_up(watch: Watch) -> None:
     watch.run(dg.DagsterRunStatus.STARTED)
     watch.send("pageviews", NOON + timedelta(minutes=3))
-    with patch("dagster_lake.near_real_time.LOST_AFTER", -LOST_AFTER):
+    with patch("dagster_lake.defs.streams.near_real_time.LOST_AFTER", -LOST_AFTER):
         assert watch.look(NOON + timedelta(minutes=4)) == ["2026-01-05T12"]
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.partitions import hourly
-from dagster_lake.cli import checkup
-from dagster_lake.cli.dagster_home import name_dagster_home
-from dagster_lake.cli.errors import CommandError
-from dagster_lake.cli.removal import lake_contents
+from dagster_lake.cli.doctor import machine as checkup
+from dagster_lake.cli.reset.local import lake_contents
+from dagster_lake.cli.shared.dagster_home import name_dagster_home
+from dagster_lake.cli.shared.errors import CommandError
 from dagster_lake.definitions import defs
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.defs.partitions import hourly
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 
 TINY = {"LAKE_USERS": "60", "LAKE_VIP_USERS": "5", "LAKE_PRODUCTS": "10", "LAKE_PAGEVIEWS_PER_HOUR": "50"}
 DEMO = ("demo", "--day", "2026-01-01", "--hours", "1")

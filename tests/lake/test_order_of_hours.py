@@ -5,10 +5,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.dbt import dbt_assets
+from dagster_lake.defs.dbt.assets import dbt_assets
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.live.tables import LiveTables
-from dagster_lake.resources.lake import LakeResource
 from tests.lake.lakes import content_of, definitions
 from tests.lake.resent_worlds import FIRST, STARS, Sent, World
 

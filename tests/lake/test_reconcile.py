@@ -15,9 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dagster_lake.lake_hour import HOUR, hour_key, hour_of, parse_hour
-from dagster_lake.reconcile.compare import Comparison, Difference, Hour, Shape, compare
-from dagster_lake.reconcile.outputs import files_of, results_sql
 from dagster_lake.storage.paths import Lake
+from dagster_lake.streams.stream_analytics.compare import Comparison, Difference, Hour, Shape, compare
+from dagster_lake.streams.stream_analytics.outputs import files_of, results_sql
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TWELVE, THIRTEEN = "2026-01-05T12", "2026-01-05T13"

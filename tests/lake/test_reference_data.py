@@ -7,14 +7,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets.reference_data import reference_data_assets
-from dagster_lake.contract import contracts
-from dagster_lake.reference_data import columns_for, publish_reference
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.defs.streams.reference_data import reference_data_assets
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.streams.declarations import stream_declarations
+from dagster_lake.streams.stream_analytics.reference_data import columns_for, publish_reference
 from tests.lake.stream_world import DETAILS, StreamWorld
 
 STREAMS = stream_declarations(manifest()).values()

@@ -12,8 +12,8 @@ from deltalake import write_deltalake
 from dagster_lake.reports.charts import bar_chart
 from dagster_lake.reports.engagement import render_engagement
 from dagster_lake.reports.engagement_data import Group, read_engagement
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import DeltaWriteError
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.write import DeltaWriteError
 from dagster_lake.storage.paths import Lake
 
 

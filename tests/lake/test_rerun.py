@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from dagster_lake import commit
-from dagster_lake.contract import contracts
-from dagster_lake.engines.scan import scan_sql
-from dagster_lake.resources.shop_database import open_shop
-from dagster_lake.storage import delta
+from dagster_lake.contract.model import contracts
+from dagster_lake.shop.database import open_shop
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import newest_table, silver_table
 from tests.depth import examples

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.contract.model import contracts
+from dagster_lake.engines.step import Step
 from dagster_lake.landing.land import LandingError, land_snapshot
 from dagster_lake.storage.listing import raw_data_sets, tables
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from dagster_lake.engines.silver_reads import catching_up, partitions_written
-from dagster_lake.storage.delta import Pinned, pin, replace_partitions
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.dbt_runner.silver_reads import catching_up, partitions_written
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import Pinned, pin, replace_partitions
 
 COLUMNS = pa.schema([pa.field("n", pa.int64()), pa.field("_lake_hour", pa.string())])
 

@@ -15,19 +15,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dagster_lake.cli.checkup_sinks import sink_findings
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.event_hub import SendInterrupted
-from dagster_lake.settings import Settings
-from dagster_lake.sinks import deliver, place
-from dagster_lake.sinks.database import DatabaseSink
-from dagster_lake.sinks.deliver import TOGETHER
-from dagster_lake.sinks.hub import ENVELOPE
-from dagster_lake.sinks.since import hours_since
-from dagster_lake.sinks.sink import Sink
-from dagster_lake.sinks.trouble import troubles
+from dagster_lake.cli.doctor.sinks import sink_findings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.event_hub.protocol import SendInterrupted
 from dagster_lake.storage.guarded import alone
 from dagster_lake.storage.paths import Lake
+from dagster_lake.streams.sinks import deliver, place
+from dagster_lake.streams.sinks.database import DatabaseSink
+from dagster_lake.streams.sinks.deliver import TOGETHER
+from dagster_lake.streams.sinks.hub import ENVELOPE
+from dagster_lake.streams.sinks.since import hours_since
+from dagster_lake.streams.sinks.sink import Sink
+from dagster_lake.streams.sinks.trouble import troubles
 from tests.depth import examples
 from tests.lake.crashing import Death, dying_at, dying_at_number, points_of, watching
 from tests.lake.sink_world import (

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
-from dagster_lake.resources.database import DatabaseError
-from dagster_lake.resources.shop_database import ShopDatabase
+from dagster_lake.shop.database import ShopDatabase
+from dagster_lake.sources.database.database import DatabaseError
 from generators.cli import app
 
 from .databases import Theirs, their_postgres, their_sqlite, theirs  # noqa: F401  # fixtures

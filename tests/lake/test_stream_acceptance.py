@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bench.stream_truth import MINUTE, first_copies, logged, micros, valid
 from bench.verify_streams import HUBS, verify
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.live.finished import finished_hours
-from dagster_lake.resources.sources import open_sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.choice import open_sources
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
 from generators.dials import Dirt

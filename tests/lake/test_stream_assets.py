@@ -14,18 +14,23 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.alert_checks import WORST
-from dagster_lake.alerts.check_names import NO_ALERTS
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.definitions import defs
-from dagster_lake.failures.of_data import sinks_in_trouble
+from dagster_lake.defs.streams.alert_checks import WORST
+from dagster_lake.defs.streams.stream_analytics import (
+    CHECK,
+    computed_there,
+    stream_analytics_assets,
+    stream_analytics_checks,
+)
 from dagster_lake.lake_hour import HOUR, HourRange
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import land_hours
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.sinks.sink import DELIVERED
-from dagster_lake.stream_analytics import CHECK, computed_there, stream_analytics_assets, stream_analytics_checks
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.operations.failures.of_data import sinks_in_trouble
+from dagster_lake.streams.alerts.check_names import NO_ALERTS
+from dagster_lake.streams.declarations import stream_declarations
+from dagster_lake.streams.sinks.sink import DELIVERED
 from tests.lake.lakes import TestLake, content_of
 from tests.lake.webhooks import SECRET, Webhook, webhook
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dagster_lake.assets.stream_plots import TEXT_WINDOWS, WINDOWS, stream_plots
+from dagster_lake.defs.show.stream_plots import TEXT_WINDOWS, WINDOWS, stream_plots
 from dagster_lake.lake_hour import hour_key, hour_of
-from dagster_lake.storage.delta import Pinned, pin, replace_partitions
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import Pinned, pin, replace_partitions
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 OWN_PERCENTILES = pa.schema(

@@ -15,17 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import commit
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner import manifest as dbt_manifest
+from dagster_lake.dbt_runner import run as dbt
+from dagster_lake.dbt_runner.manifest import DbtRunError
 from dagster_lake.engines import pieces
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.empty_hour import empty_hour
-from dagster_lake.resources import dbt, dbt_manifest
-from dagster_lake.resources.dbt_manifest import DbtRunError
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import pin
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.write import pin
 from dagster_lake.storage.manifest import write_manifest
 from dagster_lake.storage.paths import Lake
-from dagster_lake.stream_declarations import stream_declarations
+from dagster_lake.streams.declarations import stream_declarations
 from tests.lake.stream_world import DAY, Row, StreamWorld, at, rows_of
 
 STREAMS = sorted([*stream_declarations(dbt_manifest.manifest()), "events_in_time"])

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from dagster_lake.lake_hour import HourRange
 from dagster_lake.landing.rows import untimed
-from dagster_lake.resources import database_sqlite
-from dagster_lake.resources.database import DatabaseError
+from dagster_lake.sources.database import sqlite as database_sqlite
+from dagster_lake.sources.database.database import DatabaseError
 
 from .databases import AMOUNT, CHANGED_AT, KEY, Theirs, sales, their_postgres, their_sqlite, theirs  # noqa: F401
 from .postgres import postgres_server, postgres_url  # noqa: F401  # fixtures

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from generators.dirt import manifest
 from tests.lake import truth
 from tests.lake.lakes import Row, TestLake, hours

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.landing.land import land_snapshot
 from dagster_lake.landing.result import LandingError
 from dagster_lake.storage.manifest import read_manifest, verify

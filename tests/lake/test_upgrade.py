@@ -18,11 +18,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import HOURLY_TAG, STREAMS, manifest
+from dagster_lake.dbt_runner.run import build
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.resources.dbt import build
-from dagster_lake.resources.dbt_manifest import HOURLY_TAG, STREAMS, manifest
-from dagster_lake.storage import delta
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import FORMAT_VERSION, Lake, LakeFormatError
 from dagster_lake.upgrade import remake, versions
 from tests.lake.crashing import dying_at, dying_at_number, watching

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 
 from .databases import AMOUNT, CHANGED_AT, KEY, Theirs, sales, their_postgres, their_sqlite, theirs  # noqa: F401
 from .postgres import postgres_server, postgres_url  # noqa: F401  # fixtures

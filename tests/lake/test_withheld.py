@@ -8,10 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_lake.assets import acceptance
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.defs.contracts import acceptance
 from dagster_lake.engines import judged
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.lake.lakes import TestLake, write
 from tests.lake.test_hand_made_input import MONDAY, OF_USERS, drop_users, newest, person
 

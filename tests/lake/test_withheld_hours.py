@@ -4,9 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_lake.assets.dbt import dbt_assets
+from dagster_lake.defs.dbt.assets import dbt_assets
 from dagster_lake.lake_hour import HOUR, hour_key
-from dagster_lake.resources.lake import LakeResource
+from dagster_lake.lake_resource import LakeResource
 from tests.lake.lakes import content_of, definitions
 from tests.lake.resent_worlds import FIRST, Sent, World
 

@@ -9,7 +9,7 @@ import pytest
 from upath import UPath
 
 from dagster_lake.commit import observe
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.delta.spec import TableSpec
 
 from .racing import PAIRS, SCHEMA, STATES, Pair, Prepare, absent, after_both, content, raced
 

@@ -10,17 +10,17 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.run import build
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import HourRange, hour_of
 from dagster_lake.landing.land import land_hours
 from dagster_lake.live.tables import stream_models
-from dagster_lake.resources.database import Database
-from dagster_lake.resources.dbt import build
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
-from dagster_lake.resources.opened import Sources
-from dagster_lake.settings import Settings
+from dagster_lake.settings.lake import Settings
+from dagster_lake.sources.database.database import Database
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
+from dagster_lake.sources.opened import Sources
 from dagster_lake.storage.paths import Lake
 from tests.lake.lakes import content_of
 

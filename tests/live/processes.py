@@ -26,8 +26,8 @@ PATIENCE = 120.0
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    modules = ["dagster_lake.live.loop", "dagster_lake.live.plan", "dagster_lake.cli.stream_run", "dbt.cli.main"]
-    context.set_forkserver_preload([__name__, *modules, "dagster_lake.engines.duckdb", "azure.eventhub.aio"])
+    modules = ["dagster_lake.live.loop", "dagster_lake.live.plan", "dagster_lake.cli.stream.run", "dbt.cli.main"]
+    context.set_forkserver_preload([__name__, *modules, "dagster_lake.engines.duckdb.engine", "azure.eventhub.aio"])
     return context
 
 
@@ -112,7 +112,7 @@ def _run(environment: dict[str, str], now: Any, output: Path, points: Connection
     os.environ.update(environment)
     clock.utc_now = lambda: EPOCH + timedelta(microseconds=now.value)  # type: ignore[assignment]
     commit.observe(points.send)
-    from dagster_lake.cli import stream_run
+    from dagster_lake.cli.stream import run as stream_run
     from dagster_lake.live import plan
 
     planned = plan.plan

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.engines import pieces
-from dagster_lake.engines.base import Step
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from tests.lake.lakes import differences
 from tests.live.conftest import Still

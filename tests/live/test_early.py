@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import contracts
-from dagster_lake.engines.scan import scan_sql
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.live.early import EarlyAlerts
 from dagster_lake.live.plan import Plan, plan
-from dagster_lake.storage.delta import pin
+from dagster_lake.storage.delta.write import pin
+from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.tables import silver_table
 from tests.depth import examples
 from tests.live.conftest import Still

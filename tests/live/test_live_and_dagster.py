@@ -11,12 +11,12 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.cli import stream_run
+from dagster_lake.cli.stream import run as stream_run
 from dagster_lake.definitions import defs
+from dagster_lake.defs.streams.live_report import report_finished
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.live import plan
 from dagster_lake.live.finished import finished_hours
-from dagster_lake.live.report import report_finished
 from tests.lake.lakes import TestLake, differences
 from tests.lake.webhooks import SECRET, Webhook, webhook
 from tests.live.processes import Clock, Stream, until

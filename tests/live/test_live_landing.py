@@ -9,8 +9,8 @@ import pytest
 from upath import UPath
 
 from dagster_lake import clock
-from dagster_lake.cli.removal import lake_contents
-from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.cli.reset.local import lake_contents
+from dagster_lake.contract.model import Contract, EventHubSource, contracts
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of
 from dagster_lake.landing.expired import expired_hours
 from dagster_lake.landing.land import land_hours, manifests

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.cli.stream_status import ended
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step, StepResult
-from dagster_lake.failures.of_data import expired_events
+from dagster_lake.cli.stream.status_line import ended
+from dagster_lake.contract.model import contracts
+from dagster_lake.engines.step import Step, StepResult
 from dagster_lake.lake_hour import HOUR, hour_of
 from dagster_lake.live import tables
 from dagster_lake.live.finished import finished_hours
 from dagster_lake.live.landing import LiveLanding
 from dagster_lake.live.loop import Live
 from dagster_lake.live.plan import Plan
-from dagster_lake.sinks.files import FileSink
-from dagster_lake.sinks.sink import Sink
+from dagster_lake.operations.failures.of_data import expired_events
 from dagster_lake.storage.unfinished import unfinished
+from dagster_lake.streams.sinks.files import FileSink
+from dagster_lake.streams.sinks.sink import Sink
 from tests.lake.lakes import content_of
 from tests.live.conftest import Still
 from tests.live.event_worlds import START, Event, EventWorld

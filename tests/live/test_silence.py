@@ -13,10 +13,10 @@ import pytest
 from dagster._core.test_utils import environ
 
 from dagster_lake import clock
-from dagster_lake.assets.alert_notices import HELD, KEY
-from dagster_lake.cli import stream_run
+from dagster_lake.cli.stream import run as stream_run
 from dagster_lake.definitions import defs
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.defs.streams.alert_notices import HELD, KEY
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
 from tests.lake.lakes import TestLake
 from tests.lake.webhooks import webhook
 

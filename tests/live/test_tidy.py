@@ -10,18 +10,18 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs
+from dagster_lake.defs.streams.tidy_tables import tidy_job, tidy_tables
 from dagster_lake.lake_hour import hour_key, hour_of
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.live import tables, tidy
 from dagster_lake.live.landing import LiveLanding
 from dagster_lake.live.loop import Live
 from dagster_lake.live.plan import Plan
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.storage import delta
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
 from dagster_lake.storage.paths import Lake
-from dagster_lake.storage.table_spec import TableSpec
-from dagster_lake.tidy_tables import tidy_job, tidy_tables
 from tests.lake.crashing import dying_at
 from tests.lake.lakes import content_of
 from tests.live.conftest import Still

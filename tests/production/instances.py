@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 DEPLOY = PROJECT_ROOT / "deploy"
 

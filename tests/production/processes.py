@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.production.database import Server
 from tests.production.gates import FOLDER, Gate
 from tests.production.instances import DEPLOY, opened, put, shipped

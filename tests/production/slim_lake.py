@@ -8,8 +8,8 @@ import pyarrow as pa
 from upath import UPath
 
 from dagster_lake.lake_hour import HOUR, KEY_FORMAT
-from dagster_lake.storage import delta
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.delta import write as delta
+from dagster_lake.storage.delta.spec import TableSpec
 from tests.production.gates import gate
 
 ROWS = 2_000

@@ -14,8 +14,8 @@ import yaml
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.client import DagsterGrpcClient
 
-from dagster_lake.resources.run_launcher import WatchedRunLauncher
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.operations.instance.run_launcher import WatchedRunLauncher
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.production.database import ROLE, Server
 from tests.production.fake_token_endpoint import FakeTokenEndpoint
 from tests.production.instances import DEPLOY, opened, put, shipped

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_lake import clock
-from dagster_lake.old_runs import forget_runs, old_runs_job
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.defs.operations.old_runs import forget_runs, old_runs_job
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.lake.lakes import TestLake
 from tests.production.database import Server
 from tests.production.instances import opened, put, shipped

@@ -16,8 +16,8 @@ from dagster._grpc.__generated__.dagster_api_pb2_grpc import DagsterApiServicer,
 from dagster._grpc.types import GetCurrentRunsResult
 from dagster._serdes import serialize_value
 
-from dagster_lake.resources import run_launcher
-from dagster_lake.resources.run_launcher import WatchedRunLauncher
+from dagster_lake.operations.instance import run_launcher
+from dagster_lake.operations.instance.run_launcher import WatchedRunLauncher
 
 
 class CodeServer(DagsterApiServicer):

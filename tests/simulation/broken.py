@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 from dagster_lake.compile import silver
 from dagster_lake.compile.newest_changes import NewestChanges
-from dagster_lake.engines import recompute
-from dagster_lake.engines.duckdb import DuckDBEngine
+from dagster_lake.dbt_runner import recompute
+from dagster_lake.engines.duckdb.engine import DuckDBEngine
 from dagster_lake.landing.source_look import SourceLook
 from dagster_lake.storage import unfinished
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.lake_hour import HourRange
-from dagster_lake.storage import delta
+from dagster_lake.storage.delta import write as delta
 from dagster_lake.storage.paths import Lake
 from dagster_lake.storage.tables import bronze_table, silver_table
 

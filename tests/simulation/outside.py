@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_lake.resources.embedded_event_hub import EmbeddedEventHub
+from dagster_lake.sources.event_hub.embedded import EmbeddedEventHub
 
 Row = dict[str, Any]
 

@@ -15,17 +15,17 @@ from unittest.mock import patch
 import dagster as dg
 
 from dagster_lake import clock
-from dagster_lake.assets.acceptance import run_silver
-from dagster_lake.assets.follow import MAKES_GOLD, MAKES_STREAMS
-from dagster_lake.assets.pending import pending_snapshots
-from dagster_lake.assets.steps import silver_made
-from dagster_lake.contract import contracts
-from dagster_lake.engines.base import Step
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.dbt_runner.run import build
+from dagster_lake.defs.conditions import MAKES_GOLD, MAKES_STREAMS
+from dagster_lake.defs.contracts.acceptance import run_silver
+from dagster_lake.defs.contracts.pending import pending_snapshots
+from dagster_lake.defs.steps import silver_made
+from dagster_lake.engines.step import Step
 from dagster_lake.lake_hour import HOUR, HourRange, hour_key, hour_of, parse_hour
+from dagster_lake.lake_resource import LakeResource
 from dagster_lake.landing.land import land_hours, land_snapshot
-from dagster_lake.resources.dbt import build
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.resources.lake import LakeResource
 from dagster_lake.storage import unfinished
 from dagster_lake.storage.manifest import Manifest, read_manifest
 from dagster_lake.storage.unfinished import GOLD, STREAMS
@@ -143,9 +143,9 @@ class Product(TestLake):
 
     def asked(self) -> list[str]:
         """The hours that the schedule asks for at this time, in the order in which it does."""
-        from dagster_lake.automation import close_the_hour
         from dagster_lake.definitions import defs
-        from dagster_lake.hourly_runs import hours_of
+        from dagster_lake.defs.schedules import close_the_hour
+        from dagster_lake.operations.hourly_runs import hours_of
 
         with (
             self.here(),
@@ -165,7 +165,7 @@ class Product(TestLake):
 
     def reconcile(self) -> None:
         """The daily reconciliation of each table; however many keys are gone, they were deleted on purpose."""
-        from dagster_lake.landing.reconciliation import SETTLED_AFTER, reconcile
+        from dagster_lake.quality.reconciliation import SETTLED_AFTER, reconcile
 
         for table in (name for name in TABLES if name in self.hourly):
             landed = sorted(self._made(table, "raw"))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dagster_lake.assets.steps import MOST_RETRIES, may_pass
 from dagster_lake.commit import observe
-from dagster_lake.resources.dbt_manifest import DbtRunError
+from dagster_lake.dbt_runner.manifest import DbtRunError
+from dagster_lake.defs.steps import MOST_RETRIES, may_pass
 from tests.lake.crashing import Death
 
 MODELS = ("gold.", "streams.")

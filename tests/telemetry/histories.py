@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from dagster_lake.automation import hourly_job
-from dagster_lake.telemetry.runs import RunWork, read_run
+from dagster_lake.defs.schedules import hourly_job
+from dagster_lake.operations.telemetry.runs import RunWork, read_run
 from tests.lake.lakes import TestLake, hours
 from tests.lake.test_rerun import SMALL
 

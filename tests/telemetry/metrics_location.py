@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.telemetry.sensors import run_metrics
+from dagster_lake.defs.operations.run_metrics import run_metrics
+from dagster_lake.lake_resource import LakeResource
 
 
 @dg.asset

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.telemetry.json_logs import JsonLines
-from dagster_lake.telemetry.secret_values import masker
+from dagster_lake.operations.telemetry.json_logs import JsonLines
+from dagster_lake.operations.telemetry.secret_values import masker
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 PRODUCTION = yaml.safe_load((PROJECT_ROOT / "deploy" / "azure" / "dagster.yaml").read_text())
 INSTANCE = {"python_logs": PRODUCTION["python_logs"], "telemetry": {"enabled": False}}

@@ -17,15 +17,15 @@ from openlineage.client.naming import dataset as naming
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
 from dagster_lake.definitions import defs, run_lineage
-from dagster_lake.lineage.datasets import DatasetName, Names
-from dagster_lake.lineage.emit import LineageError
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import Settings
-from dagster_lake.storage.delta import pin
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.lineage.datasets import DatasetName, Names
+from dagster_lake.operations.lineage.emit import LineageError
+from dagster_lake.operations.telemetry.news import Cursor
+from dagster_lake.settings.lake import Settings
+from dagster_lake.storage.delta.write import pin
 from dagster_lake.storage.paths import Lake
-from dagster_lake.telemetry.news import Cursor
 from tests.telemetry.fake_openlineage import FakeReceiver, fake_openlineage
 from tests.telemetry.histories import HOURS, History
 from tests.telemetry.openlineage_shape import problems

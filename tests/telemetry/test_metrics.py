@@ -10,14 +10,14 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import environ
 
-from dagster_lake.resources.lake import LakeResource
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.storage.delta import pin
-from dagster_lake.telemetry import news
-from dagster_lake.telemetry.metrics import documents
-from dagster_lake.telemetry.news import Cursor, runs_since
-from dagster_lake.telemetry.runs import FINISHED
-from dagster_lake.telemetry.sensors import run_metrics
+from dagster_lake.defs.operations.run_metrics import run_metrics
+from dagster_lake.lake_resource import LakeResource
+from dagster_lake.operations.telemetry import news
+from dagster_lake.operations.telemetry.metrics import documents
+from dagster_lake.operations.telemetry.news import Cursor, runs_since
+from dagster_lake.operations.telemetry.runs import FINISHED
+from dagster_lake.settings.lake import PROJECT_ROOT
+from dagster_lake.storage.delta.write import pin
 from tests.telemetry.histories import HOURS, History
 
 

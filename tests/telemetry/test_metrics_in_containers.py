@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 from tests.telemetry.metrics_location import one
 from tests.ui.webserver import BIN
 

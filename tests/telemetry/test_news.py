@@ -6,8 +6,8 @@ import dagster as dg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.telemetry.news import OVERLAP, Cursor, runs_since
-from dagster_lake.telemetry.runs import FINISHED
+from dagster_lake.operations.telemetry.news import OVERLAP, Cursor, runs_since
+from dagster_lake.operations.telemetry.runs import FINISHED
 
 BEGIN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 JOB = dg.GraphDefinition(name="job").to_job()

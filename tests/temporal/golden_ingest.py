@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from dagster_lake.contract import contracts
-from dagster_lake.resources.dbt_sources import data_sets_of_events
-from dagster_lake.settings import DBT_PROJECT
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.sources import data_sets_of_events
+from dagster_lake.settings.lake import DBT_PROJECT
 from tests.temporal.golden import Question, Row, at, relation
 from tests.temporal.render import Macros
 

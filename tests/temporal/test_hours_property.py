@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.engines.stream_hours import read_hours
+from dagster_lake.dbt_runner.stream_hours import read_hours
 from dagster_lake.lake_hour import hour_key, hour_of
 from tests.temporal.duck import BASE, SECOND, rows, table
 from tests.temporal.render import Macros

@@ -11,7 +11,6 @@ import duckdb
 import pyarrow as pa
 
 from dagster_lake.compile.bronze import bronze_select, rescued_select
-from dagster_lake.compile.columns import bronze_schema, position_fields
 from dagster_lake.compile.duckdb_dialect import DuckDBDialect
 from dagster_lake.compile.silver import (
     keys_before_select,
@@ -23,8 +22,9 @@ from dagster_lake.compile.silver import (
     suspects_select,
     uses_masking_key,
 )
-from dagster_lake.contract import Contract, EventHubSource, FileSource, Property
-from dagster_lake.masking import MaskingKey
+from dagster_lake.contract.columns import bronze_schema, position_fields
+from dagster_lake.contract.model import Contract, EventHubSource, FileSource, Property
+from dagster_lake.privacy.masking_key import MaskingKey
 
 KEY = b"a masking key that only tests use, 48 bytes long"
 LANDED = datetime(2026, 1, 5, 14, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 
-from dagster_lake.contract import contracts
-from dagster_lake.settings import DBT_PROJECT
-from dagster_lake.stream_declarations import Bounds, StreamDeclaration
+from dagster_lake.contract.model import contracts
+from dagster_lake.settings.lake import DBT_PROJECT
+from dagster_lake.streams.declarations import Bounds, StreamDeclaration
 from tests.unit.asaql import Query, QueryError, read_output, read_steps, spell, tokens
 
 DEDUPLICATED = "LAG(event_id) OVER (PARTITION BY event_id LIMIT DURATION(hour, 1)) IS NULL"

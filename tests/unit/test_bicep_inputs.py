@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dagster_lake.contract import Contract, EventHubSource, contracts
+from dagster_lake.contract.model import Contract, EventHubSource, contracts
 from dagster_lake.deploy.bicep_inputs import MOST_RULES, BicepInputError, Hub, Retention, generated, hubs, retention
 
 COMMAND = "python -m dagster_lake.deploy.bicep_inputs"
@@ -68,8 +68,8 @@ def test_data_sets_of_one_folder_that_are_kept_differently_are_told() -> None:
 
 
 def test_files_of_a_stream_s_sink_are_kept_no_longer_than_what_they_are_made_of() -> None:
-    from dagster_lake.resources.dbt_manifest import manifest
-    from dagster_lake.stream_declarations import stream_declarations
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.streams.declarations import stream_declarations
 
     rules = retention(contracts(), stream_declarations(manifest()))
     dropped = [rule for rule in rules if rule.name.startswith("dropped-")]
@@ -77,8 +77,8 @@ def test_files_of_a_stream_s_sink_are_kept_no_longer_than_what_they_are_made_of(
 
 
 def test_a_stream_is_kept_as_long_as_the_shortest_of_what_it_is_made_of() -> None:
-    from dagster_lake.resources.dbt_manifest import manifest
-    from dagster_lake.stream_declarations import stream_declarations
+    from dagster_lake.dbt_runner.manifest import manifest
+    from dagster_lake.streams.declarations import stream_declarations
 
     streams = stream_declarations(manifest())
     both = streams["pageviews_stars_correlation"]

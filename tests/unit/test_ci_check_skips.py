@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 REPORT = """<testsuites><testsuite>
   <testcase classname="tests.unit.test_a" name="test_runs"/>

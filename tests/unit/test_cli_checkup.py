@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.cli import checkup
-from dagster_lake.settings import Settings
+from dagster_lake.cli.doctor import machine as checkup
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import FORMAT_VERSION
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

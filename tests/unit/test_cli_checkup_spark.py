@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dagster_lake.cli import checkup_spark
-from dagster_lake.engines.java import Java, NoJava, find_java, major_version, require_java
-from dagster_lake.settings import Settings
+from dagster_lake.cli.doctor import spark as checkup_spark
+from dagster_lake.engines.spark.java import Java, NoJava, find_java, major_version, require_java
+from dagster_lake.settings.lake import Settings
 
 
 def settings(**values: object) -> Settings:

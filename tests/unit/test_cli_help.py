@@ -11,7 +11,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from dagster_lake.cli import app
-from dagster_lake.settings import PROJECT_ROOT
+from dagster_lake.settings.lake import PROJECT_ROOT
 
 DOCS = (PROJECT_ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 GROUP = typer.main.get_command(app)

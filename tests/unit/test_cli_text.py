@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from dagster_lake.cli.text import age_text, size_text, value_text
+from dagster_lake.cli.shared.text import age_text, size_text, value_text
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

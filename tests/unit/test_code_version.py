@@ -10,10 +10,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from dagster_lake.assets.code_version import of_model, of_raw, of_tables
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.definitions import defs
-from dagster_lake.resources.dbt_manifest import manifest
+from dagster_lake.defs.code_version import of_model, of_raw, of_tables
 
 USERS = contracts()["users"]
 

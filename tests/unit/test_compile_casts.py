@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.unit.compiled import cast
 
 QUIET = settings(max_examples=80, deadline=None)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import DatabaseSource, FileSource, Property
+from dagster_lake.contract.model import DatabaseSource, FileSource, Property
 from dagster_lake.lake_hour import HOUR, hour_key
 from tests.depth import examples
 from tests.unit.compiled import HOUR as ONE_HOUR

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.contract import Property
+from dagster_lake.contract.model import Property
 from tests.depth import examples
 from tests.unit.compiled import Outcome, events, line_rows, run
 

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagster_lake.compile.derive import derived
-from dagster_lake.contract import Property
-from dagster_lake.masking import MaskingKey, MaskingKeyError
+from dagster_lake.contract.model import Property
+from dagster_lake.privacy.masking_key import MaskingKey, MaskingKeyError
 from tests.unit.compiled import DIALECT, KEY, evaluate, events, line_rows, pads, run
 
 QUIET = settings(max_examples=80, deadline=None)

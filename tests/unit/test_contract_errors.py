@@ -13,9 +13,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_lake import contract as module
-from dagster_lake.contract import CONTRACTS_FOLDER, Contract, ContractError, contracts, load_contract, load_contracts
-from dagster_lake.contract_words import CUSTOM_PROPERTIES
+from dagster_lake.contract import model as module
+from dagster_lake.contract.model import (
+    CONTRACTS_FOLDER,
+    Contract,
+    ContractError,
+    contracts,
+    load_contract,
+    load_contracts,
+)
+from dagster_lake.contract.words import CUSTOM_PROPERTIES
 from tests.depth import examples
 from tests.unit.compiled import run
 

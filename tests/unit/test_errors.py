@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dagster_lake
-from dagster_lake.cli.errors import readable_errors
+from dagster_lake.cli.shared.errors import readable_errors
 from dagster_lake.errors import LakeError
 from dagster_lake.storage.damage import Fault, TableDamaged
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_lake.resources.key_hash import KEY_BYTES, key_partitions
+from dagster_lake.sources.event_hub.key_hash import KEY_BYTES, key_partitions
 
 
 def fnv_1a(key: str | None) -> int:

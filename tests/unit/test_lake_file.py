@@ -21,7 +21,7 @@ from dagster_lake.deploy.parameters import (
     parameters,
     parameters_file,
 )
-from dagster_lake.settings import PROJECT_ROOT, Settings
+from dagster_lake.settings.lake import PROJECT_ROOT, Settings
 from tests.azure.lake_yaml import write_lake_yaml
 
 SERVICES = "    # services:"

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from dagster_lake.engines.scan import empty_sql, scan_sql
-from dagster_lake.storage.delta import DeltaWriteError, overwrite, pin, replace_partitions
-from dagster_lake.storage.table_spec import TableSpec
+from dagster_lake.storage.delta.spec import TableSpec
+from dagster_lake.storage.delta.write import DeltaWriteError, overwrite, pin, replace_partitions
+from dagster_lake.storage.duckdb.scan import empty_sql, scan_sql
 
 SCHEMA = pa.schema(
     [

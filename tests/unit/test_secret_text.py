@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from dagster_lake.lineage.emit import _emit
-from dagster_lake.resources.azure_hub_connection import HubConnection
-from dagster_lake.resources.database import teaching
-from dagster_lake.secret_text import scrub, without_secrets
-from dagster_lake.settings import Settings
-from dagster_lake.storage.azure import adls_root
-from dagster_lake.storage.azure_errors import StorageError, reaching
-from dagster_lake.telemetry.secret_values import masker
+from dagster_lake.operations.lineage.emit import _emit
+from dagster_lake.operations.telemetry.secret_values import masker
+from dagster_lake.settings.lake import Settings
+from dagster_lake.settings.secret_text import scrub, without_secrets
+from dagster_lake.sources.database.database import teaching
+from dagster_lake.sources.event_hub.azure_connection import HubConnection
+from dagster_lake.storage.adls.errors import StorageError, reaching
+from dagster_lake.storage.adls.options import adls_root
 
 SECRET = "t0pSecret/9zQ+Xk7wL2vB8nM4="
 WAYS = {
@@ -131,7 +131,7 @@ def test_an_error_keeps_its_type_and_says_the_rest() -> None:
 def test_what_a_command_prints_holds_no_secret_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dagster_lake.cli.errors import tell
+    from dagster_lake.cli.shared.errors import tell
 
     monkeypatch.setenv("LAKE_ALERT_WEBHOOK", f"https://hooks.example.com/{SECRET}")
     tell(f"posting to https://hooks.example.com/{SECRET} failed")

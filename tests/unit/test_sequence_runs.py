@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_lake.resources.event_hub import EVENT_SCHEMA
+from dagster_lake.sources.event_hub.protocol import EVENT_SCHEMA
 from dagster_lake.storage.sequence_runs import holds, joined, runs_of, unseen
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

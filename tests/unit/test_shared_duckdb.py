@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dagster_lake.storage.shared_duckdb import database, own_database
+from dagster_lake.storage.duckdb.shared import database, own_database
 
 LIMIT = "60MB"  # of no other database of this process
 LARGE = "SELECT range AS id, hash(range)::VARCHAR || repeat('x', 40) AS name FROM range(1500000)"

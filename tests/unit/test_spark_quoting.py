@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dagster_lake.compile.spark_quoting import literal, quoted
+from dagster_lake.sql.spark import literal, quoted
 
 texts = st.lists(st.one_of(st.sampled_from(["'", "\\", "\n", "\r", "`", "$", "{", "${", "u0024", "n"]), st.text())).map(
     "".join

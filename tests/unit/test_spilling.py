@@ -7,10 +7,10 @@ import duckdb
 import pytest
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
-from dagster_lake.cli.reader import ask
-from dagster_lake.engines.dbt_delta_plugin import SESSIONS, Plugin
-from dagster_lake.engines.dbt_session import DbtSession
-from dagster_lake.settings import Settings
+from dagster_lake.cli.shared.reader import ask
+from dagster_lake.dbt_runner.delta_plugin import SESSIONS, Plugin
+from dagster_lake.dbt_runner.duckdb_session import DbtSession
+from dagster_lake.settings.lake import Settings
 from dagster_lake.storage.paths import Lake
 
 LARGE = "SELECT range AS id, hash(range)::VARCHAR || repeat('x', 40) AS name FROM range(1500000)"

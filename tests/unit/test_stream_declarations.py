@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from dagster_lake.assets.reference_data import reference_data_assets
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
+from dagster_lake.defs.streams.reference_data import reference_data_assets
+from dagster_lake.defs.streams.stream_analytics import stream_analytics_assets, stream_analytics_checks
 from dagster_lake.deploy.bicep_inputs import retention
-from dagster_lake.reconcile.stream import shape_of
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import DBT_PROJECT, PROJECT_ROOT
-from dagster_lake.stream_analytics import stream_analytics_assets, stream_analytics_checks
-from dagster_lake.stream_declarations import StreamDeclaration, StreamDeclarationError, stream_declarations
+from dagster_lake.settings.lake import DBT_PROJECT, PROJECT_ROOT
+from dagster_lake.streams.declarations import StreamDeclaration, StreamDeclarationError, stream_declarations
+from dagster_lake.streams.stream_analytics.reconcile import shape_of
 from tests.unit.asaql import CLAUSES, JOINS, tokens
 from tests.unit.stream_twins import model_problems, query_problems, rendered
 

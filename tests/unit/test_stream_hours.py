@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_lake.engines.stream_hours import AHEAD, output_hours, read_hours
+from dagster_lake.dbt_runner.stream_hours import AHEAD, output_hours, read_hours
 from dagster_lake.lake_hour import HOUR, hour_key
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)

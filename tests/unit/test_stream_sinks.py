@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from dagster_lake.assets.sinks import sink_key
-from dagster_lake.contract import contracts
+from dagster_lake.contract.model import contracts
+from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.definitions import defs
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.sinks.sink import sinks_of
-from dagster_lake.stream_declarations import StreamDeclarationError, stream_declarations
+from dagster_lake.defs.streams.sinks import sink_key
+from dagster_lake.streams.declarations import StreamDeclarationError, stream_declarations
+from dagster_lake.streams.sinks.sink import sinks_of
 
 SESSIONS, VIPS = "model.dagster_lake.sessions", "model.dagster_lake.vip_pageviews"
 FIELD = "models/streams/sessions.yml: config.meta.stream.sinks"

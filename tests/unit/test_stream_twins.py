@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.lake_hour import hour_of
-from dagster_lake.resources.dbt_manifest import manifest
-from dagster_lake.settings import PROJECT_ROOT
-from dagster_lake.stream_declarations import StreamDeclaration, stream_declarations
+from dagster_lake.settings.lake import PROJECT_ROOT
+from dagster_lake.streams.declarations import StreamDeclaration, stream_declarations
 from tests.lake.stream_world import DETAILS, Row, StreamWorld, instant, ordered, timed
 from tests.lake.test_streams import random_world, unlike
 from tests.temporal.duck import ASK, BASE, INSTANT, SECOND, rows, table

@@ -2,7 +2,7 @@
    its tests see one lake, and a table that is not there yet reads as empty. dbt run by hand reads what is newest.
 
    source() is the whole table; source_hours() its rows in the hours of the run. DuckDB has views of the pinned versions,
-   each made when it is first asked for: listing the files of a long history takes time. See engines/dbt_session.py. #}
+   each made when it is first asked for: listing the files of a long history takes time. See dbt_runner/duckdb_session.py. #}
 
 {% macro source() %}
   {% set relation = builtins.source(*varargs) %}
@@ -31,7 +31,7 @@
 {% endmacro %}
 
 
-{# Has the session make the view `relation` of what is asked for: see engines/dbt_delta_plugin.py. #}
+{# Has the session make the view `relation` of what is asked for: see dbt_runner/delta_plugin.py. #}
 {% macro show_to_model(relation, asked) %}
   {# dbt that only compiles has no connection to the session yet. #}
   {% if flags.WHICH == 'compile' %}

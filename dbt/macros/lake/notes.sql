@@ -4,7 +4,7 @@
      lake.note     {"at": version written, "reads": {"gold.<table>": version, "silver.<table>": version, ...}}
      lake.written  {"at": the same, "run": dbt's invocation, "comparable": whether rows can be compared with those before,
                     "replaced": the partitions in which rows may differ from those before; null when any may}
-   The note counts only as long as no other write follows version `at`: see engines/dbt_reads.py, which reads it. A run
+   The note counts only as long as no other write follows version `at`: see storage/delta/reads.py, which reads it. A run
    that dies between write and note thus leaves a table of which nothing is known, and whose next run reads everything.
 
    SQL shows no property whose text looks as if it held a secret or an address: "hourly" holds "url". The note names
@@ -25,7 +25,7 @@
         {% do reads.update({graph.nodes[id].schema ~ '.' ~ graph.nodes[id].alias: version}) %}
       {% endif %}
     {% endfor %}
-    {# Of silver, what the caller of dbt says that this run catches up with: see engines/silver_reads.py. #}
+    {# Of silver, what the caller of dbt says that this run catches up with: see dbt_runner/silver_reads.py. #}
     {% do reads.update(var('lake_notes', {}).get(this.schema ~ '.' ~ this.identifier, {})) %}
     {% set note = {'at': written[0], 'reads': reads} %}
     {# A backfill's list would make every later version of the log longer. #}

@@ -2,7 +2,7 @@
    this what it counts by the hour, so that its cost follows the run and not the history.
 
    The hours are those of `recomputed_hours`: the run's, and those where a row that changed in them counted before, as the
-   keys and references of the contracts tell (engines/recompute.py). Of a model with the meta look_back_hours they are
+   keys and references of the contracts tell (dbt_runner/recompute.py). Of a model with the meta look_back_hours they are
    those of `stream_reads`. A run that computes everything, and dbt by hand, read every hour.
 
    `of` names another hourly table of silver, which this one's contract references: then these are the rows that belong to

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from dagster_lake.engines.base import Counts, Step, StepResult
+from dagster_lake.engines.step import Counts, Step, StepResult
 
 
 def spark_session(settings):

@@ -55,7 +55,7 @@ if "FAKE_VOLUMES" in os.environ:
     os.listdir = _mounted(os.listdir)
     shutil.rmtree = _mounted(shutil.rmtree)
 if "FAKE_ENGINE" in os.environ:
-    for _name in ("dagster_lake.engines.spark_session", "dagster_lake.engines.spark"):
+    for _name in ("dagster_lake.engines.spark.session", "dagster_lake.engines.spark.engine"):
         _spec = importlib.util.spec_from_file_location(_name, os.environ["FAKE_ENGINE"])
         sys.modules[_name] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_name])

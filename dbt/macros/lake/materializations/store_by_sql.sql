@@ -71,7 +71,7 @@
 
 {# The columns that the model's table gets, each with name, type (as Spark names it), description and constraints: those
    that its YAML declares, and where that gives no type, what the query gives. With no type declared there is no
-   contract. As engines/dbt_columns.py for DuckDB. #}
+   contract. As dbt_runner/column_types.py for DuckDB. #}
 {% macro columns_to_store() %}
   {% set files, table = files_of(model), this.schema ~ '.' ~ this.identifier %}
   {% set found = {} %}
@@ -137,7 +137,7 @@
   {% for column in columns %}
     {% set required = column.constraints | selectattr('type', 'equalto', 'not_null') | list %}
     {% do declared.append(lake_column(column) ~ (' not null' if required) ~ lake_comment(column)) %}
-    {# As storage/table_spec.py chooses them. #}
+    {# As storage/delta/spec.py chooses them. #}
     {% if not column.name.startswith('_') and '<' not in column.type and column.type != 'boolean' %}
       {# A name with other than plain letters is refused unless it is quoted. #}
       {% set plain = modules.re.fullmatch('[A-Za-z0-9_]+', column.name) %}
@@ -173,7 +173,7 @@
     {% endif %}
   {% endfor %}
   {% if added %}
-    {# Said before it is true: see storage/delta.py. #}
+    {# Said before it is true: see storage/delta/write.py. #}
     {% do run_query(lake_commit(this, suffix='.evolved') ~ ' alter table ' ~ this ~ " set tblproperties ('lake.evolved' = 'true')") %}
     {% do run_query(lake_commit(this, suffix='.columns') ~ ' alter table ' ~ this ~ ' add columns (' ~ added | join(', ') ~ ')') %}
   {% endif %}

@@ -1,6 +1,6 @@
 {# Whether a row of that time can no longer change, since all events are known that may have a time up to it: true or
    false, for a column or a WHERE. Windows that have not ended are not final, nor is what events that are `late_ms` late
-   may still change. Whoever calls dbt says what is known (var final_runs, see engines/final_hours.py); told nothing, as
+   may still change. Whoever calls dbt says what is known (var final_runs, see dbt_runner/final_hours.py); told nothing, as
    in unit tests and by hand, all events are there and every row is final. #}
 {% macro is_final(instant, late_ms=none) -%}
   {%- set runs = final_runs_of_model() if execute else none -%}

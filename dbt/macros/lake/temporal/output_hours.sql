@@ -1,5 +1,5 @@
 {# Which hours of a stream model are computed, and which hours of silver it reads for them. Whoever calls dbt says so by
-   look-back (see engines/stream_hours.py), and a model says its look-back by the config `meta: {look_back_hours: N}`.
+   look-back (see dbt_runner/stream_hours.py), and a model says its look-back by the config `meta: {look_back_hours: N}`.
    Told `all`, as by a full refresh, everything is read and computed. Told nothing (dbt run by hand, unit tests)
    everything is read, and no table is written. #}
 

@@ -1,0 +1,1 @@
+"""Data contracts: how they are read, and what they say."""

@@ -1,0 +1,1 @@
+"""Databricks: its workspace, its runs, and the engine that submits steps."""

@@ -1,0 +1,1 @@
+"""Landing by Auto Loader, as a job on Databricks."""

@@ -1,0 +1,1 @@
+"""What contracts give rise to: assets from raw to silver, and their checks."""

@@ -1,0 +1,1 @@
+"""Databricks jobs as assets."""

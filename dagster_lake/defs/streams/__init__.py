@@ -1,0 +1,1 @@
+"""What Dagster sees of streams beside their models."""

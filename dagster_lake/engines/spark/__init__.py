@@ -1,0 +1,1 @@
+"""The engine on Spark, in a local JVM or on Databricks."""

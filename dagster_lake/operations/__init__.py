@@ -1,0 +1,1 @@
+"""What keeps a lake in order: health, failures, telemetry, lineage, Dagster's own history."""

@@ -1,0 +1,1 @@
+"""Dagster's history: where it lies, and in what."""

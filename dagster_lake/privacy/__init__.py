@@ -1,0 +1,1 @@
+"""Personal data: the masking key and its names."""

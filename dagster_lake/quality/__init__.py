@@ -1,0 +1,1 @@
+"""Whether the lake holds what its sources hold."""

@@ -1,0 +1,1 @@
+"""The demonstration: its world, its tables and its database."""

@@ -1,0 +1,1 @@
+"""Event hubs: the embedded one, Azure's, and the files of Capture."""

@@ -1,0 +1,1 @@
+"""The one place for names, literals and types in SQL."""

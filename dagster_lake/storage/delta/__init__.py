@@ -1,0 +1,1 @@
+"""Delta tables: read at one version, written in one commit."""

@@ -1,0 +1,1 @@
+"""Streams: what models declare, alerts, sinks, `lake stream`, Stream Analytics."""
