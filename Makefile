@@ -39,7 +39,7 @@ doctor: .venv/installed ## Check this machine and the lake, and say what to fix
 test: .venv/installed-dev ## Run the tests, two at a time (ARGS="-k silver" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: lint-rest lint-types ## Check style, types, the dbt project, the workflows and the Bicep files
+lint: lint-rest lint-types ## Check style, types, imports, the dbt project, the workflows and the Bicep files
 
 # Apart, since it takes as long as all the rest: CI runs both at once.
 lint-types: .venv/installed-dev
@@ -48,6 +48,7 @@ lint-types: .venv/installed-dev
 lint-rest: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/dbt --quiet parse --project-dir dbt --profiles-dir dbt
 	DATABRICKS_HOST=none DATABRICKS_TOKEN=none LAKE_CATALOG=none LAKE_DATABRICKS_WAREHOUSE_ID=0 $(BIN)/dbt --quiet parse \
 	  --target databricks --target-path target/parse-databricks --project-dir dbt --profiles-dir dbt
