@@ -3,7 +3,8 @@
 A row of time t stays as it is when no event can come any more that is given a time up to t: when all events are known
 that arrived up to t and as long after it as events may be late. What is known in an output hour follows from the hours
 of raw that it is computed of, and from nothing else, so that it is the same whatever the order in which they land.
-Those before it must be landed whole; one that never landed holds nothing, as for the rows themselves.
+Those before it must be landed whole; one that never landed holds nothing, as for the rows themselves. Only of a stream
+that is silent in an open hour more may be known: what ``storage.settled`` has noted.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +20,7 @@ from dagster_lake.storage.duckdb.files import reading
 from dagster_lake.storage.duckdb.scan import scan_sql
 from dagster_lake.storage.manifest import read_manifest
 from dagster_lake.storage.paths import Lake
+from dagster_lake.storage.settled import settled_notes
 from dagster_lake.storage.unfinished import unfinished
 
 SETTLES = timedelta(seconds=10)
@@ -70,6 +72,7 @@ class _Known:
         self._silver = silver
         self._there = {name: {*table.partitions()} for name, table in silver.items()}
         self._behind = {(what, hour) for hour, names in unfinished(lake).items() for what in names}
+        self._settled = settled_notes(lake)
         self._found: dict[tuple[str, datetime], datetime | None] = {}
 
     def until(self, data_set: str, start: datetime) -> datetime | None:
@@ -90,7 +93,15 @@ class _Known:
         if manifest.complete and (data_set, hour) not in self._behind:
             return start + HOUR
         newest = self._newest(data_set, hour) if here else None
-        return start if newest is None else min(max(newest - SETTLES, start), start + HOUR)
+        by_rows = start if newest is None else max(newest - SETTLES, start)
+        return min(max(by_rows, self._noted(data_set, start)), start + HOUR)
+
+    def _noted(self, data_set: str, start: datetime) -> datetime:
+        """Up to when somebody has noted that silver holds all events of the hour, though none came."""
+        noted = self._settled.get(data_set)
+        if noted is None or self._silver[data_set].version < noted.version or noted.until > start + HOUR:
+            return start
+        return noted.until
 
     def _newest(self, data_set: str, hour: str) -> datetime | None:
         """When the newest event of an open hour arrived, of those that silver holds: raw may be ahead of it."""

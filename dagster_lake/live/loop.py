@@ -14,6 +14,7 @@ from dagster_lake import clock
 from dagster_lake.lake_hour import parse_hour
 from dagster_lake.lake_resource import LakeResource
 from dagster_lake.live.early import EarlyAlerts
+from dagster_lake.live.final import FinalRows
 from dagster_lake.live.finished import note_finished
 from dagster_lake.live.landing import Landing, Pass
 from dagster_lake.live.plan import Plan
@@ -60,6 +61,7 @@ class Live:
             self._stopping.is_set,
             say,
         )
+        self._final = FinalRows(resource.lake, resource.settings)
         self._tidy = self._tidying() if resource.settings.engine == "duckdb" else None
         # What fails is said by ``_tell_of_failure``, once.
         self._sender = Sender(resource.lake, resource.settings, plan.run, lambda line: None)
@@ -101,7 +103,7 @@ class Live:
             while not stop.is_set():
                 turn = time.monotonic()
                 found = self._land()
-                if found.changed or self._held:
+                if found.changed or self._held or self._final.waiting:
                     tables.wake()
                 if self._judge(judges, found) or found.expired:
                     webhook.wake()
@@ -202,6 +204,8 @@ class Live:
             self._held = final.held
             if final.alerts:
                 told()
+            if self._final.make(self.status.now, settled):
+                made_some()
         if stale:
             try:
                 made = self._made(stale, complete, settled)
@@ -222,7 +226,7 @@ class Live:
     ) -> Made:
         """Makes the tables of ``stale``; what failed is stale again, and no hour of it is finished."""
         made = self._tables.make(stale, settled)
-        self._held = made.held
+        self._held, self._final.waiting = made.held, True
         self.status.tables_at, self.status.tables_seconds = clock.utc_now(), made.seconds
         again = {name: stale[name] for name in made.failures}
         if made.streams_failed:  # they take up every hour that was written; any will do to have them made

@@ -19,6 +19,7 @@ from dagster_lake.streams.alerts.kinds import AlertKind
 from dagster_lake.streams.alerts.notices import Noted
 from dagster_lake.streams.alerts.notify import tell
 from dagster_lake.streams.alerts.written import written_hours
+from dagster_lake.streams.settled import note_time
 
 
 class Stopped(LakeError):
@@ -73,6 +74,7 @@ class LiveTables:
             except Exception as error:  # one data set's trouble is its own
                 failures[name] = error
         self._go_on()
+        note_time(self.lake, {name: until for name, until in settled.items() if name not in failures})
         changed = {hour for of_data_set in hours.values() for hour in of_data_set}
         further: set[str] = set()
         streams_failed = None

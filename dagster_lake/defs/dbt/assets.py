@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
+from dagster_lake import clock
 from dagster_lake.dbt_runner.manifest import HOURLY_TAG, STREAMS, manifest
 from dagster_lake.dbt_runner.run import NodeResult, build
 from dagster_lake.defs.code_version import of_model
@@ -18,6 +19,7 @@ from dagster_lake.defs.conditions import gold_follows, streams_follow, whole_gol
 from dagster_lake.defs.dbt.columns import column_lineage, column_schema
 from dagster_lake.defs.partitions import hourly, hours_of
 from dagster_lake.defs.steps import tried_again
+from dagster_lake.lake_hour import HourRange, hour_key, hour_of
 from dagster_lake.lake_resource import LakeResource
 from dagster_lake.storage.unfinished import GOLD, begin, end
 from dagster_lake.storage.unfinished import STREAMS as STREAM_MODELS
@@ -115,6 +117,8 @@ def _multi_asset(
         tests = {tests_by_key[key]: key for key in context.selected_asset_check_keys}
         hours = hours_of(context) if partitions else None
         noted = hours.keys if hours is not None and {*wanted} == {*nodes_by_key.values()} else []
+        if name == STREAMS and hours is not None:
+            _note_time(lake, hours)
         begin(lake.lake, what, noted)
         results = build([*wanted, *tests], hours, lake.lake, lake.settings, full_refresh=config.full_refresh)
         for result in results:
@@ -128,6 +132,17 @@ def _multi_asset(
         end(lake.lake, what, noted)
 
     return assets
+
+
+def _note_time(lake: LakeResource, hours: HourRange) -> None:
+    """Of the open hour: up to when all events are known, though none came lately, so that rows can be final."""
+    from dagster_lake.contract.model import EventHubSource
+    from dagster_lake.streams.alerts.settled import settled_until
+    from dagster_lake.streams.settled import note_time
+
+    if hour_key(hour_of(clock.utc_now())) in hours.keys:
+        events = [name for name, contract in lake.contracts.items() if isinstance(contract.source, EventHubSource)]
+        note_time(lake.lake, settled_until(lake.lake, lake.sources, events))
 
 
 def _checks(

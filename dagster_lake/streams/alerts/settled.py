@@ -14,13 +14,17 @@ from dagster_lake.streams.alerts.kinds import AlertKind
 
 
 def settled_in_raw(lake: Lake, sources: Sources, kinds: Iterable[AlertKind]) -> dict[str, datetime]:
-    """By data set that streams with waiting alerts read: the instant up to which all its events have landed.
+    """By data set that streams with waiting alerts read: the instant up to which all its events have landed."""
+    return settled_until(lake, sources, {name for kind in kinds if kind.told_after is not None for name in kind.inputs})
+
+
+def settled_until(lake: Lake, sources: Sources, data_sets: Iterable[str]) -> dict[str, datetime]:
+    """By data set, the instant up to which all its events have landed.
 
     A data set is left out while its hub cannot be reached, or holds events that have not landed.
     """
-    names = {name for kind in kinds if kind.told_after is not None for name in kind.inputs}
     found = {}
-    for name in sorted(names):
+    for name in sorted(data_sets):
         try:
             settled = _settled(lake, sources, contracts()[name])
         except EventHubError:
