@@ -45,7 +45,8 @@ def remote_wheel() -> Wheel:
     info = f"{PACKAGE}-{number}.dist-info"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: dagster-lake\nVersion: {number}\n".encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: dagster_lake\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{ENTRY_POINT} = {PACKAGE}.databricks.remote.__main__:main\n".encode()
+    starts = f"{ENTRY_POINT} = {PACKAGE}.databricks.remote.__main__:main"
+    files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{starts}\n".encode()
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     return Wheel(f"{PACKAGE}-{number}-py3-none-any.whl", _zipped(files))
 
