@@ -181,9 +181,6 @@ def test_a_run_that_goes_on_to_streams_and_gold_and_dies_before_them_leaves_a_no
             assert noted == ({HOURS[0]: [GOLD, STREAMS]} if tags else {})
 
 
-NOW = datetime.now(UTC)
-
-
 def test_an_hour_that_fails_again_and_again_is_tried_less_and_less_often_and_never_twice_at_once(
     lake: TestLake, tmp_path: Path
 ) -> None:
@@ -193,7 +190,7 @@ def test_an_hour_that_fails_again_and_again_is_tried_less_and_less_often_and_nev
         ran(instance, HOURS[0], status=dg.DagsterRunStatus.STARTED)
         assert tick(LATER, instance) == [], "a run is under way"
     due = [
-        next(n for n in range(1, 100) if HourRuns(ended, NOW, False).may_run_again(NOW + timedelta(hours=n)))
+        next(n for n in range(1, 100) if HourRuns(ended, LATER, False).may_run_again(LATER + timedelta(hours=n)))
         for ended in range(1, 8)
     ]
     assert due == [1, 2, 4, 8, 16, 16, 16]
@@ -204,8 +201,7 @@ def test_hours_of_a_run_that_a_failed_tick_made_and_never_started_are_asked_for_
     lake: TestLake, instance: dg.DagsterInstance, minutes: int, asked: list[str]
 ) -> None:
     begin(lake.resource.lake, "orders", [HOURS[0]])
-    made = datetime.now(UTC) - timedelta(minutes=minutes)
-    ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, created=made)
+    ran(instance, HOURS[0], status=dg.DagsterRunStatus.NOT_STARTED, ago=timedelta(minutes=minutes))
     assert tick(LATER, instance) == asked
 
 
@@ -215,9 +211,10 @@ def ran(
     last: str | None = None,
     *,
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
-    created: datetime = NOW - timedelta(hours=1),
+    ago: timedelta = timedelta(hours=1),
 ) -> None:
-    """A run that the schedule asked for."""
+    """A run that the schedule asked for, so long ago: counted from now, for other tests may have taken an hour."""
+    created = datetime.now(UTC) - ago
     span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": str(last)}
     tags = {"dagster/schedule_name": "close_the_hour", **(span if last else {"dagster/partition": first})}
     with pytest.MonkeyPatch.context() as patch:
@@ -248,7 +245,7 @@ def test_hours_that_the_daemon_missed_are_one_run_and_are_not_asked_for_while_it
     lake: TestLake, instance: dg.DagsterInstance
 ) -> None:
     lake.run_data_set("orders", HOURS[0])
-    ran(instance, HOURS[0], created=NOW - timedelta(days=3))
+    ran(instance, HOURS[0], ago=timedelta(days=3))
     at = datetime(2026, 1, 2, 12, 5, tzinfo=UTC)
     [missed] = asked_for(at, instance)
     assert (missed[0], missed[-1], len(missed)) == ("2026-01-01T01", "2026-01-02T10", 34)
@@ -262,7 +259,7 @@ def test_an_hour_that_spoils_a_range_is_soon_alone_and_the_others_have_their_tur
 ) -> None:
     lake.run_data_set("orders", HOURS[0])
     at, bad = datetime(2026, 1, 2, 12, 5, tzinfo=UTC), "2026-01-01T20"
-    ran(instance, HOURS[0], created=NOW - timedelta(days=3))
+    ran(instance, HOURS[0], ago=timedelta(days=3))
     asked, tried = [], 0
     while [bad] not in (asked := asked_for(at, instance)):
         tried += len(asked)
@@ -271,7 +268,7 @@ def test_an_hour_that_spoils_a_range_is_soon_alone_and_the_others_have_their_tur
             ran(instance, one[0], one[-1], status=status)
     assert tried <= 12
     assert len(asked) <= 4
-    ran(instance, bad, created=NOW)
+    ran(instance, bad, ago=timedelta())
     assert [bad] not in asked_for(at, instance), "nor is it tried at every tick"
 
 
