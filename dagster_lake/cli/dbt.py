@@ -7,6 +7,8 @@ import typer
 
 from dagster_lake.cli.shared.errors import readable_errors
 
+_DBT = "from dbt.cli.main import cli; cli(prog_name='dbt')"
+
 
 @readable_errors
 def dbt(context: typer.Context) -> None:
@@ -28,5 +30,5 @@ def dbt(context: typer.Context) -> None:
 
     chosen = settings()
     os.environ["LAKE_ROOT"] = str(chosen.root)
-    command = [sys.executable, "-m", "dbt.cli.main", *context.args, *require_project(installed=False).flags]
+    command = [sys.executable, "-c", _DBT, *context.args, *require_project(installed=False).flags]
     os.execv(command[0], command)

@@ -57,7 +57,8 @@ class DbtProject:
         wanted = [name for name in _PACKAGES if (self.folder / name).is_file()]
         if installed and wanted and not (self.folder / "dbt_packages").is_dir():
             raise DbtProjectError(
-                f"the packages that {self.folder / wanted[0]} lists are not installed", "run: lake dbt deps"
+                f"the packages that {self.folder / wanted[0]} lists are not installed",
+                f"run: LAKE_DBT_PROJECT={self.folder} lake dbt deps",
             )
 
 

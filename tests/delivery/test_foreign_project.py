@@ -5,11 +5,15 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
 from dagster_lake.cli.main import app
+from dagster_lake.component import LakeComponent, LakeComponentError
 from dagster_lake.contract.model import ContractError, load_contracts
 from dagster_lake.dbt_runner.manifest import manifest
 from dagster_lake.dbt_runner.project import DbtProjectError
@@ -106,6 +110,59 @@ def test_a_project_of_its_own_meets_no_asset_check_job_or_table_of_the_shop(prog
     assert not [check for check in found["checks"] if SHOP & {*check.replace("/", " ").split()}]
 
 
+DG = "from dagster_dg_cli.cli import main; main()"
+
+
+def without_settings(folder: Path) -> dict[str, str]:
+    """What the component says itself is left out; Python finds the project's package where it lies."""
+    said = {"LAKE_CONTRACTS", "LAKE_DBT_PROJECT", "LAKE_OWNER"}
+    return {n: v for n, v in own(folder).items() if n not in said} | {"PYTHONPATH": str(folder)}
+
+
+def test_one_defs_yaml_gives_another_dagster_project_the_lake_beside_its_own_assets(
+    programs: Path, project: Path
+) -> None:
+    project.joinpath("dagster.yaml").touch()
+    ran([programs / "lake", "dbt", "deps"], project, **own(project))
+    settings = without_settings(project)
+    assert "All definitions loaded" in ran([programs / "python", "-c", DG, "check", "defs"], project, **settings)
+    says = (
+        "import json\n"
+        "from water.definitions import defs\n"
+        "specs = defs().resolve_all_asset_specs()\n"
+        "print(json.dumps([[spec.key.to_user_string(), *spec.owners] for spec in specs]))"
+    )
+    found = json.loads(ran([programs / "python", "-c", says], project, **settings).splitlines()[-1])
+    assert {key for key, *_ in found} == MADE | {"leaks"}
+    assert {owner for _, *owners in found for owner in owners} == {"team:water"}
+    launch = [programs / "python", "-c", DG, "launch", "--assets", 'key:"raw/meters" or key:"bronze/meters"']
+    ran(launch, project, **settings)
+    rows = ran([programs / "lake", "query", "--format", "csv", "SELECT count(*) AS n FROM bronze.meters"], project)
+    assert rows.split() == ["n", "3"]
+
+
+def test_a_lake_that_dg_scaffolds_loads_and_has_a_data_set_to_go_on_from(programs: Path, project: Path) -> None:
+    shutil.rmtree(project / "water" / "defs" / "lake")
+    project.joinpath("water", "defs", "leaks.py").unlink()
+    settings = {"PYTHONPATH": str(project), "DAGSTER_HOME": "", "LAKE_FIRST_HOUR": HOUR}
+    component = "dagster_lake.component.LakeComponent"
+    ran([programs / "python", "-c", DG, "scaffold", "defs", component, "mine"], project, **settings)
+    assert "All definitions loaded" in ran([programs / "python", "-c", DG, "check", "defs"], project, **settings)
+    assert (project / "water" / "defs" / "mine" / "contracts" / "readings.odcs.yaml").is_file()
+
+
+def test_a_component_that_cannot_be_what_its_file_says_names_the_attribute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    context = cast(dg.ComponentLoadContext, SimpleNamespace(path=tmp_path))
+    with pytest.raises(LakeComponentError, match=r"contracts: there is no folder .*nowhere; correct it"):
+        LakeComponent(contracts="nowhere").build_defs(context)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("LAKE_CONTRACTS", "/of/another")
+    with pytest.raises(LakeComponentError, match=r"LAKE_CONTRACTS is /of/another already; remove it"):
+        LakeComponent(contracts="mine").build_defs(context)
+
+
 def test_what_dbt_is_told_of_silver_is_what_the_contracts_say(programs: Path, project: Path) -> None:
     written = [Path("dbt/models/sources.yml"), Path("dbt/macros/data_sets_of_events.sql")]
     before = [project.joinpath(file).read_text() for file in written]
@@ -122,7 +179,9 @@ def test_what_a_project_lacks_is_named_with_what_to_do(monkeypatch: pytest.Monke
     monkeypatch.setenv("LAKE_DBT_PROJECT", f"{project / 'dbt'}")
     assert [*load_contracts(*ProjectSettings().contracts)] == ["meters", "readings"]
     assert "the demo builds the shop's tables, and LAKE_CONTRACTS" in said("demo")
-    with pytest.raises(DbtProjectError, match=r"packages.yml lists are not installed; run: lake dbt deps"):
+    with pytest.raises(
+        DbtProjectError, match=r"packages.yml lists are not installed; run: LAKE_DBT_PROJECT=.*dbt lake dbt deps"
+    ):
         manifest()
     monkeypatch.setenv("LAKE_DBT_PROJECT", f"{project / 'contracts'}")
     with pytest.raises(DbtProjectError, match=r"no dbt_project.yml in .*; set LAKE_DBT_PROJECT to the folder"):
