@@ -41,7 +41,7 @@ class FinalRows:
         hours = HourRange(first, hour_of(now))
         models = {id: earliest for id in _models() if (earliest := self._earliest(id, hours)) is not None}
         self.waiting = bool(models)
-        ended = [id for id, earliest in models.items() if earliest <= max(settled.values())]
+        ended = [id for id, earliest in models.items() if earliest <= min(settled.values())]
         if not ended or not note_time(self.lake, settled):
             return False
         for _ in build(ended, hours, self.lake, self.settings):
